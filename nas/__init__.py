@@ -1,0 +1,40 @@
+"""Neural architecture search for image classifiers that train within your GPU's memory.
+
+    import nas
+
+    study = nas.search(space="cnn_fc", data="digits", trials=20)
+    print(study.best.value, study.best.params)
+    model = study.best.load_model()
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas.api import Study, Trial, load_study, search
+    from nas.errors import NasError
+    from nas.recipe import Recipe
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "search": "nas.api",
+    "load_study": "nas.api",
+    "Study": "nas.api",
+    "Trial": "nas.api",
+    "Recipe": "nas.recipe",
+    "NasError": "nas.errors",
+}
+
+__all__ = ["NasError", "Recipe", "Study", "Trial", "load_study", "search"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used: `import nas` stays quick."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nas' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -1,0 +1,239 @@
+"""The Python facade: what the command line does, in a few lines of Python.
+
+    study = nas.search(space="cnn_fc", data="digits", trials=20)
+    study.best.value            # validation accuracy in [0, 1]
+    model = study.best.load_model()
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optuna.trial import FixedTrial
+
+from nas.driver import Driver
+from nas.engines.local import LocalEngine
+from nas.engines.messages import Setup
+from nas.errors import StudyError
+from nas.events import Event, SearchStarted
+from nas.plugins import Space, load_space
+from nas.preparation import Prepared, Progress, prepared
+from nas.recipe import Recipe
+from nas.space import DataInfo, Proposal
+from nas.study.records import TrialRecord, best_of, counts_of
+from nas.study.storage import open_storage, storage_url
+from nas.study.store import StudyStore
+from nas.study.weights import weights_path
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Watch = Callable[[Event], None]
+
+
+class Trial:
+    """One trial of a study, as it is stored."""
+
+    def __init__(self, store: StudyStore, record: TrialRecord) -> None:
+        self._store = store
+        self.record = record
+        self.number = record.number
+        self.value = record.value
+        """Validation accuracy after the last epoch, in [0, 1]; None unless completed."""
+        self.params = record.params
+        """What Optuna suggested."""
+
+    @property
+    def data(self) -> DataInfo:
+        """What a search space may know of the study's data."""
+        info = dict(self._store.data["info"])
+        return DataInfo(**info | {name: tuple(info[name]) for name in ("shape", "augmentations")})
+
+    @property
+    def proposal(self) -> Proposal:
+        """The architecture and its training settings, rebuilt by replaying the space on the parameters.
+
+        Raises:
+            StudyError: the search space has changed since, so that it no longer makes this proposal.
+        """
+        return self._rebuild()[1]
+
+    def build(self) -> nn.Module:
+        """The network with fresh weights."""
+        space, proposal = self._rebuild()
+        model: nn.Module = space.build(proposal, self.data)
+        return model
+
+    @property
+    def weights(self) -> Path | None:
+        """The file of its weights, which only the best three trials keep."""
+        file = weights_path(self._store.folder, self.number)
+        return file if file.exists() else None
+
+    def load_model(self) -> nn.Module:
+        """The trained network, in evaluation mode on the CPU.
+
+        It takes float images (batch, channels, height, width), scaled to [0, 1] and normalised with the mean and
+        standard deviation in `study.store.data`, and gives logits (batch, classes).
+
+        Raises:
+            StudyError: its weights were not kept.
+        """
+        from safetensors.torch import load_file
+
+        if self.weights is None:
+            kept = "Only the best three trials of a study keep their weights."
+            raise StudyError(f"Trial {self.number} of {self._store.name!r} has no weights. {kept}")
+        model = self.build()
+        model.load_state_dict(load_file(self.weights))
+        return model.eval()
+
+    def _rebuild(self) -> tuple[Space, Proposal]:
+        space = load_space(self._store.recipe.space)
+        try:
+            proposal = space.suggest(FixedTrial(self.params), self.data)
+            same = self.record.digest in (None, proposal.digest)
+        except ValueError:  # Optuna's word for a parameter that is missing
+            same = False
+        if not same:
+            raise StudyError(
+                f"Trial {self.number} of {self._store.name!r} cannot be rebuilt: search space {space.name!r} has"
+                f" changed since (then version {self._store.space_version}, now {space.version})."
+            )
+        return space, proposal
+
+
+class Study:
+    """A study and its trials, read afresh from the database at each access."""
+
+    def __init__(self, store: StudyStore) -> None:
+        self.store = store
+        self.name = store.name
+
+    @property
+    def trials(self) -> list[Trial]:
+        """Every trial, in the order of their numbers."""
+        return [Trial(self.store, record) for record in self.store.trials()]
+
+    @property
+    def best(self) -> Trial | None:
+        """The completed trial of highest validation accuracy, or None."""
+        record = best_of(self.store.trials())
+        return Trial(self.store, record) if record else None
+
+    def trial(self, number: int) -> Trial:
+        """Trial `number`.
+
+        Raises:
+            StudyError: there is none.
+        """
+        trials = self.trials
+        if not 0 <= number < len(trials):
+            have = f"It has trials 0 to {len(trials) - 1}." if trials else "It has none yet."
+            raise StudyError(f"Study {self.name!r} has no trial {number}. {have}")
+        return trials[number]
+
+    def to_json(self) -> dict[str, Any]:
+        """`study`, `counts` by outcome, `best` (a trial or None), `trials`, and what they were made with."""
+        records = self.store.trials()
+        best = best_of(records)
+        return {
+            "study": self.name,
+            "counts": counts_of(records),
+            "best": best.to_json() if best else None,
+            "trials": [record.to_json() for record in records],
+            "recipe": self.store.recipe.model_dump(mode="json"),
+            "space_version": self.store.space_version,
+            "data": self.store.data,
+            "versions": self.store.row["versions"],
+        }
+
+
+def search(
+    recipe: Recipe | None = None, *, watch: Watch | None = None, progress: Progress | None = None, **settings: Any
+) -> Study:
+    """Search for the best classifier, or continue a study to more trials; blocks until it is done.
+
+    Ctrl-C ends it cleanly and returns the study; the next run repeats the trials that were cut short.
+
+    Args:
+        recipe: settings to start from.
+        watch: called with every `nas.events.Event`.
+        progress: called with (images done, images in all) while images are decoded.
+        settings: fields of `Recipe`, such as space, data, trials, epochs, study, folder, seed.
+
+    Raises:
+        NasError: whatever the caller can mend.
+        KeyboardInterrupt: at a second Ctrl-C.
+    """
+    explicit = {name: getattr(recipe, name) for name in recipe.model_fields_set} if recipe else {}
+    with prepared(Recipe.load(**explicit | settings), progress) as run:
+        _drive(run, watch or (lambda event: None))
+        return Study(run.store)
+
+
+def load_study(name: str | None = None, *, storage: str | None = None, folder: Path | str = "studies") -> Study:
+    """A study that exists: by its name, or the latest one.
+
+    Raises:
+        NasError: there is no such study or database.
+    """
+    folder = Path(folder)
+    return Study(StudyStore.find(open_storage(storage_url(storage, folder), create=False), name, folder))
+
+
+def _drive(run: Prepared, watch: Watch) -> None:
+    records = run.store.trials()
+    best = best_of(records)
+    watch(
+        SearchStarted(
+            study=run.store.name,
+            recipe=run.store.recipe,
+            data=run.store.data,
+            device=run.resources.device,
+            workers=run.resources.workers,
+            counts=counts_of(records),
+            best=(best.number, best.value) if best and best.value is not None else None,
+        )
+    )
+    setup = Setup(
+        space=run.space.source,
+        data=str(run.data.folder),
+        device=run.resources.device,
+        threads=run.resources.threads,
+        precision=run.resources.precision,
+    )
+    engine = LocalEngine(setup, run.resources.workers, run.store.folder)
+    driver = Driver(run.store, run.space, run.data.info, engine)
+    try:
+        with _stopped_by_signals(driver):
+            for event in driver.run():
+                watch(event)
+    finally:
+        engine.close()
+
+
+@contextmanager
+def _stopped_by_signals(driver: Driver) -> Iterator[None]:
+    """SIGINT and SIGTERM end the search cleanly; a second one interrupts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python delivers signals to the main thread alone
+        return
+
+    def on_signal(number: int, frame: object) -> None:
+        for each in handled:
+            signal.signal(each, signal.default_int_handler)
+        driver.stop()
+
+    handled = [signal.SIGINT, signal.SIGTERM]
+    before = [signal.signal(each, on_signal) for each in handled]
+    try:
+        yield
+    finally:
+        for each, handler in zip(handled, before, strict=True):
+            signal.signal(each, handler)

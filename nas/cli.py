@@ -1,0 +1,188 @@
+"""The command line. A command is a few lines that call the facade; torch is imported late."""
+
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+
+from nas.errors import NasError
+from nas.recipe import Recipe
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Find the best image classifier for your data that trains within your GPU's memory.",
+    epilog="Start with: nas search --space cnn_fc",
+)
+
+Storage = Annotated[
+    str | None,
+    typer.Option(envvar="NAS_STORAGE", help="Database URL.", show_default="sqlite:///<folder>/nas.db"),
+]
+Folder = Annotated[Path, typer.Option(help="Where results lie.")]
+StudyName = Annotated[str | None, typer.Argument(help="Name of the study.", show_default="the latest")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def examples(*lines: str) -> str:
+    """An epilog that shows commands."""
+    return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+def metavar(annotation: Any) -> str | None:
+    """What stands for a value in the help: N for a number, PATH for a path, NAME for one of a few."""
+    if annotation is bool:
+        return None
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)[0] if len(get_args(annotation)) == 1 else "NAME"
+    if get_origin(annotation) is Annotated:
+        return metavar(get_args(annotation)[0])
+    if parts := [part for part in get_args(annotation) if part is not type(None)]:
+        return "|".join(metavar(part) or "" for part in parts)
+    return {int: "N", float: "N", Path: "PATH"}.get(annotation, "TEXT")
+
+
+def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--recipe` and one flag for every setting of a recipe, and hand it the resolved recipe."""
+
+    def flag(name: str, annotation: Any, text: str, **options: Any) -> inspect.Parameter:
+        kind = annotation if annotation in (bool, Path) else str  # pydantic reads the text
+        option = typer.Option(help=text, show_default=False, metavar=metavar(annotation), **options)
+        annotated = Annotated[kind | None, option]
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotated)
+
+    flags = [flag("recipe", Path, "TOML file of settings; flags override it.")]
+    for name, field in Recipe.model_fields.items():
+        environment = {"envvar": "NAS_STORAGE"} if name == "storage" else {}
+        shown = field.default is not None and field.default is not False
+        text = f"{field.description} (default {field.default})" if shown else str(field.description)
+        flags.append(flag(name, field.annotation, f"{text[0].upper()}{text[1:]}.", **environment))
+    own = list(inspect.signature(command).parameters.values())[1:]
+
+    @wraps(command)
+    def with_settings(**values: Any) -> None:
+        file = values.pop("recipe")
+        settings = {name: values.pop(name) for name in Recipe.model_fields}
+        command(Recipe.load(file, **settings), **values)
+
+    with_settings.__signature__ = inspect.Signature([*flags, *own])  # type: ignore[attr-defined]
+    with_settings.__annotations__ = {}
+    return with_settings
+
+
+@app.command(
+    epilog=examples(
+        "nas search --space cnn_fc",
+        "nas search --space cnn_fc --data path/to/images --trials 50 --time-limit 2h",
+        "nas search --space ./my_space.py --recipe studies/cifar10.toml --device cuda:1",
+    )
+)
+@takes_settings
+def search(
+    recipe: Recipe,
+    *,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print one line at the end, nothing before.")] = False,
+) -> None:
+    """Search for the best architecture, or continue a study to more trials."""
+    from nas import api
+    from nas.events import Event, SearchEnded
+    from nas.terminal import choose_view, decode_progress, print_summary
+
+    endings: list[str] = []
+
+    def watch(event: Event) -> None:
+        view(event)
+        if isinstance(event, SearchEnded):
+            endings.append(event.why)
+
+    with decode_progress(quiet) as progress, choose_view(quiet) as view:
+        study = api.search(recipe, watch=watch, progress=progress)
+    print_summary(study, quiet=quiet)
+    if endings == ["stopped"]:
+        raise typer.Exit(130)
+
+
+@app.command("recipe", epilog=examples("nas recipe > my.toml", "nas recipe --recipe my.toml --epochs 40"))
+@takes_settings
+def print_recipe(recipe: Recipe) -> None:
+    """Print the resolved recipe as a file that --recipe reads."""
+    sys.stdout.write(recipe.to_toml())
+
+
+@app.command(epilog=examples("nas show", "nas show cnn_fc-digits --trial 12", "nas show --json | jq .best.value"))
+def show(
+    study: StudyName = None,
+    trial: Annotated[int | None, typer.Option(help="Show this trial: its layers and its curve.")] = None,
+    as_json: AsJson = False,
+    storage: Storage = None,
+    folder: Folder = Path("studies"),
+) -> None:
+    """List the trials of a study, or show one of them."""
+    from nas import api
+
+    found = api.load_study(study, storage=storage, folder=folder)
+    if as_json:
+        content = found.to_json() if trial is None else found.trial(trial).record.to_json()
+        print(json.dumps(content, indent=2))
+        return
+    from nas.terminal import print_study, print_trial
+
+    if trial is None:
+        print_study(found)
+    else:
+        print_trial(found.trial(trial))
+
+
+@app.command(epilog=examples("nas spaces", "nas spaces cnn_fc", "nas spaces ./my_space.py --data path/to/images"))
+def spaces(
+    space: Annotated[str | None, typer.Argument(help="A search space: known name or path/to/file.py.")] = None,
+    data: Annotated[str, typer.Option(help="Ranges depend on the data.")] = "digits",
+    as_json: AsJson = False,
+) -> None:
+    """List the search spaces, or the parameters of one and their ranges."""
+    from nas.datasets import open_data
+    from nas.plugins import known_spaces, load_space
+    from nas.ranges import parameters
+    from nas.terminal import print_parameters, print_spaces
+
+    if space is None:
+        print_spaces([load_space(name) for name in known_spaces()])
+    else:
+        found = load_space(space)
+        print_parameters(found, parameters(found, open_data(data).info))
+
+
+def main() -> None:
+    """The `nas` script: what the user can mend is one clear line and exit code 2, never a traceback."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except NasError as error:
+        fail(str(error), 2)
+    except typer.TyperException as error:  # a flag or command that does not exist
+        if error.format_message():  # empty when help was shown for want of arguments
+            fail(f"{error.format_message().rstrip('.')}. See --help.", 2)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        fail("stopped at once; running trials will be repeated by the next run", 130)
+    except BrokenPipeError:  # the reader of our output, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def fail(message: str, code: int) -> None:
+    """Print one line and exit."""
+    print(f"nas: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,6 @@
+"""From the name or path of a dataset to decoded images in memory-mapped files: train, val and test."""
+
+from nas.datasets.image_data import ImageData, Split
+from nas.datasets.opening import known_datasets, open_data, source_name
+
+__all__ = ["ImageData", "Split", "known_datasets", "open_data", "source_name"]

@@ -1,0 +1,152 @@
+"""From the images of a source to the decoded files of a dataset."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.datasets.convert import Picture, Remark, convert
+from nas.datasets.npy import ImageFile
+from nas.datasets.source import SPLITS, Listing, Settings
+from nas.errors import DataError
+
+Progress = Callable[[int, int], None]
+"""Called with the images done and the images in all."""
+
+BROKEN = -1
+"""The split of an image that cannot be read."""
+
+THREADS = min(8, os.cpu_count() or 1)
+AT_ONCE = 64
+"""Images decoded before any of them is written: bounds the memory."""
+WORTH_A_THREAD = 128 * 128
+"""Pixels. Smaller images would take longer in threads, which then mostly wait for the interpreter's lock."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What `decode` has written."""
+
+    shape: tuple[int, int, int]
+    """(channels, height, width)"""
+    splits: NDArray[np.int8]
+    """The split of every image of the listing, as an index into SPLITS, or BROKEN."""
+    notes: tuple[str, ...]
+
+
+def decode(
+    listing: Listing, splits: NDArray[np.int8], folder: Path, settings: Settings, progress: Progress | None
+) -> Decoded:
+    """Write the images and labels of every split into `folder`, each in the order of the listing.
+
+    All become RGB where any is coloured, else grey.
+
+    Raises:
+        DataError: an image is broken and not to be skipped, or sizes differ and are not to be changed.
+        OSError: the folder cannot be written.
+    """
+    splits = splits.copy()
+    sizes: set[tuple[int, int]] = set()
+    grey = 0
+    remarks: Counter[Remark] = Counter()
+    broken: list[str] = []
+    writer = _SplitWriter(listing.place, folder)
+    try:
+        for index, picture in enumerate(_pictures(listing, settings.image_size, progress)):
+            name = listing.names[index]
+            if isinstance(picture, Picture):
+                writer.append(splits[index], picture.pixels, name)
+                sizes.add(picture.size)
+                grey += picture.pixels.shape[-1] == 1
+                remarks.update(picture.remarks)
+            elif settings.skip_broken:
+                splits[index] = BROKEN
+                broken.append(name)
+            else:
+                reason = " ".join(str(picture).split()).rstrip(".") or type(picture).__name__
+                way_out = "Repair it, remove it, or leave such images out with --skip-broken."
+                raise DataError(f"{listing.place}: {name} cannot be read: {reason}. {way_out}") from picture
+    finally:
+        writer.close()
+    if not sizes:
+        raise DataError(f"{listing.place}: none of the {len(broken)} images can be read.")
+    for split, name in enumerate(SPLITS):
+        np.save(folder / f"{name}_labels.npy", listing.labels[splits == split])
+    height, width, channels = writer.shape
+    notes = [f"{_count(number, kind)} {done}" for (kind, done), number in sorted(remarks.items())]
+    if grey and channels == 3:
+        notes.append(f"{_count(grey, 'grey image')} stored as RGB like the others")
+    if settings.image_size is not None and sizes != {(width, height)}:
+        notes.append(
+            f"images of {_count(len(sizes), 'size')} cropped to a square and resized to {width}x{height}"
+        )
+    if broken:
+        examples = ", ".join(broken[:3]) + (" and others" if len(broken) > 3 else "")
+        notes.append(f"{_count(len(broken), 'broken image')} skipped: {examples}")
+    return Decoded((channels, height, width), splits, tuple(notes))
+
+
+class _SplitWriter:
+    """The image files of all splits, opened once the first image tells their shape."""
+
+    def __init__(self, place: str, folder: Path) -> None:
+        self.shape = (0, 0, 0)
+        """(height, width, channels)"""
+        self._place = place
+        self._folder = folder
+        self._files: list[ImageFile] = []
+        self._first = ""
+
+    def append(self, split: int, pixels: NDArray[np.uint8], name: str) -> None:
+        height, width, channels = pixels.shape
+        if not self._files:
+            self.shape = (height, width, channels)
+            self._first = name
+            self._files = [ImageFile(self._folder / f"{split}_images.npy", self.shape) for split in SPLITS]
+        if (height, width) != self.shape[:2]:
+            raise DataError(
+                f"{self._place}: images differ in size: {self._first} is {self.shape[1]}x{self.shape[0]}, "
+                f"{name} is {width}x{height} (width x height). Bring them to one size with --image-size N."
+            )
+        if channels > self.shape[2]:  # the first coloured image after grey ones
+            self.shape = (height, width, channels)
+            self._files = [file.widened() for file in self._files]
+        self._files[split].append(np.broadcast_to(pixels, self.shape)[None])
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()
+
+
+def _pictures(listing: Listing, side: int | None, progress: Progress | None) -> Iterator[Picture | Exception]:
+    """All images in order, each decoded, or the reason why it cannot be."""
+
+    def picture(index: int) -> Picture | Exception:
+        try:
+            with listing.read(index) as image:
+                return convert(image, side)
+        except Exception as error:  # the decoders of the many formats raise almost anything
+            return error
+
+    total = len(listing.names)
+    with ThreadPoolExecutor(THREADS) as pool:
+        large = False
+        for start in range(0, total, AT_ONCE):
+            stop = min(start + AT_ONCE, total)
+            pictures = list((pool.map if large else map)(picture, range(start, stop)))
+            yield from pictures
+            large = any(isinstance(each, Picture) and each.pixel_count >= WORTH_A_THREAD for each in pictures)
+            if progress is not None:
+                progress(stop, total)
+
+
+def _count(number: int, noun: str) -> str:
+    """Such as "1 RGBA image" or "1,200 grey images"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,128 @@
+"""From the name or path of a dataset to its decoded images."""
+
+from __future__ import annotations
+
+import os
+from itertools import compress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nas.datasets import cache
+from nas.datasets.digits import Digits
+from nas.datasets.folder import Folder
+from nas.datasets.image_data import ImageData
+from nas.datasets.npz import Npz
+from nas.datasets.source import SPLITS, Listing, Settings, Source
+from nas.datasets.split import check_classes, digest_split, stratify
+from nas.datasets.vision import SETS, Vision
+from nas.errors import InvalidSetting, UnknownName
+from nas.space import DataInfo
+
+if TYPE_CHECKING:
+    from nas.datasets.decoding import Progress
+
+
+def open_data(
+    source: str,
+    *,
+    split_seed: int = 0,
+    image_size: int | None = None,
+    data_dir: Path | None = None,
+    skip_broken: bool = False,
+    progress: Progress | None = None,
+) -> ImageData:
+    """The images of a known dataset, a folder of class folders, or an .npz file, decoded at the first call.
+
+    Args:
+        source: a name out of `known_datasets()`, or a path.
+        split_seed: draws the splits that the source does not bring itself.
+        image_size: side in pixels of the square that every image is brought to; None keeps their sizes.
+        data_dir: where torchvision's datasets lie or are put; by default `downloads` in the cache folder.
+        skip_broken: leave out images that cannot be read, instead of refusing the dataset.
+        progress: called with the images done and the images in all while they are decoded.
+
+    Raises:
+        UnknownName: `source` is neither a known dataset nor a path.
+        DataError: its images cannot be read, or make no dataset.
+        StorageError: the cache folder cannot be written.
+    """
+    if image_size is not None and image_size < 1:
+        raise InvalidSetting(f"An image size of {image_size} is no size in pixels.")
+    settings = Settings(split_seed=split_seed, image_size=image_size, skip_broken=skip_broken)
+    origin = _find(source, data_dir)
+    folder = _folder(origin, settings)
+    if not folder.is_dir():
+        listing = origin.list_images()
+        folder = _folder(origin, settings)  # a download has changed the key
+        cache.create(folder, lambda temporary: _fill(temporary, origin, listing, settings, progress))
+    return ImageData.open(folder)
+
+
+def known_datasets() -> list[str]:
+    """Every name that `open_data` takes, sorted; besides these it takes paths."""
+    return sorted([Digits.name, *SETS])
+
+
+def source_name(source: str) -> str:
+    """The short name of a source: "digits" for itself, "pets" for "/data/pets/", "b" for "a/b.npz"."""
+    return source if source in known_datasets() else _path(source).name.removesuffix(".npz")
+
+
+def _find(source: str, data_dir: Path | None) -> Source:
+    if source == Digits.name:
+        return Digits()
+    if source in SETS:
+        return Vision(source, _path(data_dir) if data_dir else cache.cache_root() / "downloads")
+    path = _path(source)
+    if source.endswith(".npz"):
+        return Npz(path)
+    if "/" in source or os.sep in source or path.is_dir():
+        return Folder(path)
+    hint = "Your own: give the path of a folder of class folders, or of an .npz file."
+    raise UnknownName("dataset", source, known_datasets(), hint)
+
+
+def _path(path: str | Path) -> Path:
+    return Path(os.path.abspath(Path(path).expanduser()))
+
+
+def _folder(origin: Source, settings: Settings) -> Path:
+    return cache.cache_folder(origin.name, origin.key(), settings)
+
+
+def _fill(
+    folder: Path, origin: Source, listing: Listing, settings: Settings, progress: Progress | None
+) -> None:
+    """Write everything that `ImageData.open` needs."""
+    from nas.datasets.decoding import decode  # Pillow comes with it
+    from nas.datasets.measure import fingerprint, mean_and_std
+
+    decoded = decode(listing, stratify(listing, settings.split_seed), folder, settings, progress)
+    check_classes(listing, decoded.splits)
+    kept = decoded.splits >= 0
+    of_split = {name: listing.labels[decoded.splits == split] for split, name in enumerate(SPLITS)}
+    mean, std = mean_and_std(np.load(folder / "train_images.npy", mmap_mode="r"))
+    ImageData(
+        folder=folder,
+        info=DataInfo(
+            name=origin.name,
+            shape=decoded.shape,
+            num_classes=len(listing.classes),
+            num_train=len(of_split["train"]),
+            num_val=len(of_split["val"]),
+            augmentations=origin.augmentations,
+        ),
+        classes=listing.classes,
+        mean=mean,
+        std=std,
+        counts={name: len(labels) for name, labels in of_split.items()},
+        class_counts={
+            name: tuple(np.bincount(labels, minlength=len(listing.classes)).tolist())
+            for name, labels in of_split.items()
+        },
+        fingerprint=fingerprint(folder),
+        split_digest=digest_split(compress(listing.names, kept), decoded.splits[kept]),
+        notes=listing.notes + decoded.notes,
+    ).save()

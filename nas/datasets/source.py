@@ -1,0 +1,65 @@
+"""The seam between images anywhere and the rest: a new kind of source is one file that offers a `Source`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # opening decoded images must not wait for Pillow
+    from PIL import Image
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a user chooses about the decoding of a source."""
+
+    split_seed: int
+    image_size: int | None
+    """Side in pixels of the square that every image is brought to; None keeps images as they are."""
+    skip_broken: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """The images of a source, not decoded yet. Labels, splits and names have one item per image."""
+
+    place: str
+    """What a message calls the source: its path, or its name."""
+    classes: tuple[str, ...]
+    labels: NDArray[np.int64]
+    """Indices into `classes`."""
+    splits: NDArray[np.int8]
+    """The split that each image comes in, as an index into SPLITS. Without splits, all are in train."""
+    names: Sequence[str]
+    """What a message calls each image, such as its relative path. Unique: splits are drawn by name."""
+    read: Callable[[int], Image.Image]
+    """Opens one image, of any mode and size, in any thread. Whatever it raises means a broken image."""
+    notes: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """Something that images can be read from. To make one costs no more than listing files."""
+
+    @property
+    def name(self) -> str:
+        """Short: the name of a known dataset, or the last part of a path."""
+
+    @property
+    def augmentations(self) -> tuple[str, ...]:
+        """Which of "shift", "flip", "cutout" leave the class of an image unchanged."""
+
+    def key(self) -> str:
+        """Another one as soon as what would be read has changed; found without reading it."""
+
+    def list_images(self) -> Listing:
+        """All images with their labels, downloaded first where need be.
+
+        Raises:
+            DataError: there is nothing to read, or it makes no dataset.
+        """

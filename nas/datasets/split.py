@@ -1,0 +1,75 @@
+"""Which image is trained on, which validates, and which is locked away for the test."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.datasets.source import SPLITS, Listing
+from nas.errors import DataError
+
+TRAIN, VAL, TEST = range(len(SPLITS))
+
+
+def stratify(listing: Listing, seed: int) -> NDArray[np.int8]:
+    """The split of every image, as an index into SPLITS.
+
+    What a source brings is kept, and what it lacks is cut from train, class by class: 15 % each for val and
+    test where both are missing, else 10 % for the missing one, and at least one image of each class. Images
+    are drawn by a hash of the seed and their name: the same on any machine and with any version of any
+    library, and images added later hardly move the others.
+
+    Raises:
+        DataError: there are no images, there is one class only, or a class has too few images.
+    """
+    if not listing.names:
+        raise DataError(f"{listing.place}: no images found.")
+    if len(listing.classes) < 2:
+        name = listing.classes[0]
+        raise DataError(f"{listing.place}: there is one class only, {name!r}; a classifier needs two.")
+    splits = listing.splits.copy()
+    missing = [split for split in (VAL, TEST) if not (splits == split).any()]
+    share = 0.10 if len(missing) == 1 else 0.15
+    for label, name in enumerate(listing.classes):
+        members = np.flatnonzero((listing.labels == label) & (splits == TRAIN))
+        if len(members) <= len(missing):
+            parts = ", ".join(SPLITS[split] for split in (TRAIN, *missing))
+            raise DataError(
+                f"{listing.place}: class {name!r} has too few images: there must be one each for {parts}, "
+                f"and there are {len(members)}."
+            )
+        count = max(1, round(share * len(members)))
+        drawn = sorted(members.tolist(), key=lambda index: _lot(seed, listing.names[index]))
+        for turn, split in enumerate(missing):
+            splits[drawn[turn * count : (turn + 1) * count]] = split
+    return splits
+
+
+def check_classes(listing: Listing, splits: NDArray[np.int8]) -> None:
+    """Every class must be there to learn and to validate, in what the source brings and is not broken.
+
+    Raises:
+        DataError: names a class that is missing.
+    """
+    for split in (TRAIN, VAL):
+        present = np.unique(listing.labels[splits == split])
+        for label in np.setdiff1d(np.arange(len(listing.classes)), present):
+            name = listing.classes[label]
+            raise DataError(f"{listing.place}: class {name!r} has no {SPLITS[split]} images.")
+    if not (splits == TEST).any():
+        raise DataError(f"{listing.place}: there are no test images.")
+
+
+def digest_split(names: Iterable[str], splits: NDArray[np.int8]) -> str:
+    """Hexadecimal digest of which image went to which split."""
+    digest = hashlib.sha256()
+    for name, split in zip(names, splits, strict=True):
+        digest.update(f"{SPLITS[split]}\0{name}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _lot(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}\0{name}".encode("utf-8", "surrogateescape")).digest()

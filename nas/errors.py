@@ -1,0 +1,76 @@
+"""Our exception hierarchy: everything here is something the user can mend.
+
+NasError
+├── UnknownName         a search space, dataset or study that nobody provides
+├── InvalidSetting      a flag or a line of a recipe that cannot be used
+├── BrokenFile          an error inside a user's own Python file
+├── DataError           images that cannot be read, or that make no dataset
+├── DeviceError         a device that this machine does not have
+├── StorageError        a database or folder that cannot be opened or written
+├── StudyError          a study that is missing, locked, or made with other settings
+└── SearchFailed        a search that cannot go on
+
+The command line prints the message and exits with code 2; our own invariants are `assert`s.
+"""
+
+import traceback
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Self
+
+
+class NasError(Exception):
+    """Whatever the user can mend. The message says what was asked, what exists and what to do."""
+
+
+class UnknownName(NasError):
+    """A name that nobody provides; the message offers the nearest known one."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+        known = sorted(known)
+        close = get_close_matches(name, known, n=1)
+        question = f" Did you mean {close[0]!r}?" if close else ""
+        listing = f" Known: {', '.join(known)}." if known else ""
+        super().__init__(f"No {kind} named {name!r}.{question}{listing}{' ' + hint if hint else ''}")
+
+
+class InvalidSetting(NasError):
+    """A flag or a recipe line that cannot be used."""
+
+
+class BrokenFile(NasError):
+    """An error inside a user's own file, shown with its file and line rather than ours."""
+
+    @classmethod
+    def from_exception(cls, path: Path, error: BaseException) -> Self:
+        """Blame the deepest line of `path` in the traceback of `error`, or the file as a whole."""
+        line: int | None = None
+        if isinstance(error, SyntaxError) and error.filename == str(path):
+            line = error.lineno
+        for frame in traceback.extract_tb(error.__traceback__):
+            if frame.filename == str(path):
+                line = frame.lineno
+        where = f"{path}, line {line}" if line else str(path)
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        return cls(f"{where}: {type(error).__name__}: {reason}")
+
+
+class DataError(NasError):
+    """Images that cannot be read, or that make no dataset."""
+
+
+class DeviceError(NasError):
+    """A device that this machine does not have."""
+
+
+class StorageError(NasError):
+    """A database or folder that cannot be opened or written."""
+
+
+class StudyError(NasError):
+    """A study that is missing, locked by another driver, or made with other settings."""
+
+
+class SearchFailed(NasError):
+    """A search that cannot go on, with its reason."""

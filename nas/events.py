@@ -1,0 +1,87 @@
+"""What happens in a search, told by the driver to whoever watches."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nas.recipe import Recipe
+from nas.study.outcome import Outcome
+from nas.training.epoch import Epoch
+
+
+Why = Literal["trials", "time", "target", "stopped"]
+"""A search ends: all trials are trained, the time is up, the target is reached, somebody asked for the end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchStarted:
+    """The study is open, the workers are starting."""
+
+    study: str
+    recipe: Recipe
+    """As resolved."""
+    data: dict[str, Any]
+    """As stored with the study: name, shape, num_classes, counts, notes, …"""
+    device: str
+    workers: int
+    counts: dict[str, int]
+    """Trials by outcome that the study already has."""
+    best: tuple[int, float] | None
+    """Number and value of the best trial so far."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerReady:
+    """A worker has loaded the data and can train."""
+
+    worker: int
+    device: str
+    """The device's own name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialStarted:
+    """A trial was given to a worker."""
+
+    number: int
+    worker: int
+    network: str
+    """The architecture in a few words."""
+    retry_of: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochTrained:
+    """A running trial has one more epoch."""
+
+    number: int
+    epoch: Epoch
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialEnded:
+    """A trial was told."""
+
+    number: int
+    outcome: Outcome
+    value: float | None
+    """Validation accuracy in [0, 1] of a completed trial."""
+    reason: str | None
+    epochs: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """One line that a person should read: why the search stops, what went wrong on the way."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchEnded:
+    """The last event of a run."""
+
+    why: Why
+
+
+Event = SearchStarted | WorkerReady | TrialStarted | EpochTrained | TrialEnded | Notice | SearchEnded

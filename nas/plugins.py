@@ -1,0 +1,133 @@
+"""From a name to a search space: a shipped module, an entry point of another distribution, or a file.
+
+Shipped spaces are found by being in `search_spaces/`: there is no list to edit.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import search_spaces
+from nas.errors import BrokenFile, InvalidSetting, UnknownName
+from nas.space import DataInfo, Proposal
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+SPACES = "nas.search_spaces"
+"""The entry-point group under which other distributions offer search spaces."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """A search space that was found and imported."""
+
+    name: str
+    source: str
+    """What finds it again: its name, or the absolute path of its file."""
+    version: int
+    summary: str
+    module: ModuleType
+
+    def suggest(self, trial: BaseTrial, data: DataInfo) -> Proposal:
+        """The space's own `suggest`, with errors shown as the author of the space needs them.
+
+        Raises:
+            BrokenFile: the space's code failed; Optuna's control flow passes through.
+        """
+        proposal = self._call(self.module.suggest, trial, data)
+        if not isinstance(proposal, Proposal):
+            kind = type(proposal).__name__
+            raise BrokenFile(f"{self.file}: suggest() must return a nas.space.Proposal, not {kind}.")
+        return proposal
+
+    def build(self, proposal: Proposal, data: DataInfo) -> Any:
+        """`proposal.architecture.build(data)`, with the same care for errors."""
+        return self._call(proposal.architecture.build, data)
+
+    @property
+    def file(self) -> Path:
+        assert self.module.__file__ is not None
+        return Path(self.module.__file__)
+
+    def _call(self, function: Any, *arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except Exception as error:
+            if not self._is_theirs() or type(error).__module__.startswith("optuna.exceptions"):
+                raise
+            raise BrokenFile.from_exception(self.file, error) from error
+
+    def _is_theirs(self) -> bool:
+        return not self.module.__name__.startswith(f"{search_spaces.__name__}.")
+
+
+def shipped_spaces() -> list[str]:
+    """The names of the spaces that come with us, sorted."""
+    modules = pkgutil.iter_modules(search_spaces.__path__)
+    return sorted(module.name for module in modules if not module.ispkg and not module.name.startswith("_"))
+
+
+def known_spaces() -> list[str]:
+    """Every name `load_space` takes, sorted: shipped spaces and those of other distributions."""
+    return sorted({*shipped_spaces(), *(point.name for point in entry_points(group=SPACES))})
+
+
+def is_file(name: str) -> bool:
+    """Whether a `--space` names a file rather than a known space."""
+    return name.endswith(".py") or "/" in name or "\\" in name
+
+
+def load_space(name: str) -> Space:
+    """Find and import a search space by its name or by the path of its file.
+
+    Raises:
+        UnknownName: nobody provides it.
+        BrokenFile: the file cannot be imported, or has no `suggest`.
+    """
+    if is_file(name):
+        path = Path(name).expanduser().resolve()
+        module, source, short = _import_file(path), str(path), path.stem
+    elif name in shipped_spaces():
+        module, source, short = importlib.import_module(f"{search_spaces.__name__}.{name}"), name, name
+    else:
+        points = [point for point in entry_points(group=SPACES) if point.name == name]
+        if not points:
+            hint = "Your own: give the path of its file, such as ./my_space.py."
+            raise UnknownName("search space", name, known_spaces(), hint)
+        try:
+            module, source, short = points[0].load(), name, name
+        except Exception as error:
+            raise BrokenFile(f"Search space {name!r} ({points[0].value}): {error}") from error
+    if not callable(getattr(module, "suggest", None)):
+        raise BrokenFile(f"{module.__file__}: a search space needs a function suggest(trial, data).")
+    version = getattr(module, "VERSION", 1)
+    if not isinstance(version, int):
+        raise BrokenFile(f"{module.__file__}: VERSION must be an int, not {version!r}.")
+    lines = (module.__doc__ or "").strip().splitlines()
+    return Space(short, source, version, lines[0] if lines else "", module)
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise InvalidSetting(f"No search space at {path}: there is no such file.")
+    name = f"nas_user_space_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InvalidSetting(f"{path} is no Python file: a search space is one file ending in .py.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise BrokenFile.from_exception(path, error) from error
+    return module

@@ -1,0 +1,126 @@
+"""From settings to a study that is ready to be driven: found or created, checked, every `auto` resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.datasets import ImageData, open_data, source_name
+from nas.devices import Resources, resolve
+from nas.errors import StudyError
+from nas.plugins import Space, load_space
+from nas.ranges import smallest
+from nas.recipe import Recipe
+from nas.study.lock import study_lock
+from nas.study.samplers import resolve_pruner
+from nas.study.storage import make_folder, open_storage, storage_url
+from nas.study.store import StudyStore, check_study_name
+
+Progress = Callable[[int, int], None]
+
+KEPT_AUTO = ("precision", "threads", "pruner")
+"""What `auto` meant when the study started is what it means for as long as the study lives."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that one run of a search needs."""
+
+    store: StudyStore
+    space: Space
+    data: ImageData
+    resources: Resources
+
+
+@contextmanager
+def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
+    """Open or create the study that `recipe` names, and hold its lock for the length of the block.
+
+    Settings that `recipe` leaves unset are those of the study, where it exists.
+
+    Raises:
+        NasError: whatever the user can mend; nothing is created before all of it is checked.
+    """
+    asked = {name: getattr(recipe, name) for name in recipe.model_fields_set}
+    if "space" in asked:
+        asked["space"] = load_space(recipe.space).source
+    if "data" in asked:
+        asked["data"] = _exact_source(recipe.data)
+    name = check_study_name(recipe.study or f"{load_space(recipe.space).name}-{source_name(recipe.data)}")
+    storage = open_storage(storage_url(recipe.storage, recipe.folder), create=True)
+    with study_lock(make_folder(recipe.folder / name), name):
+        store = StudyStore.find(storage, name, recipe.folder) if StudyStore.exists(storage, name) else None
+        recipe = _continued(store, asked) if store else Recipe.load(**asked | {"study": name})
+        space = load_space(recipe.space)
+        data = _open(recipe, progress)
+        resources = resolve(recipe)
+        recipe = recipe.model_copy(
+            update={
+                "precision": resources.precision,
+                "threads": resources.threads,
+                "pruner": resolve_pruner(recipe.pruner, recipe.trials),
+            }
+        )
+        if store is None:
+            store = StudyStore.create(storage, name, recipe.folder, recipe, space.version, _facts(data))
+            store.enqueue(smallest(space, data.info))
+        else:
+            _check_unchanged(store, space, data)
+            store.take_over(recipe)
+        store.begin()
+        yield Prepared(store, space, data, resources)
+
+
+def _continued(store: StudyStore, asked: dict[str, Any]) -> Recipe:
+    """The stored recipe with what this run asks for; a time limit is of one run alone.
+
+    Raises:
+        StudyError: it asks for something that would make the trials incomparable.
+    """
+    stored = store.recipe
+    kept = {name: getattr(stored, name) for name in KEPT_AUTO if asked.get(name) == "auto"}
+    recipe = Recipe.load(**dict(stored) | {"time_limit": None} | asked | kept)
+    changes = stored.differences(recipe)
+    if changes:
+        listing = ", ".join(f"{name} {here!r} (asked: {there!r})" for name, here, there in changes)
+        raise StudyError(
+            f"Study {store.name!r} was made with {listing}; its trials could not be compared with new ones."
+            " Leave the setting out, or start another study with --study OTHER."
+        )
+    return recipe
+
+
+def _check_unchanged(store: StudyStore, space: Space, data: ImageData) -> None:
+    way_out = "Start another study with --study OTHER."
+    if space.version != store.space_version:
+        stored = f"version {store.space_version} of search space {space.name!r}, now it is {space.version}"
+        raise StudyError(f"Study {store.name!r} was made with {stored}. {way_out}")
+    if (data.fingerprint, data.split_digest) != (store.data["fingerprint"], store.data["split_digest"]):
+        raise StudyError(f"The images of {store.recipe.data!r} have changed since study {store.name!r}. {way_out}")
+
+
+def _open(recipe: Recipe, progress: Progress | None) -> ImageData:
+    return open_data(
+        recipe.data,
+        split_seed=recipe.split_seed,
+        image_size=recipe.image_size,
+        data_dir=recipe.data_dir,
+        skip_broken=recipe.skip_broken,
+        progress=progress,
+    )
+
+
+def _facts(data: ImageData) -> dict[str, Any]:
+    """What the study keeps of its dataset: enough to rebuild trials and to know the images again."""
+    facts = asdict(data)
+    del facts["folder"]
+    return facts
+
+
+def _exact_source(data: str) -> str:
+    """A path made absolute, so that the study finds its images from any folder."""
+    path = Path(data).expanduser()
+    return str(path.resolve()) if path.exists() else data

@@ -1,0 +1,106 @@
+"""What a search space asks: its parameters with their ranges, and the parameters of its smallest proposal.
+
+Nothing has to be declared twice: both are found by letting the space suggest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from nas.plugins import Space
+from nas.space import DataInfo
+
+PROPOSALS = 200
+"""So many random proposals are looked at to find the parameters of a space."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a search space."""
+
+    name: str
+    distribution: BaseDistribution
+    share: float
+    """Part of random proposals that have it, in (0, 1]."""
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it depends on other parameters that it appears at all."""
+        return self.share < 1
+
+
+def parameters(space: Space, data: DataInfo) -> list[Parameter]:
+    """All parameters of a space, in the order in which it asks for them; the same list every time."""
+    study = _study(RandomSampler(seed=0))
+    names: list[str] = []
+    seen: Counter[str] = Counter()
+    distributions: dict[str, BaseDistribution] = {}
+    for _ in range(PROPOSALS):
+        trial = study.ask()
+        space.suggest(trial, data)
+        place = 0
+        for name, distribution in trial.distributions.items():
+            if name not in seen:
+                names.insert(place, name)
+                distributions[name] = distribution
+            seen[name] += 1
+            place = names.index(name) + 1
+    return [Parameter(name, distributions[name], seen[name] / PROPOSALS) for name in names]
+
+
+def smallest(space: Space, data: DataInfo) -> dict[str, Any]:
+    """The parameters of the smallest proposal: the lowest of every integer, the first of every choice.
+
+    Of a range of floats, which rarely says anything about size, the middle; on a logarithmic one the geometric.
+    """
+    trial = _study(_Lowest()).ask()
+    space.suggest(trial, data)
+    return trial.params
+
+
+def _study(sampler: BaseSampler) -> Study:
+    """A study in memory, about which Optuna keeps quiet."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(sampler=sampler)
+
+
+class _Lowest(BaseSampler):
+    """Answers every suggestion with the lowest of its range."""
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        match param_distribution:
+            case CategoricalDistribution(choices=choices):
+                return choices[0]
+            case IntDistribution(low=low):
+                return low
+            case FloatDistribution(low=low, high=high, log=True):
+                return math.sqrt(low * high)
+            case FloatDistribution(low=low, high=high, step=None):
+                return (low + high) / 2
+            case FloatDistribution(low=low, high=high, step=float(step)):
+                return low + step * (round((high - low) / step) // 2)
+        raise TypeError(f"Unknown distribution {param_distribution!r} of {param_name}.")

@@ -1,0 +1,124 @@
+"""Every setting of a search in one frozen object: from TOML and flags, stored in the study as it was resolved."""
+
+import json
+import re
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from nas.errors import InvalidSetting
+
+Count = Annotated[int, Field(ge=1)]
+Sampler = Literal["tpe", "gp", "random"]
+Pruner = Literal["auto", "median", "percentile", "halving", "hyperband", "none"]
+Precision = Literal["auto", "fp32", "bf16"]
+
+INCOMPARABLE = ("space", "data", "image_size", "split_seed", "epochs", "precision", "seed", "threads")
+"""Settings that a study keeps for life: with another value its trials could not be compared."""
+
+
+def seconds(value: object) -> object:
+    """A duration in seconds: a number, or a text such as "90s", "30m" or "1h30m"."""
+    if not isinstance(value, str) or re.fullmatch(r"[\d.]+", value):
+        return value
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", value.replace(" ", ""))
+    if not value or match is None:
+        raise ValueError("a duration such as 90s, 30m or 1h30m")
+    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return 3600 * hours + 60 * minutes + rest
+
+
+class Recipe(BaseModel):
+    """The settings of a study and of a run. Field names are the flags of `nas search` and the keys of a recipe."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    space: str = Field("cnn_fc", description="search space: known name or path/to/file.py")
+    data: str = Field("digits", description="dataset: known name or folder of class folders")
+    image_size: Count | None = Field(None, description="resize images to a square of this many pixels")
+    data_dir: Path | None = Field(None, description="where downloaded datasets lie or are put")
+    skip_broken: bool = Field(False, description="leave unreadable images out instead of stopping")
+    split_seed: int = Field(0, ge=0, description="chooses the validation images")
+    study: str | None = Field(None, description="name of the study (default <space>-<data>)")
+    storage: str | None = Field(None, description="database URL (default sqlite:///<folder>/nas.db)")
+    folder: Path = Field(Path("studies"), description="where results go")
+    trials: Count = Field(30, description="trained trials in all; ask for more later")
+    time_limit: Annotated[float, BeforeValidator(seconds), Field(gt=0, allow_inf_nan=False)] | None = Field(
+        None, description="end this run after 90s, 30m, 1h30m"
+    )
+    target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="end the search when a trial reaches this"
+    )
+    epochs: Count = Field(12, description="epochs of a trial that is not pruned")
+    patience: Count | None = Field(None, description="prune a trial after this many epochs without a new best")
+    workers: Count | Literal["auto"] = Field("auto", description="trials trained at the same time")
+    threads: Count | Literal["auto"] = Field("auto", description="processor threads of one worker")
+    device: str = Field("auto", description="device: cpu, cuda, cuda:<i>, mps or auto")
+    precision: Precision = Field("auto", description="training precision: fp32, bf16, or auto: bf16 on CUDA that has it")
+    seed: int = Field(0, ge=0, description="seed of the search and of every trial in it")
+    sampler: Sampler = Field("tpe", description="Optuna's sampler: tpe, gp or random")
+    pruner: Pruner = Field("auto", description="Optuna's pruner: median, percentile, halving, hyperband, none or auto")
+
+    @classmethod
+    def load(cls, file: Path | None = None, **flags: Any) -> Self:
+        """The defaults, overridden by a TOML file, overridden by every flag that is not None.
+
+        Raises:
+            InvalidSetting: an unreadable file, an unknown key or a value out of range.
+        """
+        settings = _read_toml(file) if file else {}
+        settings |= {name: value for name, value in flags.items() if value is not None}
+        try:
+            return cls.model_validate(settings)
+        except ValidationError as error:
+            where = f"{file}: " if file else ""
+            raise InvalidSetting(f"{where}{_explain(error, list(cls.model_fields))}") from None
+
+    def differences(self, other: "Recipe") -> list[tuple[str, object, object]]:
+        """(setting, here, there) for each setting whose change would make trials incomparable."""
+        pairs = [(name, getattr(self, name), getattr(other, name)) for name in INCOMPARABLE]
+        return [(name, here, there) for name, here, there in pairs if here != there]
+
+    def to_toml(self) -> str:
+        """The recipe as a file that `Recipe.load` reads back; unset settings are comments."""
+        lines = []
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            setting = f"# {name} =" if value is None else f"{name} = {_toml(value)}"
+            lines.append(f"{setting:<32}  # {field.description}")
+        return "\n".join(lines) + "\n"
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidSetting(f"The recipe {file} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidSetting(f"The recipe {file} is not valid TOML: {error}.") from error
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _explain(error: ValidationError, known: list[str]) -> str:
+    """One sentence for each setting; the alternatives of a union are joined by "or"."""
+    reasons: dict[str, list[str]] = {}
+    for problem in error.errors():
+        name = str(problem["loc"][0])
+        if problem["type"] == "extra_forbidden":
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+            reasons[f"unknown setting {name!r}"] = [hint]
+        else:
+            reason = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+            reasons.setdefault(f"{name} cannot be {problem['input']!r}, expected", []).append(reason)
+    return "; ".join(f"{setting}: {' or '.join(dict.fromkeys(why))}" for setting, why in reasons.items())

@@ -1,0 +1,91 @@
+"""Numbers and texts as people read them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+MISSING = "–"
+"""Stands where there is no value."""
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def clean(text: str) -> str:
+    """One line that cannot disturb a terminal: whatever is not printable is written as its escape."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
+    )
+
+
+def accuracy(value: float | None) -> str:
+    """Of 0.98123: 0.9812."""
+    return MISSING if value is None else f"{value:.4f}"
+
+
+def real(value: float | None) -> str:
+    """Three significant digits, such as a loss or a learning rate: 0.00123, 1.5e-05."""
+    return MISSING if value is None else f"{value:.3g}"
+
+
+def count(number: float | None) -> str:
+    """Three significant digits of a number of anything: 999, 12.3k, 1.41M."""
+    if number is None:
+        return MISSING
+    if number < 999.5:
+        return f"{number:.0f}"
+    for unit in "kMGT":
+        number /= 1000
+        if number < 999.5:
+            break
+    decimals = 2 if number < 9.995 else 1 if number < 99.95 else 0
+    return f"{number:.{decimals}f}{unit}"
+
+
+def memory(size: int | None) -> str:
+    """Bytes as MiB or GiB."""
+    if size is None:
+        return MISSING
+    mebibytes = size / 2**20
+    return f"{mebibytes:.0f} MiB" if mebibytes < 1023.5 else f"{mebibytes / 1024:.1f} GiB"
+
+
+def duration(seconds: float | None) -> str:
+    """0:07, 12:34 or 1h 02m."""
+    if seconds is None:
+        return MISSING
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02}m"
+
+
+def shape(sizes: Sequence[int]) -> str:
+    """3×32×32."""
+    return "×".join(str(size) for size in sizes) or MISSING
+
+
+def plural(number: int, noun: str) -> str:
+    """1 trial, 2 trials, 54,000 images."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """One bar for each value, from the lowest to the highest."""
+    low, high = min(values), max(values)
+    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BARS[round((value - low) * scale)] for value in values)
+
+
+def in_words(description: Mapping[str, Any]) -> str:
+    """A stored description, such as that of an architecture, without what it leaves out."""
+    parts = []
+    for name, value in description.items():
+        match value:
+            case None | False | [] | ():
+                continue
+            case True:
+                parts.append(name)
+            case [*values]:
+                parts.append(f"{name} {'-'.join(str(each) for each in values)}")
+            case float():
+                parts.append(f"{name} {real(value)}")
+            case _:
+                parts.append(f"{name} {value}")
+    return clean(", ".join(parts))

@@ -1,0 +1,143 @@
+"""What a search has come to: its events, added up. Views draw it, and nothing here draws."""
+
+from collections import Counter
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal
+
+from nas.events import (
+    EpochTrained,
+    Event,
+    Notice,
+    SearchEnded,
+    SearchStarted,
+    TrialEnded,
+    TrialStarted,
+    Why,
+    WorkerReady,
+)
+from nas.study.outcome import Outcome
+from nas.training.epoch import Epoch
+
+
+@dataclass
+class RunningTrial:
+    """A trial that a worker trains."""
+
+    number: int
+    worker: int
+    network: str
+    retry_of: int | None
+    started: float
+    """Seconds on the clock of `SearchState`."""
+    epoch: Epoch | None = None
+    """The last one."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One line for a person: a notice, or why a trial failed."""
+
+    kind: Literal["notice", "failure"]
+    text: str
+
+
+class SearchState:
+    """One run of a search, from its start to the last event that was added.
+
+    All times are seconds on one clock of the caller's choice, such as `time.monotonic`.
+    """
+
+    def __init__(self, start: SearchStarted, now: float) -> None:
+        self.start = start
+        self.begun = now
+        self.counts = Counter({outcome: start.counts.get(outcome, 0) for outcome in Outcome})
+        """Trials of the study by outcome, those of earlier runs included."""
+        self.ended = 0
+        """Trials that ended in this run."""
+        self.best = start.best
+        self.running: dict[int, RunningTrial] = {}
+        self.devices: dict[int, str] = {}
+        """Of each worker that is ready, the name of its device."""
+        self.messages = [Message("notice", note) for note in start.data.get("notes", ())]
+        self.charged_seconds: list[float] = []
+        """What each completed or pruned trial of this run took."""
+
+    def add(self, event: Event, now: float) -> None:
+        """Take in one event that happened at `now`."""
+        match event:
+            case WorkerReady(worker=worker, device=device):
+                self.devices[worker] = device
+            case TrialStarted(number=number, worker=worker, network=network, retry_of=retry_of):
+                self.running[number] = RunningTrial(number, worker, network, retry_of, now)
+            case EpochTrained(number=number, epoch=epoch):
+                self.running[number].epoch = epoch
+            case TrialEnded():
+                self._end(event)
+            case Notice(text=text):
+                self.messages.append(Message("notice", text))
+            case SearchEnded(why=why):
+                self.messages.extend(Message("notice", text) for text in self._ending(why))
+
+    def _ending(self, why: Why) -> list[str]:
+        """What there is to say of the end, which is nothing if all went as asked."""
+        recipe = self.start.recipe
+        match why:
+            case "time":
+                return ["The time limit is reached. Run the command again to go on."]
+            case "target":
+                return [f"The target accuracy of {recipe.target_accuracy} is reached."]
+            case "stopped":
+                return ["Stopped. Run the command again to go on; trials that were cut short are repeated."]
+            case "trials" if not self.ended:
+                return [f"All {recipe.trials} trials were trained before. Ask for more with --trials."]
+        return []
+
+    def _end(self, event: TrialEnded) -> None:
+        self.running.pop(event.number, None)
+        self.ended += 1
+        self.counts[event.outcome] += 1
+        if event.outcome.charged:
+            self.charged_seconds.append(event.seconds)
+        if event.value is not None and (self.best is None or event.value > self.best[1]):
+            self.best = (event.number, event.value)
+        if event.outcome is Outcome.FAILED:
+            reason = event.reason or "no reason is known"
+            self.messages.append(Message("failure", f"Trial {event.number} failed: {reason}"))
+
+    @property
+    def total(self) -> int:
+        """Trained trials that the study shall have."""
+        return self.start.recipe.trials
+
+    @property
+    def charged(self) -> int:
+        """Trained trials that it has: completed and pruned."""
+        return sum(number for outcome, number in self.counts.items() if outcome.charged)
+
+    @property
+    def images_per_second(self) -> float | None:
+        """Of all running trials that have an epoch, together."""
+        rates = [trial.epoch.images_per_second for trial in self.running.values() if trial.epoch]
+        return sum(rates) if rates else None
+
+    def elapsed(self, now: float) -> float:
+        """Seconds since this run began."""
+        return now - self.begun
+
+    def time_left(self, now: float) -> float | None:
+        """Seconds until the last trial ends or the time limit comes, or None before any trial has ended.
+
+        As if every trial to come took the mean time of those that this run has trained, on all workers.
+        """
+        remaining = self.total - self.charged
+        if remaining <= 0:
+            return 0.0
+        if not self.charged_seconds:
+            return None
+        mean = fmean(self.charged_seconds)
+        trained = sum(min(now - trial.started, mean) for trial in self.running.values())
+        left = (remaining * mean - trained) / min(self.start.workers, remaining)
+        if self.start.recipe.time_limit is not None:
+            left = min(left, self.start.recipe.time_limit - self.elapsed(now))
+        return max(0.0, left)

@@ -1,0 +1,101 @@
+"""What closes a search: the best network, how good it is, where everything lies, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from nas.study.outcome import Outcome
+from nas.study.records import counts_of
+from nas.study.storage import redacted, storage_url
+from nas.terminal.format import accuracy, clean, plural
+from nas.terminal.network import training_in_words
+
+if TYPE_CHECKING:
+    from nas.api import Study, Trial
+
+SHOWN = (Outcome.COMPLETED, Outcome.PRUNED, Outcome.FAILED, Outcome.INTERRUPTED)
+
+
+def summary(study: Study, best: Trial | None, network: RenderableType) -> Group:
+    """The end of a search on a page.
+
+    Args:
+        best: of `study`.
+        network: its layers.
+    """
+    parts: list[RenderableType] = [""]
+    if best is None:
+        parts.append(Text("No trial was completed, so there is no best network.", style="yellow"))
+    else:
+        parts += [_headline(study, best), network, _training(study, best)]
+    return Group(*parts, "", *_facts(study, best), "", *_next_steps(study, best))
+
+
+def one_line(study: Study, best: Trial | None) -> str:
+    """The end of a search for --quiet."""
+    result = "no trial was completed" if best is None else f"best validation accuracy {accuracy(best.value)}"
+    where = f", trial {best.number}, weights in {best.weights}" if best and best.weights else ""
+    return clean(f"{study.name}: {result}{where}; trials: {outcomes(study)}")
+
+
+def outcomes(study: Study) -> str:
+    """How many trials ended how."""
+    counts = counts_of([trial.record for trial in study.trials])
+    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in SHOWN if counts[outcome]) or "none"
+
+
+def _headline(study: Study, best: Trial) -> Text:
+    images = plural(study.store.data["info"]["num_val"], "validation image")
+    return Text.assemble(
+        (f"Best network: trial {best.number}, validation accuracy "),
+        (accuracy(best.value), "bold green"),
+        (
+            f"\nMeasured on {images}, by which it was also chosen: expect a little less on new ones."
+            " No test image was used.",
+            "dim",
+        ),
+    )
+
+
+def _training(study: Study, best: Trial) -> Text:
+    proposal, recipe = best.record.proposal, study.store.recipe
+    words = training_in_words(proposal["training"]) if proposal else "unknown"
+    return Text(f"Training: {words}, {plural(recipe.epochs, 'epoch')}, {recipe.precision}")
+
+
+def _facts(study: Study, best: Trial | None) -> list[RenderableType]:
+    recipe = study.store.recipe
+    facts = {
+        "trials": outcomes(study),
+        "database": redacted(storage_url(recipe.storage, recipe.folder)),
+        "weights": str(best.weights) if best and best.weights else "none",
+    }
+    return [_to_copy((f"{name:<12}", "dim"), clean(fact)) for name, fact in facts.items()]
+
+
+def _next_steps(study: Study, best: Trial | None) -> list[RenderableType]:
+    """Commands that work as they stand, and the same place in Python."""
+    recipe, name = study.store.recipe, shlex.quote(study.name)
+    place = {} if recipe.folder == Path("studies") else {"folder": str(recipe.folder)}
+    if recipe.storage is not None:
+        place["storage"] = redacted(recipe.storage)
+    flags = "".join(f" --{option} {shlex.quote(value)}" for option, value in place.items())
+    steps = [
+        f"nas show {name}{f' --trial {best.number}' if best else ''}{flags}",
+        f"nas search --study {name} --trials {2 * recipe.trials}{flags}",
+    ]
+    if best is not None and best.weights:
+        arguments = [repr(study.name), *(f"{option}={value!r}" for option, value in place.items())]
+        steps.append(f"nas.load_study({', '.join(arguments)}).best.load_model()")
+    heads = ("look at it", "go on", "in Python")
+    return [_to_copy((f"{head:<12}", "dim"), (clean(step), "cyan")) for head, step in zip(heads, steps, strict=False)]
+
+
+def _to_copy(*parts: tuple[str, str] | str) -> Text:
+    """A line that only the terminal itself may wrap, so that it can be copied whole."""
+    return Text.assemble(*parts, no_wrap=True, overflow="ignore")

@@ -1,0 +1,1 @@
+"""Training one proposal: `loop.train` yields one `Epoch` at a time and has never heard of Optuna."""

@@ -1,0 +1,29 @@
+"""What one epoch of training tells. No torch here: the driver and the study read it too."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """The record of one epoch, validation included."""
+
+    number: int
+    """1 for the first."""
+    train_loss: float
+    """Mean over the epoch's batches, label smoothing included."""
+    val_loss: float
+    """Mean cross-entropy over the validation split, without label smoothing."""
+    val_accuracy: float
+    """In [0, 1]."""
+    learning_rate: float
+    """Of the epoch's last step."""
+    seconds: float
+    """Training and validation."""
+    images_per_second: float
+    """Training images divided by the seconds spent on training."""
+    peak_memory: int
+    """Bytes. CUDA: peak of the allocator's live tensors. CPU: peak resident set of the process."""
+
+
+class Diverged(Exception):
+    """The loss is no longer finite, or far above that of guessing. The epoch is not reported."""

@@ -1,0 +1,65 @@
+"""Learning-rate schedules, step by step: factors of the peak rate as plain functions.
+
+Each is that of the torch scheduler it names. A warm-up comes first and the schedule takes the steps that are left.
+"""
+
+import math
+from collections.abc import Callable
+
+from nas.space import Training
+
+
+def learning_rates(training: Training, steps: int) -> Callable[[int], float]:
+    """The learning rate of each step, 0 to `steps` - 1."""
+    schedule = _SCHEDULES[training.schedule]
+    warmup = 0 if training.schedule == "onecycle" else int(training.warmup * steps)
+
+    def rate(step: int) -> float:
+        if step < warmup:
+            return training.learning_rate * (step + 1) / (warmup + 1)  # LinearLR(1 / (warmup + 1), 1, warmup)
+        return training.learning_rate * schedule(step - warmup, steps - warmup)
+
+    return rate
+
+
+def constant(step: int, steps: int) -> float:
+    """ConstantLR(factor=1)."""
+    return 1.0
+
+
+def step(step: int, steps: int) -> float:
+    """MultiStepLR(milestones=[steps // 2, 3 * steps // 4], gamma=0.1)."""
+    return float(0.1 ** ((step >= steps // 2) + (step >= 3 * steps // 4)))
+
+
+def cosine(step: int, steps: int) -> float:
+    """CosineAnnealingLR(T_max=steps)."""
+    return (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def restarts(step: int, steps: int) -> float:
+    """CosineAnnealingWarmRestarts(T_0=ceil(steps / 3), T_mult=2): a third of the steps, then the rest."""
+    first = math.ceil(steps / 3)
+    return cosine(step, first) if step < first else cosine(step - first, 2 * first)
+
+
+def onecycle(step: int, steps: int) -> float:
+    """OneCycleLR(pct_start=0.3, div_factor=25, final_div_factor=1e4), without its cycle of the momentum."""
+    initial, last = 1 / 25, 1 / 25 / 1e4
+    top = 0.3 * steps - 1
+    if step <= top:
+        return _anneal(initial, 1.0, step / top)
+    return _anneal(1.0, last, (step - top) / (steps - 1 - top))
+
+
+def _anneal(start: float, end: float, share: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+_SCHEDULES: dict[str, Callable[[int, int], float]] = {
+    "constant": constant,
+    "step": step,
+    "cosine": cosine,
+    "restarts": restarts,
+    "onecycle": onecycle,
+}

@@ -1,0 +1,51 @@
+"""Fully connected layers alone, narrowing towards the classes: the baseline of every other space."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from math import prod
+from typing import cast
+
+from optuna.trial import BaseTrial
+from torch import nn
+
+from nas.space import DataInfo, Proposal
+from search_spaces.parts.initialisation import INITIALISATIONS, Initialisation, initialise
+from search_spaces.parts.pyramid import fully_connected, suggest_pyramid
+from search_spaces.parts.training import suggest_training
+
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mlp:
+    """A multilayer perceptron on the flattened image."""
+
+    fc_units: tuple[int, ...]
+    batch_norm: bool
+    dropout: float
+    initialisation: Initialisation
+
+    def build(self, data: DataInfo) -> nn.Module:
+        layers: dict[str, nn.Module] = {"flatten": nn.Flatten()}
+        layers |= fully_connected(
+            prod(data.shape),
+            self.fc_units,
+            data.num_classes,
+            batch_norm=self.batch_norm,
+            dropout=self.dropout,
+        )
+        model = nn.Sequential(OrderedDict(layers))
+        initialise(model, self.initialisation)
+        return model
+
+
+def suggest(trial: BaseTrial, data: DataInfo) -> Proposal:
+    architecture = Mlp(
+        fc_units=suggest_pyramid(trial, max_layers=4, log2_units=(5, 10)),
+        batch_norm=trial.suggest_categorical("batch_norm", [False, True]),
+        dropout=trial.suggest_float("dropout", 0.0, 0.5, step=0.1),
+        initialisation=cast(
+            Initialisation, trial.suggest_categorical("initialisation", INITIALISATIONS)
+        ),
+    )
+    return Proposal(architecture, suggest_training(trial, data))

@@ -1,0 +1,1 @@
+"""What search spaces share, and what your own may import too."""

@@ -1,0 +1,52 @@
+"""What many tests share: a study in a temporary folder, a cache of their own, and engines without processes."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.plugins import Space, load_space
+from nas.recipe import Recipe
+from nas.space import DataInfo
+from nas.study.storage import make_folder, open_storage, storage_url
+from nas.study.store import StudyStore
+
+DIGITS = DataInfo(
+    name="digits",
+    shape=(1, 8, 8),
+    num_classes=10,
+    num_train=1257,
+    num_val=270,
+    augmentations=("shift", "cutout"),
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache folder of the test run's own, in child processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("NAS_CACHE", str(folder))
+        patch.delenv("NAS_STORAGE", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def mlp() -> Space:
+    return load_space("mlp")
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> Callable[..., StudyStore]:
+    """Creates a study with the given settings, ready to ask."""
+
+    def make(name: str = "study", *, sampler: str = "random", pruner: str = "none", **settings: Any) -> StudyStore:
+        recipe = Recipe.load(space="mlp", study=name, sampler=sampler, pruner=pruner, threads=1, **settings)
+        storage = open_storage(storage_url(None, tmp_path), create=True)
+        make_folder(tmp_path / name)
+        store = StudyStore.create(storage, name, tmp_path, recipe, 1, {})
+        store.begin()
+        return store
+
+    return make

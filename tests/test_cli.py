@@ -1,0 +1,222 @@
+"""The command line: what a person types, and what comes back."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from nas import cli
+
+Nas = Callable[..., tuple[int, str, str]]
+TINY = ("--space", "mlp", "--epochs", "1", "--workers", "1", "--threads", "1", "--device", "cpu")
+
+
+@pytest.fixture
+def nas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nas:
+    """Run a command in this process: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nas", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(exit.value.code or 0), out, err
+
+    return run
+
+
+@pytest.mark.parametrize("command", [[], ["search"], ["recipe"], ["show"], ["spaces"]])
+def test_every_command_has_help_with_examples(nas, command):
+    code, out, _ = nas(*command, "--help")
+    assert code == 0
+    assert "Usage" in out
+    assert re.search(r"nas \w+", out.split("Usage")[1])
+
+
+def test_help_needs_no_torch():
+    check = "import sys; sys.argv = ['nas', '--help']\ntry:\n  import nas.cli; nas.cli.main()\nfinally:\n  print('torch' in sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
+    assert done.stderr.strip() == "False"
+
+
+def test_a_recipe_prints_as_the_file_that_reads_it_back(nas, tmp_path):
+    _, printed, _ = nas("recipe", "--trials", 7, "--time-limit", "30m", "--space", "mlp")
+    (tmp_path / "mine.toml").write_text(printed)
+    code, again, _ = nas("recipe", "--recipe", "mine.toml")
+    assert (code, again) == (0, printed)
+    assert "trials = 7" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["serch"], "Did you mean 'search'?"),
+        (["search", "--trails", "3"], "--trials"),
+        (["search", "--trials", "0"], "trials cannot be '0'"),
+        (["search", "--trials", "x"], "trials cannot be 'x'"),
+        (["search", "--time-limit", "soon"], "a duration such as 90s, 30m or 1h30m"),
+        (["search", "--sampler", "tpo"], "'tpe', 'gp' or 'random'"),
+        (["search", "--space", "cnn_fx"], "Did you mean 'cnn_fc'?"),
+        (["search", "--space", "nowhere/space.py"], "there is no such file"),
+        (["search", "--data", "digit"], "Did you mean 'digits'?"),
+        (["search", "--data", "empty/"], "empty"),
+        (["search", "--data", "broken"], "scratched.png"),
+        (["search", "--recipe", "missing.toml"], "missing.toml cannot be read"),
+        (["search", "--recipe", "bad.toml"], "bad.toml is not valid TOML"),
+        (["search", "--space", "mine.py"], "mine.py, line 2: NameError"),
+        (["search", "--device", "gpu"], "No device is called 'gpu'"),
+        (["search", "--device", "cuda:99"], "This machine has no device 'cuda:99'"),
+        (["search", "--study", "a/b"], "A study cannot be called 'a/b'"),
+        (["search", "--storage", "nosuch://host"], "is no database URL"),
+        (["search", "--storage", "sqlite:///bad.toml"], "bad.toml is no SQLite database"),
+        (["search", "--folder", "bad.toml/below"], "cannot be written"),
+        (["show"], "There is no study yet"),
+        (["show", "--storage", "sqlite:///bad.toml"], "is no SQLite database"),
+        (["show", "--trial", "x"], "--trial"),
+        (["spaces", "cnn_fx"], "Did you mean 'cnn_fc'?"),
+    ],
+    ids=" ".join,
+)
+def test_what_the_user_can_mend_is_one_clear_line_and_exit_code_2(nas, tmp_path, arguments, message):
+    (tmp_path / "bad.toml").write_text("this is = = no recipe")
+    (tmp_path / "mine.py").write_text("import math\nwidth = heigth\n")
+    (tmp_path / "empty").mkdir()
+    for name in ("cat", "dog"):
+        (tmp_path / "broken" / name).mkdir(parents=True)
+        for index in range(10):
+            Image.new("L", (8, 8), index).save(tmp_path / "broken" / name / f"{index}.png")
+    (tmp_path / "broken" / "cat" / "scratched.png").write_bytes(b"\x89PNG\r\n\x1a\n no image")
+    code, out, err = nas(*arguments)
+    assert code == 2
+    assert message in err
+    assert err.startswith("nas: ")
+    assert err.count("\n") == 1
+    assert "Traceback" not in out + err
+
+
+def test_a_search_a_second_one_and_what_show_tells_of_them(nas):
+    code, out, _ = nas("search", *TINY, "--trials", 2)
+    assert code == 0
+    for said in ("fc1", "classifier", "nas show mlp-digits", "studies/nas.db"):
+        assert said in out
+
+    code, out, _ = nas("search", *TINY, "--trials", 3, "--quiet")
+    assert (code, out.count("\n")) == (0, 1)
+
+    code, out, _ = nas("show", "--json")
+    shown = json.loads(out)
+    assert (code, shown["study"], shown["counts"]["completed"]) == (0, "mlp-digits", 3)
+    assert [trial["number"] for trial in shown["trials"]] == [0, 1, 2]
+    for trial in shown["trials"]:
+        assert (trial["state"], trial["outcome"], trial["reason"]) == ("COMPLETE", "completed", None)
+        assert trial["value"] == trial["epochs"][-1]["val_accuracy"]
+        assert trial["num_parameters"] > 0
+        assert trial["versions"]["torch"]
+    assert shown["best"]["value"] == max(trial["value"] for trial in shown["trials"])
+    assert shown["best"]["params"]
+
+    code, out, _ = nas("show", "mlp-digits", "--trial", 1)
+    assert code == 0
+    assert "classifier" in out
+    code, out, _ = nas("show", "mlp-digits", "--trial", 1, "--json")
+    assert json.loads(out) == shown["trials"][1]
+    code, _, err = nas("show", "--trial", 9)
+    assert (code, err) == (2, "nas: Study 'mlp-digits' has no trial 9. It has trials 0 to 2.\n")
+    code, _, err = nas("show", "mlp-digit")
+    assert code == 2
+    assert "Did you mean 'mlp-digits'?" in err
+
+
+def test_the_database_may_be_named_in_the_environment(nas, monkeypatch, tmp_path):
+    monkeypatch.setenv("NAS_STORAGE", f"sqlite:///{tmp_path}/elsewhere.db")
+    nas("search", *TINY, "--trials", 1, "--quiet")
+    assert (tmp_path / "elsewhere.db").exists()
+    assert not (tmp_path / "studies" / "nas.db").exists()
+    assert json.loads(nas("show", "--json")[1])["counts"]["completed"] == 1
+
+
+def test_other_settings_that_make_trials_incomparable_are_refused(nas):
+    nas("search", *TINY, "--trials", 1, "--quiet")
+    code, _, err = nas("search", "--space", "mlp", "--epochs", 5)
+    assert code == 2
+    assert "epochs 1 (asked: 5)" in err
+    assert "--study OTHER" in err
+
+
+def test_spaces_lists_the_spaces_and_the_parameters_of_one(nas):
+    code, out, _ = nas("spaces")
+    assert code == 0
+    assert "cnn_fc" in out
+    assert "mlp" in out
+    code, out, _ = nas("spaces", "cnn_fc")
+    assert code == 0
+    for parameter in ("conv_stages", "log2_filters", "optimizer", "schedule"):
+        assert parameter in out
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "nas", "search", *TINY[:2], *TINY[4:], *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def wait_for_an_epoch(folder: Path) -> None:
+    log = Path(folder / "studies" / "nas.db")
+    for _ in range(600):
+        if log.exists():
+            command = [sys.executable, "-c", f"""
+import sqlite3
+print(sqlite3.connect({str(log)!r}).execute("SELECT COUNT(*) FROM nas_epochs").fetchone()[0])
+"""]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode == 0 and int(done.stdout) > 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError("no epoch was ever trained")
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_once_stops_cleanly_and_twice_at_once_and_nothing_stays_running(nas, tmp_path, times):
+    search = start(tmp_path, "--epochs", "100000", "--trials", "2")
+    wait_for_an_epoch(tmp_path)
+    for _ in range(times):
+        search.send_signal(signal.SIGINT)
+    out, err = search.communicate(timeout=60)
+    assert search.returncode == 130
+    assert "Traceback" not in out + err
+    shown = json.loads(nas("show", "--json")[1])
+    assert shown["counts"]["running"] == 0
+    assert shown["counts"]["interrupted"] == 1
+
+
+def test_a_second_driver_is_refused_with_the_name_of_the_first(nas, tmp_path):
+    search = start(tmp_path, "--epochs", "100000", "--trials", "2")
+    try:
+        wait_for_an_epoch(tmp_path)
+        code, _, err = nas("search", *TINY[:2])
+        assert code == 2
+        assert f"already being searched by process {search.pid}" in err
+    finally:
+        search.kill()
+        search.communicate()
+    code, _, _ = nas("search", *TINY[:2], "--study", "mlp-digits", "--time-limit", "0.1", "--quiet")
+    assert code == 0, "a killed driver leaves no lock"
+
+
+def test_piped_output_has_no_control_characters(tmp_path):
+    search = start(tmp_path, "--epochs", "1", "--trials", "2")
+    out, err = search.communicate(timeout=120)
+    assert search.returncode == 0
+    assert "\x1b" not in out + err
+    assert len(re.findall(r"completed", out)) >= 2

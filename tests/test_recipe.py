@@ -1,0 +1,101 @@
+"""Recipes: defaults, files, flags, and what is wrong with them."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas.errors import InvalidSetting
+from nas.recipe import INCOMPARABLE, Recipe
+
+STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.toml"))
+
+
+def test_flags_override_the_file_and_the_file_overrides_the_defaults(tmp_path):
+    file = tmp_path / "recipe.toml"
+    file.write_text('epochs = 3\ntrials = 7\nsampler = "random"\n')
+    recipe = Recipe.load(file, trials="9", pruner=None)
+    assert (recipe.epochs, recipe.trials, recipe.sampler, recipe.pruner) == (3, 9, "random", "auto")
+
+
+def test_a_printed_recipe_reads_back_equal(tmp_path):
+    recipe = Recipe.load(study='odd "name"', data="C:\\images", time_limit="1h", workers="2", skip_broken=True)
+    file = tmp_path / "recipe.toml"
+    file.write_text(recipe.to_toml())
+    assert Recipe.load(file) == recipe
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("30m", 1800), ("1h", 3600), ("1h30m", 5400), ("1h 30m 5s", 5405), ("0.5", 0.5)],
+)
+def test_a_duration_is_a_number_of_seconds_or_has_units(text, seconds):
+    assert Recipe.load(time_limit=text).time_limit == seconds
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"trials": 0}, "trials cannot be 0, expected: greater than or equal to 1"),
+        ({"trials": "many"}, "trials cannot be 'many'"),
+        ({"time_limit": "soon"}, "a duration such as 90s, 30m or 1h30m"),
+        ({"time_limit": "inf"}, "time_limit cannot be 'inf'"),
+        ({"workers": "x"}, "or 'auto'"),
+        ({"sampler": "cma"}, "'tpe', 'gp' or 'random'"),
+        ({"seed": -1}, "seed cannot be -1"),
+        ({"target_accuracy": 97}, "target_accuracy cannot be 97"),
+        ({"trails": 3}, "unknown setting 'trails': did you mean 'trials'?"),
+        ({"trials": 0, "epochs": 0}, "; epochs cannot be 0"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_would_be_right(flags, message):
+    with pytest.raises(InvalidSetting) as error:
+        Recipe.load(**flags)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"epochs = ", "is not valid TOML"),
+        (b"\xff\xfe", "is not valid TOML"),
+        (b"epoch = 3", "did you mean 'epochs'?"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_an_unreadable_recipe_is_one_clear_line(tmp_path, content, message):
+    file = tmp_path / "recipe.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(InvalidSetting) as error:
+        Recipe.load(file)
+    assert message in str(error.value)
+    assert str(file) in str(error.value)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from([*Recipe.model_fields, "nonsense"]),
+        st.one_of(st.text(max_size=8), st.integers(), st.floats(), st.booleans(), st.lists(st.integers(), max_size=2)),
+        max_size=4,
+    )
+)
+def test_nonsense_is_refused_in_one_line_or_makes_a_recipe(flags):
+    try:
+        assert tomllib.loads(Recipe.load(**flags).to_toml())
+    except InvalidSetting as error:
+        assert len(str(error)) < 2000
+
+
+def test_the_settings_that_make_trials_incomparable_exist():
+    assert set(INCOMPARABLE) <= set(Recipe.model_fields)
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.name)
+def test_every_recipe_that_comes_with_us_is_valid_and_opens_with_its_promise(file):
+    assert file.read_text().startswith("# ")
+    Recipe.load(file)
