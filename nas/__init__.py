@@ -1,10 +1,10 @@
 """Neural architecture search for image classifiers that train within your GPU's memory.
 
-    import nas
+import nas
 
-    study = nas.search(space="cnn_fc", data="digits", trials=20)
-    print(study.best.value, study.best.params)
-    model = study.best.load_model()
+study = nas.search(space="cnn_fc", data="digits", trials=20)
+print(study.best.value, study.best.params)
+model = study.best.load_model()
 """
 
 from importlib import import_module

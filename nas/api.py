@@ -1,8 +1,8 @@
 """The Python facade: what the command line does, in a few lines of Python.
 
-    study = nas.search(space="cnn_fc", data="digits", trials=20)
-    study.best.value            # validation accuracy in [0, 1]
-    model = study.best.load_model()
+study = nas.search(space="cnn_fc", data="digits", trials=20)
+study.best.value            # validation accuracy in [0, 1]
+model = study.best.load_model()
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from optuna.trial import FixedTrial
 from nas.driver import Driver
 from nas.engines.local import LocalEngine
 from nas.engines.messages import Setup
-from nas.errors import StudyError
+from nas.errors import NasError, StudyError
 from nas.events import Event, SearchStarted
 from nas.plugins import Space, load_space
 from nas.preparation import Prepared, Progress, prepared
@@ -78,8 +78,8 @@ class Trial:
     def load_model(self) -> nn.Module:
         """The trained network, in evaluation mode on the CPU.
 
-        It takes float images (batch, channels, height, width), scaled to [0, 1] and normalised with the mean and
-        standard deviation in `study.store.data`, and gives logits (batch, classes).
+        It takes float images (batch, channels, height, width), scaled to [0, 1] and normalised with the mean
+        and standard deviation in `study.store.data`, and gives logits (batch, classes).
 
         Raises:
             StudyError: its weights were not kept.
@@ -98,12 +98,14 @@ class Trial:
         try:
             proposal = space.suggest(FixedTrial(self.params), self.data)
             same = self.record.digest in (None, proposal.digest)
-        except ValueError:  # Optuna's word for a parameter that is missing
+        except NasError as error:
+            if not isinstance(error.__cause__, ValueError):  # Optuna's word for a parameter that is missing
+                raise
             same = False
         if not same:
             raise StudyError(
-                f"Trial {self.number} of {self._store.name!r} cannot be rebuilt: search space {space.name!r} has"
-                f" changed since (then version {self._store.space_version}, now {space.version})."
+                f"Trial {self.number} of {self._store.name!r} cannot be rebuilt: search space {space.name!r}"
+                f" has changed since (then version {self._store.space_version}, now {space.version})."
             )
         return space, proposal
 
@@ -155,7 +157,11 @@ class Study:
 
 
 def search(
-    recipe: Recipe | None = None, *, watch: Watch | None = None, progress: Progress | None = None, **settings: Any
+    recipe: Recipe | None = None,
+    *,
+    watch: Watch | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
 ) -> Study:
     """Search for the best classifier, or continue a study to more trials; blocks until it is done.
 
@@ -177,7 +183,9 @@ def search(
         return Study(run.store)
 
 
-def load_study(name: str | None = None, *, storage: str | None = None, folder: Path | str = "studies") -> Study:
+def load_study(
+    name: str | None = None, *, storage: str | None = None, folder: Path | str = "studies"
+) -> Study:
     """A study that exists: by its name, or the latest one.
 
     Raises:

@@ -52,10 +52,10 @@ def metavar(annotation: Any) -> str | None:
 
 
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command `--recipe` and one flag for every setting of a recipe, and hand it the resolved recipe."""
+    """Give a command `--recipe` and a flag for every setting of a recipe, and hand it the resolved one."""
 
     def flag(name: str, annotation: Any, text: str, **options: Any) -> inspect.Parameter:
-        kind = annotation if annotation in (bool, Path) else str  # pydantic reads the text
+        kind: Any = annotation if annotation in (bool, Path) else str  # pydantic reads the text
         option = typer.Option(help=text, show_default=False, metavar=metavar(annotation), **options)
         annotated = Annotated[kind | None, option]
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotated)
@@ -90,7 +90,9 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
 def search(
     recipe: Recipe,
     *,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print one line at the end, nothing before.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print one line at the end, nothing before.")
+    ] = False,
 ) -> None:
     """Search for the best architecture, or continue a study to more trials."""
     from nas import api
@@ -118,7 +120,9 @@ def print_recipe(recipe: Recipe) -> None:
     sys.stdout.write(recipe.to_toml())
 
 
-@app.command(epilog=examples("nas show", "nas show cnn_fc-digits --trial 12", "nas show --json | jq .best.value"))
+@app.command(
+    epilog=examples("nas show", "nas show cnn_fc-digits --trial 12", "nas show --json | jq .best.value")
+)
 def show(
     study: StudyName = None,
     trial: Annotated[int | None, typer.Option(help="Show this trial: its layers and its curve.")] = None,
@@ -142,9 +146,13 @@ def show(
         print_trial(found.trial(trial))
 
 
-@app.command(epilog=examples("nas spaces", "nas spaces cnn_fc", "nas spaces ./my_space.py --data path/to/images"))
+@app.command(
+    epilog=examples("nas spaces", "nas spaces cnn_fc", "nas spaces ./my_space.py --data path/to/images")
+)
 def spaces(
-    space: Annotated[str | None, typer.Argument(help="A search space: known name or path/to/file.py.")] = None,
+    space: Annotated[
+        str | None, typer.Argument(help="A search space: known name or path/to/file.py.")
+    ] = None,
     data: Annotated[str, typer.Option(help="Ranges depend on the data.")] = "digits",
     as_json: AsJson = False,
 ) -> None:

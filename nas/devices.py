@@ -1,4 +1,4 @@
-"""Which device trains, how many workers share it, and with how many threads: resolved once, before the search.
+"""Which device trains, how many workers share it, with how many threads: resolved before the search.
 
 No CUDA context is created here; workers do that.
 """
@@ -85,7 +85,11 @@ def _auto_workers(device: str) -> int:
 
 def _cores() -> int:
     """Processors that this process may use."""
-    return len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count() or 1
+    return (
+        len(psutil.Process().cpu_affinity())
+        if hasattr(psutil.Process, "cpu_affinity")
+        else os.cpu_count() or 1
+    )
 
 
 def _has_bf16(device: str) -> bool:

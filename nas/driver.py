@@ -1,7 +1,7 @@
 """One search, start to finish: ask -> place -> stream -> prune -> tell. The page to read first.
 
-The driver alone talks to the study; workers only train. It knows no torch and touches no GPU. With one worker it
-asks strictly after telling, so that the same seed gives the same trials.
+The driver alone talks to the study; workers only train. It knows no torch and touches no GPU. With one worker
+it asks strictly after telling, so that the same seed gives the same trials.
 """
 
 import math
@@ -15,7 +15,7 @@ from optuna.trial import Trial
 from nas.engines.base import Engine
 from nas.engines.messages import Built, Died, Ended, Message, Ready, Task, Trained
 from nas.errors import SearchFailed
-from nas.events import EpochTrained, Event, SearchEnded, TrialEnded, TrialStarted, WorkerReady, Why
+from nas.events import EpochTrained, Event, SearchEnded, TrialEnded, TrialStarted, Why, WorkerReady
 from nas.plugins import Space
 from nas.space import DataInfo, Proposal
 from nas.study.outcome import Outcome
@@ -102,7 +102,7 @@ class Driver:
             return "target"
         return "time" if time.monotonic() >= deadline else None
 
-    # ask, place -------------------------------------------------------------------------------------------------
+    # ask, place --------------------------------------------------------------------------------------------
 
     def _place(self) -> Iterator[Event]:
         """Give every free worker a trial, as far as the budget goes."""
@@ -128,7 +128,7 @@ class Driver:
                 number=trial.number, worker=worker, network=in_words(proposal), retry_of=retry_of
             )
 
-    # stream, prune ----------------------------------------------------------------------------------------------
+    # stream, prune -----------------------------------------------------------------------------------------
 
     def _handle(self, message: Message) -> Iterator[Event]:
         match message:
@@ -169,7 +169,7 @@ class Driver:
         self.engine.stop(number)
         yield from self._tell(number, Outcome.PRUNED, reason=reason)
 
-    # tell -------------------------------------------------------------------------------------------------------
+    # tell --------------------------------------------------------------------------------------------------
 
     def _finish(self, running: Running, how: str, reason: str | None) -> Iterator[Event]:
         number = running.trial.number

@@ -7,9 +7,8 @@ from nas.recipe import Recipe
 from nas.study.outcome import Outcome
 from nas.training.epoch import Epoch
 
-
 Why = Literal["trials", "time", "target", "stopped"]
-"""A search ends: all trials are trained, the time is up, the target is reached, somebody asked for the end."""
+"""Why a search ends: all trials are trained, the time is up, the target is reached, somebody stopped it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The layers of a network with their output shapes, parameters and multiply-adds, found without its memory."""
+"""The layers of a network: their output shapes, parameters and multiply-adds, found without its memory."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Layer:
 class LayerTable:
     """A network, layer by layer in order of execution, and as a whole.
 
-    The totals also hold what no leaf module shows: parameters that a block owns itself, and operations that it
-    calls as functions.
+    The totals also hold what no leaf module shows: parameters that a block owns itself, and operations that
+    it calls as functions.
     """
 
     layers: tuple[Layer, ...]

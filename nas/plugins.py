@@ -41,7 +41,8 @@ class Space:
         """The space's own `suggest`, with errors shown as the author of the space needs them.
 
         Raises:
-            BrokenFile: the space's code failed; Optuna's control flow passes through.
+            BrokenFile: the code of a user's space failed; Optuna's control flow passes through.
+            InvalidSetting: a space of ours cannot be used on this data.
         """
         proposal = self._call(self.module.suggest, trial, data)
         if not isinstance(proposal, Proposal):
@@ -62,9 +63,13 @@ class Space:
         try:
             return function(*arguments)
         except Exception as error:
-            if not self._is_theirs() or type(error).__module__.startswith("optuna.exceptions"):
+            if type(error).__module__.startswith("optuna.exceptions"):
                 raise
-            raise BrokenFile.from_exception(self.file, error) from error
+            if self._is_theirs():
+                raise BrokenFile.from_exception(self.file, error) from error
+            if isinstance(error, ValueError):  # such as images too small for it
+                raise InvalidSetting(str(error)) from error
+            raise
 
     def _is_theirs(self) -> bool:
         return not self.module.__name__.startswith(f"{search_spaces.__name__}.")

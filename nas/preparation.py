@@ -99,7 +99,9 @@ def _check_unchanged(store: StudyStore, space: Space, data: ImageData) -> None:
         stored = f"version {store.space_version} of search space {space.name!r}, now it is {space.version}"
         raise StudyError(f"Study {store.name!r} was made with {stored}. {way_out}")
     if (data.fingerprint, data.split_digest) != (store.data["fingerprint"], store.data["split_digest"]):
-        raise StudyError(f"The images of {store.recipe.data!r} have changed since study {store.name!r}. {way_out}")
+        raise StudyError(
+            f"The images of {store.recipe.data!r} have changed since study {store.name!r}. {way_out}"
+        )
 
 
 def _open(recipe: Recipe, progress: Progress | None) -> ImageData:

@@ -65,7 +65,7 @@ def parameters(space: Space, data: DataInfo) -> list[Parameter]:
 def smallest(space: Space, data: DataInfo) -> dict[str, Any]:
     """The parameters of the smallest proposal: the lowest of every integer, the first of every choice.
 
-    Of a range of floats, which rarely says anything about size, the middle; on a logarithmic one the geometric.
+    Of a range of floats, which rarely says anything about size, the middle: geometric on a logarithmic range.
     """
     trial = _study(_Lowest()).ask()
     space.suggest(trial, data)

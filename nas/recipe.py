@@ -1,4 +1,4 @@
-"""Every setting of a search in one frozen object: from TOML and flags, stored in the study as it was resolved."""
+"""Every setting of a search in one frozen object: from TOML and flags, stored in the study as resolved."""
 
 import json
 import re
@@ -32,7 +32,7 @@ def seconds(value: object) -> object:
 
 
 class Recipe(BaseModel):
-    """The settings of a study and of a run. Field names are the flags of `nas search` and the keys of a recipe."""
+    """The settings of a study and of a run. Fields are the flags of `nas search` and the keys of a recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -53,14 +53,20 @@ class Recipe(BaseModel):
         None, description="end the search when a trial reaches this"
     )
     epochs: Count = Field(12, description="epochs of a trial that is not pruned")
-    patience: Count | None = Field(None, description="prune a trial after this many epochs without a new best")
+    patience: Count | None = Field(
+        None, description="prune a trial after this many epochs without a new best"
+    )
     workers: Count | Literal["auto"] = Field("auto", description="trials trained at the same time")
     threads: Count | Literal["auto"] = Field("auto", description="processor threads of one worker")
     device: str = Field("auto", description="device: cpu, cuda, cuda:<i>, mps or auto")
-    precision: Precision = Field("auto", description="training precision: fp32, bf16, or auto: bf16 on CUDA that has it")
+    precision: Precision = Field(
+        "auto", description="training precision: fp32, bf16, or auto: bf16 on CUDA that has it"
+    )
     seed: int = Field(0, ge=0, description="seed of the search and of every trial in it")
     sampler: Sampler = Field("tpe", description="Optuna's sampler: tpe, gp or random")
-    pruner: Pruner = Field("auto", description="Optuna's pruner: median, percentile, halving, hyperband, none or auto")
+    pruner: Pruner = Field(
+        "auto", description="Optuna's pruner: median, percentile, halving, hyperband, none or auto"
+    )
 
     @classmethod
     def load(cls, file: Path | None = None, **flags: Any) -> Self:

@@ -16,8 +16,8 @@ The rules, held by one contract suite over every space:
   compare equal whatever parameters led to them;
 - list the cheapest choice of a category first: a study starts with the lowest of everything.
 
-Optional names: `VERSION` (an int, 1 when absent; raise it when stored parameters change their meaning) and the
-module's docstring, whose first line describes the space in listings.
+Optional names: `VERSION` (an int, 1 when absent; raise it when stored parameters change their meaning) and
+the module's docstring, whose first line describes the space in listings.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Training:
     """Nesterov momentum of sgd; ignored by the others."""
     schedule: Schedule = "constant"
     warmup: float = 0.0
-    """Part of all steps, in [0, 1), over which the learning rate first rises linearly; ignored by onecycle."""
+    """Part of all steps, in [0, 1), in which the learning rate first rises linearly; not for onecycle."""
     label_smoothing: float = 0.0
     augmentation: tuple[str, ...] = ()
     """Any of "shift", "flip", "cutout", in this order."""

@@ -1,7 +1,7 @@
 """Convolutions, then fully connected layers: classic networks, from LeNet to VGG.
 
-Convolutions come in stages, each of which halves the image and may double the filters. An optional 1x1 bottleneck
-narrows what the fully connected layers read.
+Convolutions come in stages, each of which halves the image and may double the filters. An optional 1x1
+bottleneck narrows what the fully connected layers read.
 """
 
 from collections import OrderedDict
@@ -14,6 +14,7 @@ from torch import nn
 from nas.space import DataInfo, Proposal
 from search_spaces.parts.initialisation import INITIALISATIONS, Initialisation, initialise
 from search_spaces.parts.pyramid import fully_connected, suggest_pyramid
+from search_spaces.parts.tenths import suggest_tenths
 from search_spaces.parts.training import suggest_training
 
 VERSION = 1
@@ -103,10 +104,8 @@ def suggest(trial: BaseTrial, data: DataInfo) -> Proposal:
         batch_norm=trial.suggest_categorical("batch_norm", [False, True]),
         bottleneck=_suggest_bottleneck(trial, filters[-1]),
         fc_units=suggest_pyramid(trial, max_layers=3, log2_units=(5, 9)),
-        dropout=trial.suggest_float("dropout", 0.0, 0.5, step=0.1),
-        initialisation=cast(
-            Initialisation, trial.suggest_categorical("initialisation", INITIALISATIONS)
-        ),
+        dropout=suggest_tenths(trial, "dropout", 0.5),
+        initialisation=cast(Initialisation, trial.suggest_categorical("initialisation", INITIALISATIONS)),
     )
     return Proposal(architecture, suggest_training(trial, data))
 

@@ -11,6 +11,7 @@ from torch import nn
 from nas.space import DataInfo, Proposal
 from search_spaces.parts.initialisation import INITIALISATIONS, Initialisation, initialise
 from search_spaces.parts.pyramid import fully_connected, suggest_pyramid
+from search_spaces.parts.tenths import suggest_tenths
 from search_spaces.parts.training import suggest_training
 
 VERSION = 1
@@ -40,12 +41,11 @@ class Mlp:
 
 
 def suggest(trial: BaseTrial, data: DataInfo) -> Proposal:
+    """Propose a network; any image size will do."""
     architecture = Mlp(
-        fc_units=suggest_pyramid(trial, max_layers=4, log2_units=(5, 10)),
+        fc_units=suggest_pyramid(trial, max_layers=4, log2_units=(6, 10)),
         batch_norm=trial.suggest_categorical("batch_norm", [False, True]),
-        dropout=trial.suggest_float("dropout", 0.0, 0.5, step=0.1),
-        initialisation=cast(
-            Initialisation, trial.suggest_categorical("initialisation", INITIALISATIONS)
-        ),
+        dropout=suggest_tenths(trial, "dropout", 0.5),
+        initialisation=cast(Initialisation, trial.suggest_categorical("initialisation", INITIALISATIONS)),
     )
     return Proposal(architecture, suggest_training(trial, data))

@@ -1,4 +1,4 @@
-"""What many tests share: a study in a temporary folder, a cache of their own, and engines without processes."""
+"""What many tests share: a cache of their own and a study in a temporary folder."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,7 +41,9 @@ def mlp() -> Space:
 def make_store(tmp_path: Path) -> Callable[..., StudyStore]:
     """Creates a study with the given settings, ready to ask."""
 
-    def make(name: str = "study", *, sampler: str = "random", pruner: str = "none", **settings: Any) -> StudyStore:
+    def make(
+        name: str = "study", *, sampler: str = "random", pruner: str = "none", **settings: Any
+    ) -> StudyStore:
         recipe = Recipe.load(space="mlp", study=name, sampler=sampler, pruner=pruner, threads=1, **settings)
         storage = open_storage(storage_url(None, tmp_path), create=True)
         make_folder(tmp_path / name)

@@ -43,7 +43,15 @@ def test_every_command_has_help_with_examples(nas, command):
 
 
 def test_help_needs_no_torch():
-    check = "import sys; sys.argv = ['nas', '--help']\ntry:\n  import nas.cli; nas.cli.main()\nfinally:\n  print('torch' in sys.modules, file=sys.stderr)"
+    check = """
+import sys
+import nas.cli
+sys.argv = ["nas", "--help"]
+try:
+    nas.cli.main()
+finally:
+    print("torch" in sys.modules, file=sys.stderr)
+"""
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True)
     assert done.stderr.strip() == "False"
 
@@ -175,10 +183,14 @@ def wait_for_an_epoch(folder: Path) -> None:
     log = Path(folder / "studies" / "nas.db")
     for _ in range(600):
         if log.exists():
-            command = [sys.executable, "-c", f"""
+            command = [
+                sys.executable,
+                "-c",
+                f"""
 import sqlite3
 print(sqlite3.connect({str(log)!r}).execute("SELECT COUNT(*) FROM nas_epochs").fetchone()[0])
-"""]
+""",
+            ]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode == 0 and int(done.stdout) > 0:
                 return

@@ -84,7 +84,9 @@ def fails(reason: str = "no such luck") -> Script:
     return lambda task: iter([Ended(number=task.number, how="failed", reason=reason)])
 
 
-def run(store: StudyStore, space: Space, script: Script, workers: int = 1) -> tuple[list[Event], ScriptedEngine]:
+def run(
+    store: StudyStore, space: Space, script: Script, workers: int = 1
+) -> tuple[list[Event], ScriptedEngine]:
     engine = ScriptedEngine(script, workers)
     return list(Driver(store, space, DIGITS, engine).run()), engine
 

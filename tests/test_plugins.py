@@ -1,6 +1,9 @@
 """Finding search spaces by name and by file."""
 
+from dataclasses import replace
+
 import pytest
+from optuna.trial import FixedTrial
 
 from nas.errors import BrokenFile, InvalidSetting, UnknownName
 from nas.plugins import known_spaces, load_space
@@ -80,3 +83,9 @@ def test_an_error_in_suggest_is_shown_with_its_own_line(tmp_path, body, message)
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InvalidSetting, match="there is no such file"):
         load_space(str(tmp_path / "nothing.py"))
+
+
+def test_images_too_small_for_a_space_of_ours_are_one_clear_line():
+    with pytest.raises(InvalidSetting, match="at least 4x4 pixels, not 3x3"):
+        space = load_space("cnn_fc")
+        space.suggest(FixedTrial({}), replace(DIGITS, shape=(1, 3, 3)))

@@ -47,7 +47,13 @@ def test_an_installed_nas_searches_from_an_empty_folder(
     source: Path, environment: Path, tmp_path: Path, editable: bool
 ) -> None:
     pip = (environment / "python", "-m", "pip")
-    options = ("--no-deps", "--no-build-isolation", "--ignore-installed", "--quiet", "--disable-pip-version-check")
+    options = (
+        "--no-deps",
+        "--no-build-isolation",
+        "--ignore-installed",
+        "--quiet",
+        "--disable-pip-version-check",
+    )
     run(*pip, "install", *options, *(["--editable"] if editable else []), source, cwd=tmp_path)
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -84,9 +84,8 @@ def decode(
     if grey and channels == 3:
         notes.append(f"{_count(grey, 'grey image')} stored as RGB like the others")
     if settings.image_size is not None and sizes != {(width, height)}:
-        notes.append(
-            f"images of {_count(len(sizes), 'size')} cropped to a square and resized to {width}x{height}"
-        )
+        stored = "{}x{}".format(*sizes.pop()) if len(sizes) == 1 else f"{len(sizes)} sizes"
+        notes.append(f"images of {stored} cropped to a square and resized to {width}x{height}")
     if broken:
         examples = ", ".join(broken[:3]) + (" and others" if len(broken) > 3 else "")
         notes.append(f"{_count(len(broken), 'broken image')} skipped: {examples}")

@@ -61,9 +61,8 @@ class ImageData:
         try:
             fields: dict[str, Any] = json.loads((folder / INFO).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise StorageError(
-                f"No decoded images in {folder}: was the cache cleared? Start again."
-            ) from error
+            way_out = "Delete it if it is there, and start again."
+            raise StorageError(f"The cache folder {folder} is gone or damaged. {way_out}") from error
         info: dict[str, Any] = fields["info"]
         info |= {"shape": tuple(info["shape"]), "augmentations": tuple(info["augmentations"])}
         return cls(
@@ -109,5 +108,6 @@ class ImageData:
             images = np.load(self.folder / f"{name}_images.npy", mmap_mode="r")
             labels = np.load(self.folder / f"{name}_labels.npy", mmap_mode="r")
         except (OSError, ValueError) as error:
-            raise StorageError(f"The {name} split in {self.folder} cannot be read: {error}.") from error
+            way_out = f"Delete {self.folder} and start again."
+            raise StorageError(f"The decoded {name} split cannot be read: {error}. {way_out}") from error
         return Split(images, labels)

@@ -44,6 +44,7 @@ def open_data(
         progress: called with the images done and the images in all while they are decoded.
 
     Raises:
+        InvalidSetting: `image_size` is no size.
         UnknownName: `source` is neither a known dataset nor a path.
         DataError: its images cannot be read, or make no dataset.
         StorageError: the cache folder cannot be written.

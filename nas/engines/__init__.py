@@ -1,1 +1,1 @@
-"""Where workers run. `base` is the seam, `local` starts processes on this machine, `worker` is what runs in one."""
+"""Where workers run: `base` is the seam, `local` starts processes here, `worker` is what runs in one."""

@@ -21,7 +21,7 @@ class Engine(Protocol):
         ...
 
     def messages(self, timeout: float) -> list[Message]:
-        """What workers said since the last call, oldest first; waits up to `timeout` seconds for something."""
+        """What workers said since the last call, oldest first; waits up to `timeout` seconds for it."""
         ...
 
     def close(self) -> None:

@@ -68,7 +68,9 @@ def read_trials(engine: Engine, uuid: str, study: optuna.Study) -> list[TrialRec
         wanted = select(tables.epochs).where(tables.epochs.c.study_uuid == uuid)
         for row in connection.execute(wanted.order_by(tables.epochs.c.epoch)).mappings():
             curves.setdefault(row["number"], []).append(_epoch(dict(row)))
-        for row in connection.execute(select(tables.trials).where(tables.trials.c.study_uuid == uuid)).mappings():
+        for row in connection.execute(
+            select(tables.trials).where(tables.trials.c.study_uuid == uuid)
+        ).mappings():
             rows[row["number"]] = {name: value for name, value in row.items() if name != "study_uuid"}
     records = []
     for frozen in study.get_trials(deepcopy=False):

@@ -40,7 +40,7 @@ def resolve_pruner(name: Pruner, trials: int) -> Pruner:
 
 
 def make_pruner(name: Pruner, epochs: int) -> BasePruner:
-    """A pruner over steps 1..epochs. Numbers are explicit: Optuna's "auto" values wait for a complete trial."""
+    """A pruner over steps 1..epochs. Numbers are explicit: Optuna's "auto" waits for a complete trial."""
     warmup = max(1, epochs // 5) + 1  # Optuna counts from 0: the first fifth of the epochs is never pruned
     match name:
         case "median":

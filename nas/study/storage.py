@@ -82,7 +82,9 @@ def _parse(url: str) -> URL:
 
 def _prepare_sqlite(url: URL, create: bool) -> None:
     if not url.database or url.database == ":memory:":
-        raise StorageError("A study must outlive its search: give SQLite a file, as in sqlite:///studies/nas.db.")
+        raise StorageError(
+            "A study must outlive its search: give SQLite a file, as in sqlite:///studies/nas.db."
+        )
     file = Path(url.database)
     if file.is_dir():
         raise StorageError(f"{file} is a folder, not a SQLite database.")

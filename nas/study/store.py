@@ -48,7 +48,13 @@ class StudyStore:
 
     @classmethod
     def create(
-        cls, storage: RDBStorage, name: str, folder: Path, recipe: Recipe, space_version: int, data: dict[str, Any]
+        cls,
+        storage: RDBStorage,
+        name: str,
+        folder: Path,
+        recipe: Recipe,
+        space_version: int,
+        data: dict[str, Any],
     ) -> StudyStore:
         """A new study with everything that rebuilds its trials."""
         study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
@@ -96,7 +102,7 @@ class StudyStore:
         """Whether the database holds a study of this name, ours or not."""
         return name in optuna.get_all_study_names(storage)
 
-    # What is stored -------------------------------------------------------------------------------------------
+    # What is stored -----------------------------------------------------------------------------------
 
     @cached_property
     def row(self) -> dict[str, Any]:
@@ -133,7 +139,7 @@ class StudyStore:
         """Optuna's own record, on which a space's `suggest` can be replayed."""
         return self._study.get_trials(deepcopy=False)[number]
 
-    # What the driver does -------------------------------------------------------------------------------------
+    # What the driver does -----------------------------------------------------------------------------
 
     def take_over(self, recipe: Recipe) -> None:
         """Store the settings of the run that continues this study."""
@@ -188,13 +194,15 @@ class StudyStore:
 
     def report(self, trial: Trial, epoch: Epoch) -> None:
         """Record one epoch. Numbers that are not finite become NULL."""
-        row = {name: _finite(value) for name, value in asdict(epoch).items()}
+        row: dict[str, Any] = {name: _finite(value) for name, value in asdict(epoch).items()}
         row |= {"study_uuid": self.uuid, "number": trial.number, "epoch": row.pop("number")}
         with self.engine.begin() as connection:
             connection.execute(insert(tables.epochs).values(row))
         trial.report(epoch.val_accuracy, step=epoch.number)
 
-    def tell(self, number: int, outcome: Outcome, value: float | None = None, reason: str | None = None) -> None:
+    def tell(
+        self, number: int, outcome: Outcome, value: float | None = None, reason: str | None = None
+    ) -> None:
         """End a trial.
 
         Args:
@@ -210,7 +218,7 @@ class StudyStore:
         ranked = sorted(completed, key=lambda trial: (-(trial.value or 0.0), trial.number))
         keep_only(self.folder, {trial.number for trial in ranked[:KEPT]} | running)
 
-    # ------------------------------------------------------------------------------------------------------------
+    # --------------------------------------------------------------------------------------------------
 
     def _settle(self, number: int) -> None:
         """End a trial that a dead driver left RUNNING: as our row says, else as interrupted."""
@@ -249,7 +257,7 @@ def check_study_name(name: str) -> str:
         InvalidSetting: no folder can be called so.
     """
     printable = name.isprintable() and name.strip(" .") == name and 0 < len(name) <= 200
-    if not printable or any(character in name for character in "/\\:*?\"<>|"):
+    if not printable or any(character in name for character in '/\\:*?"<>|'):
         raise InvalidSetting(f"A study cannot be called {name!r}: its name is also that of a folder.")
     return name
 
@@ -260,5 +268,3 @@ def _now() -> datetime:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-

@@ -1,6 +1,6 @@
 """Our tables beside Optuna's: one row per study, per trial and per epoch.
 
-Keyed by the study's UUID and the trial's number, so that a deleted study's rows never meet those of a new one.
+Keyed by the study's UUID and the trial's number: rows of a deleted study never meet those of a new one.
 """
 
 from sqlalchemy import (
@@ -90,6 +90,6 @@ def create_tables(engine: Engine) -> None:
             connection.execute(insert(schema).values(version=VERSION))
         elif version > VERSION:
             raise StorageError(
-                f"This database was written by a newer nas (tables of version {version}, this one knows {VERSION})."
+                f"This database was written by a newer nas (its tables: version {version}, ours: {VERSION})."
                 " Upgrade: pip install --upgrade optuna-nas."
             )

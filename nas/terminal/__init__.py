@@ -1,1 +1,99 @@
-"""Everything a person sees in the shell. Rooms above print through here; nothing here imports torch."""
+"""Everything a person sees in the shell. Nothing here imports torch until a network is shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from nas.errors import NasError
+from nas.events import Event
+from nas.terminal.format import clean
+from nas.terminal.live import LiveView
+from nas.terminal.network import layer_rows
+from nas.terminal.plain import PlainView
+from nas.terminal.progress import DecodeProgress
+from nas.terminal.show import study_page, trial_page
+from nas.terminal.spaces import parameters_page, spaces_table
+from nas.terminal.summary import one_line, summary_page
+
+if TYPE_CHECKING:
+    from nas.api import Study, Trial
+    from nas.plugins import Space
+    from nas.ranges import Parameter
+
+View = Callable[[Event], None]
+
+
+def choose_view(quiet: bool = False) -> AbstractContextManager[View]:
+    """What a search is watched with: a live picture on a terminal, lines elsewhere, nothing if `quiet`."""
+    if quiet:
+        return nullcontext(lambda event: None)
+    console = _console()
+    return LiveView(console) if _can_redraw(console) else nullcontext(PlainView(sys.stdout))
+
+
+def decode_progress(quiet: bool = False) -> AbstractContextManager[Callable[[int, int], None] | None]:
+    """A bar on a terminal, nothing elsewhere."""
+    console = _console()
+    return DecodeProgress(console) if _can_redraw(console) and not quiet else nullcontext()
+
+
+def print_summary(study: Study, *, quiet: bool = False) -> None:
+    """Close a search: the best network, where everything lies, what to do next; one line if `quiet`."""
+    best = study.best
+    if quiet:
+        _print(Text(one_line(study, best), no_wrap=True, overflow="ignore"))
+    else:
+        _print(summary_page(study, best, _network(best) if best else ""))
+
+
+def print_study(study: Study) -> None:
+    """List the trials of a study."""
+    _print(study_page(study))
+
+
+def print_trial(trial: Trial) -> None:
+    """One trial in full."""
+    _print(trial_page(trial, _network(trial)))
+
+
+def print_spaces(spaces: Iterable[Space]) -> None:
+    """List search spaces."""
+    _print(spaces_table(spaces))
+
+
+def print_parameters(space: Space, parameters: Iterable[Parameter]) -> None:
+    """List what a search space asks."""
+    _print(parameters_page(space, parameters))
+
+
+def _network(trial: Trial) -> RenderableType:
+    """The layers of a trial's network, or why they cannot be shown."""
+    from nas.layers import layer_table
+
+    try:
+        return layer_rows(layer_table(trial.build(), trial.data.shape))
+    except NasError as error:
+        return Text(clean(str(error)), style="yellow")
+
+
+def _console() -> Console:
+    """Standard output, which may be of an encoding that lacks some of our characters."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="replace")
+    return Console(highlight=False)
+
+
+def _can_redraw(console: Console) -> bool:
+    """Whether it is a real terminal, not only a pipe in which colours were asked for."""
+    return sys.stdout.isatty() and console.is_interactive and not console.options.ascii_only
+
+
+def _print(page: RenderableType) -> None:
+    """Lines made to be copied may be longer than the terminal is wide, so nothing is cropped."""
+    _console().print(page, crop=False)

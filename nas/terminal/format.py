@@ -1,6 +1,7 @@
 """Numbers and texts as people read them."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 MISSING = "–"
@@ -30,14 +31,12 @@ def count(number: float | None) -> str:
     """Three significant digits of a number of anything: 999, 12.3k, 1.41M."""
     if number is None:
         return MISSING
-    if number < 999.5:
-        return f"{number:.0f}"
-    for unit in "kMGT":
+    power = 0
+    while number >= 999.5:
         number /= 1000
-        if number < 999.5:
-            break
-    decimals = 2 if number < 9.995 else 1 if number < 99.95 else 0
-    return f"{number:.{decimals}f}{unit}"
+        power += 1
+    decimals = 0 if power == 0 or number >= 99.95 else 1 if number >= 9.995 else 2
+    return f"{number:.{decimals}f}{('', *'kMGTPE')[power]}"
 
 
 def memory(size: int | None) -> str:
@@ -64,6 +63,16 @@ def shape(sizes: Sequence[int]) -> str:
 def plural(number: int, noun: str) -> str:
     """1 trial, 2 trials, 54,000 images."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def space(source: str) -> str:
+    """A search space by its short name, whether it is a known one or the path of a file."""
+    return Path(source).name.removesuffix(".py")
+
+
+def counts(numbers: Mapping[str, int]) -> str:
+    """Trials by outcome: 20 completed, 9 pruned."""
+    return ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number) or "none"
 
 
 def sparkline(values: Sequence[float]) -> str:

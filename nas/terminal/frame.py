@@ -1,7 +1,6 @@
 """One picture of a running search: never wider than its console, never higher than asked."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -10,7 +9,7 @@ from rich.text import Text
 
 from nas.events import SearchStarted
 from nas.study.outcome import Outcome
-from nas.terminal.format import MISSING, accuracy, clean, count, duration, plural, shape
+from nas.terminal.format import MISSING, accuracy, clean, count, duration, plural, shape, space
 from nas.terminal.state import Message, RunningTrial, SearchState
 
 FIXED_ROWS = 8
@@ -42,7 +41,7 @@ def data_facts(start: SearchStarted) -> list[str]:
     """The search space and the dataset with its shape and counts."""
     info = start.data["info"]
     return [
-        f"{Path(start.recipe.space).name.removesuffix('.py')} on {info['name']}",
+        f"{space(start.recipe.space)} on {info['name']}",
         shape(info["shape"]),
         f"{info['num_classes']} classes",
         f"{info['num_train']:,} training + {info['num_val']:,} validation",

@@ -25,8 +25,8 @@ REPEATED = 3
 class LiveView:
     """Draws a search while it runs; call it with each event, inside its context.
 
-    Notices, reasons of failed trials and whatever the process prints meanwhile go above the picture, to stay. A
-    call only puts its event in a queue and one thread adds up and draws, so that the driver never waits for a
+    Notices, reasons of failed trials and whatever the process prints meanwhile go above the picture, to stay.
+    A call only puts its event in a queue, and one thread adds up and draws: the driver never waits for a
     terminal.
     """
 

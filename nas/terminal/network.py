@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from nas.terminal.format import clean, real, shape
+from nas.terminal.tables import new_table
 
 if TYPE_CHECKING:
     from nas.layers import LayerTable
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 def layer_rows(table: LayerTable) -> Table:
     """A network layer by layer, with its totals."""
-    rows = Table(box=SIMPLE_HEAD, show_footer=True, pad_edge=False, padding=(0, 1))
+    rows = new_table(show_footer=True)
     total = (f"{table.parameters:,}", f"{table.multiply_adds:,}")
-    rows.add_column("layer", "total", overflow="ellipsis", no_wrap=True)
-    rows.add_column("kind", overflow="ellipsis", no_wrap=True)
+    rows.add_column("layer", "total", overflow="ellipsis")  # these two give way when a row is too long
+    rows.add_column("kind", overflow="ellipsis")
     rows.add_column("output shape", justify="right", no_wrap=True)
     for heading, footer in zip(("parameters", "multiply-adds"), total, strict=True):
         rows.add_column(heading, footer, justify="right", no_wrap=True)

@@ -10,7 +10,7 @@ from nas.terminal.state import SearchState
 
 
 class PlainView:
-    """Writes a line when the search starts, when a trial ends, and for every message; call it with each event."""
+    """A line for the start, for each trial that ended and for each notice; call it with each event."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file

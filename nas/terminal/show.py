@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.box import SIMPLE_HEAD
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, best_of, counts_of
-from nas.terminal.format import (
-    MISSING,
-    accuracy,
-    clean,
-    count,
-    duration,
-    in_words,
-    memory,
-    plural,
-    real,
-    sparkline,
-)
+from nas.terminal import format
+from nas.terminal.format import clean
 from nas.terminal.network import training_in_words
+from nas.terminal.tables import new_table
 from nas.training.epoch import Epoch
 
 if TYPE_CHECKING:
     from nas.api import Study, Trial
 
 LISTED = 40
-"""A longer list shows the better half of so many trials by value, and the latest."""
+"""Of more trials than these, the best and the latest are listed, half of each."""
 
 EPOCHS = 24
-"""A longer curve shows about so many rows."""
+"""Of a longer curve, about so many epochs are shown, the first, the best and the last among them."""
 
 STYLES = {
     Outcome.COMPLETED: "",
@@ -47,17 +39,124 @@ STYLES = {
 
 
 def study_page(study: Study) -> Group:
-    """The trials of a study, the best one marked by a star."""
+    """The trials of a study, the best one marked."""
     records = [trial.record for trial in study.trials]
-    counts = counts_of(records)
     recipe, data = study.store.recipe, study.store.data["info"]
+    trained = f"{format.plural(recipe.epochs, 'epoch')}, {recipe.precision}"
     head = Text.assemble(
-        (clean(study.name), "bold"),
-        clean(f"  {recipe.space} on {data['name']}, {plural(recipe.epochs, 'epoch')}, {recipe.precision}"),
-        ("\n" + (", ".join(f"{number} {outcome}" for outcome, number in counts.items() if number) or "no trial yet"), "dim"),
+        (clean(study.name), "bold"), clean(f"  {format.space(recipe.space)} on {data['name']}, {trained}")
     )
     listed = listed_trials(records)
-    parts: list[RenderableType] = [head, _trials(listed, best_of(records))]
+    parts: list[RenderableType] = [head, "", _trials(listed, best_of(records))]
     if len(listed) < len(records):
-        parts.append(Text(f"{len(listed)} of {len(records):,} trials: the best and the latest. All of them: nas show --json", style="dim"))
-    return Group(*parts)
+        everything = f"nas show {shlex.quote(study.name)} --json"
+        parts.append(Text(clean(f"The best and the latest of {len(records):,} trials; all: {everything}")))
+    return Group(*parts, "", Text(format.counts(counts_of(records)), style="dim"))
+
+
+def listed_trials(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """All, or the best and the latest of many, in the order of their numbers."""
+    if len(records) <= LISTED:
+        return list(records)
+    half = LISTED // 2
+    ranked = sorted(records[:-half], key=lambda record: (-(record.value or 0.0), record.number))
+    return [*sorted(ranked[:half], key=lambda record: record.number), *records[-half:]]
+
+
+def _trials(records: Iterable[TrialRecord], best: TrialRecord | None) -> Table:
+    table = new_table(expand=True)
+    for heading in ("trial", "outcome", "val acc", "epochs", "params", "time"):
+        table.add_column(heading, justify="left" if heading == "outcome" else "right", no_wrap=True)
+    table.add_column("network, or why it ended early", no_wrap=True, overflow="ellipsis", ratio=1)
+    for record in records:
+        is_best = best is not None and record.number == best.number
+        architecture = record.proposal["architecture"] if record.proposal else {}
+        table.add_row(
+            f"* {record.number}" if is_best else str(record.number),
+            record.outcome,
+            format.accuracy(record.value),
+            str(len(record.epochs)),
+            format.count(record.num_parameters),
+            format.duration(record.seconds),
+            Text(clean(record.reason) if record.reason else format.in_words(architecture)),
+            style="bold green" if is_best else STYLES[record.outcome],
+        )
+    return table
+
+
+def trial_page(trial: Trial, network: RenderableType) -> Group:
+    """One trial: how it ended, its network, its training, its curve and its parameters.
+
+    Args:
+        network: its layers.
+    """
+    record = trial.record
+    parts: list[RenderableType] = [_headline(record), "", *_facts(trial), "", network]
+    if record.proposal:
+        parts += ["", Text(f"Training: {training_in_words(record.proposal['training'])}")]
+    if record.epochs:
+        parts += ["", *_curve(record.epochs)]
+    return Group(*parts, "", Text("Parameters of the search"), _parameters(record.params))
+
+
+def _headline(record: TrialRecord) -> Text:
+    head = Text.assemble((f"Trial {record.number}", "bold"), " ", (record.outcome, STYLES[record.outcome]))
+    if record.value is not None:
+        head.append(", validation accuracy ").append(format.accuracy(record.value), "bold green")
+    if record.reason:
+        head.append(f"\n{clean(record.reason)}")
+    return head
+
+
+def _facts(trial: Trial) -> list[Text]:
+    record = trial.record
+    parameters, multiply_adds = format.count(record.num_parameters), format.count(record.multiply_adds)
+    facts = {
+        "size": f"{parameters} parameters, {multiply_adds} multiply-adds",
+        "device": record.device,
+        "seed": record.seed,
+        "started": record.started_at and f"{record.started_at:%Y-%m-%d %H:%M:%S} UTC",
+        "took": format.duration(record.seconds),
+        "versions": record.versions
+        and ", ".join(f"{name} {version}" for name, version in record.versions.items()),
+        "repeats": None if record.retry_of is None else f"trial {record.retry_of}",
+        "weights": trial.weights,
+    }
+    return [
+        Text.assemble((f"{name:<10}", "dim"), clean(str(fact)), no_wrap=True, overflow="ignore")
+        for name, fact in facts.items()
+        if fact is not None
+    ]
+
+
+def _curve(epochs: Sequence[Epoch]) -> list[RenderableType]:
+    best = max(epochs, key=lambda epoch: epoch.val_accuracy)
+    step = -(-len(epochs) // EPOCHS)
+    shown = [epoch for epoch in epochs if epoch in (epochs[0], best, epochs[-1]) or epoch.number % step == 0]
+    table = new_table()
+    for heading in ("epoch", "train loss", "val loss", "val acc", "rate", "images/s", "memory", "time"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for epoch in shown:
+        table.add_row(
+            str(epoch.number),
+            format.real(epoch.train_loss),
+            format.real(epoch.val_loss),
+            format.accuracy(epoch.val_accuracy),
+            format.real(epoch.learning_rate),
+            format.count(epoch.images_per_second),
+            format.memory(epoch.peak_memory),
+            f"{epoch.seconds:.1f} s",
+            style="bold" if epoch is best else "",
+        )
+    line = format.sparkline([epoch.val_accuracy for epoch in shown])
+    low = min(epoch.val_accuracy for epoch in shown)
+    figures = f"  {format.accuracy(low)} to {format.accuracy(best.val_accuracy)}"
+    return [Text.assemble("Validation accuracy  ", (line, "cyan"), (figures, "dim")), table]
+
+
+def _parameters(params: Mapping[str, Any]) -> Columns:
+    values = {
+        name: format.real(value) if isinstance(value, float) else str(value) for name, value in params.items()
+    }
+    cells = [Text.assemble((clean(name), "dim"), f" {clean(value)}") for name, value in values.items()]
+    return Columns(cells, padding=(0, 3), column_first=True)

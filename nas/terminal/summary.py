@@ -9,19 +9,16 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from nas.study.outcome import Outcome
 from nas.study.records import counts_of
 from nas.study.storage import redacted, storage_url
-from nas.terminal.format import accuracy, clean, plural
+from nas.terminal.format import accuracy, clean, counts, plural
 from nas.terminal.network import training_in_words
 
 if TYPE_CHECKING:
     from nas.api import Study, Trial
 
-SHOWN = (Outcome.COMPLETED, Outcome.PRUNED, Outcome.FAILED, Outcome.INTERRUPTED)
 
-
-def summary(study: Study, best: Trial | None, network: RenderableType) -> Group:
+def summary_page(study: Study, best: Trial | None, network: RenderableType) -> Group:
     """The end of a search on a page.
 
     Args:
@@ -32,7 +29,7 @@ def summary(study: Study, best: Trial | None, network: RenderableType) -> Group:
     if best is None:
         parts.append(Text("No trial was completed, so there is no best network.", style="yellow"))
     else:
-        parts += [_headline(study, best), network, _training(study, best)]
+        parts += [_headline(study, best), "", network, "", _training(study, best)]
     return Group(*parts, "", *_facts(study, best), "", *_next_steps(study, best))
 
 
@@ -40,13 +37,11 @@ def one_line(study: Study, best: Trial | None) -> str:
     """The end of a search for --quiet."""
     result = "no trial was completed" if best is None else f"best validation accuracy {accuracy(best.value)}"
     where = f", trial {best.number}, weights in {best.weights}" if best and best.weights else ""
-    return clean(f"{study.name}: {result}{where}; trials: {outcomes(study)}")
+    return clean(f"{study.name}: {result}{where}; trials: {_outcomes(study)}")
 
 
-def outcomes(study: Study) -> str:
-    """How many trials ended how."""
-    counts = counts_of([trial.record for trial in study.trials])
-    return ", ".join(f"{counts[outcome]} {outcome}" for outcome in SHOWN if counts[outcome]) or "none"
+def _outcomes(study: Study) -> str:
+    return counts(counts_of([trial.record for trial in study.trials]))
 
 
 def _headline(study: Study, best: Trial) -> Text:
@@ -71,7 +66,7 @@ def _training(study: Study, best: Trial) -> Text:
 def _facts(study: Study, best: Trial | None) -> list[RenderableType]:
     recipe = study.store.recipe
     facts = {
-        "trials": outcomes(study),
+        "trials": _outcomes(study),
         "database": redacted(storage_url(recipe.storage, recipe.folder)),
         "weights": str(best.weights) if best and best.weights else "none",
     }
@@ -93,7 +88,10 @@ def _next_steps(study: Study, best: Trial | None) -> list[RenderableType]:
         arguments = [repr(study.name), *(f"{option}={value!r}" for option, value in place.items())]
         steps.append(f"nas.load_study({', '.join(arguments)}).best.load_model()")
     heads = ("look at it", "go on", "in Python")
-    return [_to_copy((f"{head:<12}", "dim"), (clean(step), "cyan")) for head, step in zip(heads, steps, strict=False)]
+    return [
+        _to_copy((f"{head:<12}", "dim"), (clean(step), "cyan"))
+        for head, step in zip(heads, steps, strict=False)
+    ]
 
 
 def _to_copy(*parts: tuple[str, str] | str) -> Text:

@@ -1,29 +1,35 @@
 """Loss and accuracy of a network on a split."""
 
-from contextlib import AbstractContextManager
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from nas.training.images import Examples, Images
 
-BATCH_SIZE = {"cpu": 64}
-"""By device type, else 512. On a CPU activations of 64 images stay in its cache: 2.6 times faster than 512."""
-
 
 @torch.inference_mode()
 def evaluate(
-    model: nn.Module, images: Images, examples: Examples, autocast: AbstractContextManager[object]
+    model: nn.Module,
+    images: Images,
+    examples: Examples,
+    *,
+    precision: Literal["fp32", "bf16"],
+    batch_size: int,
 ) -> tuple[float, float]:
-    """(mean cross-entropy, accuracy in [0, 1]) of `model`, which is left in evaluation mode."""
+    """(mean cross-entropy, accuracy in [0, 1]) of `model` on `examples`; leaves it in evaluation mode.
+
+    Args:
+        images: whose normalisation the model was trained with.
+    """
     model.eval()
+    autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16")
     loss = torch.zeros((), device=images.device)
     correct = torch.zeros((), device=images.device, dtype=torch.int64)
-    order = torch.arange(len(examples))
-    for pixels, labels in images.batches(examples, order, BATCH_SIZE.get(images.device.type, 512)):
+    for pixels, labels in examples.batches(torch.arange(len(examples)), batch_size):
         with autocast:
-            logits: Tensor = model(images.normalise(pixels)).float()
-        loss += functional.cross_entropy(logits, labels, reduction="sum")
+            logits = model(images.normalise(pixels))
+        loss += functional.cross_entropy(logits.float(), labels, reduction="sum")
         correct += (logits.argmax(1) == labels).sum()
     return loss.item() / len(examples), correct.item() / len(examples)

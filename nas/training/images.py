@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 import warnings
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,108 +13,114 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nas.datasets import ImageData
+from nas.datasets import ImageData, Split
+from nas.space import DataInfo
 
 PREFETCHED = 2
-"""Batches that wait ready while images are streamed."""
+"""Batches that are gathered ahead of their use while images are streamed."""
+
+Batch = tuple[Tensor, Tensor]
+"""uint8 images (batch, height, width, channels) and int64 labels (batch,)"""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Examples:
-    """The images of one split."""
+    """One split: on the device, or in the memory map that it is streamed from."""
 
     images: Tensor
-    """uint8, (n, height, width, channels)"""
+    """uint8 (n, height, width, channels)"""
     labels: Tensor
-    """int64, (n,)"""
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True)
-class Images:
-    """What every trial of a worker trains and validates on; loaded once."""
-
-    train: Examples
-    val: Examples
-    scale: Tensor
-    """float32, (height, width, channels), on the device: of the normalisation `pixel * scale + bias`."""
-    bias: Tensor
+    """int64 (n,)"""
     device: torch.device
-    num_classes: int
+    """Where batches go."""
     resident: bool
-    """Whether the images lie on the device; otherwise each batch is copied there."""
+    """Whether the split lies there."""
 
     @classmethod
-    def load(cls, data: ImageData, device: torch.device, *, resident: bool = True) -> Images:
-        """Bring a dataset to a device.
+    def load(cls, split: Split, device: torch.device, *, resident: bool = True) -> Examples:
+        """Bring a split to a device.
 
         On the CPU nothing is copied: the tensors are the memory map itself, shared by all workers.
 
         Args:
-            resident: hold the images on the device; otherwise batches are gathered from the map and copied there
-                while the one before is trained on.
+            resident: hold the images on the device; otherwise a thread gathers batches from the map, ahead of
+                their use, and each is copied to the device.
         """
-        splits = [Examples(_tensor(split.images), _tensor(split.labels)) for split in (data.train, data.val)]
+        images, labels = _tensor(split.images), _tensor(split.labels)
         if resident:
-            splits = [Examples(split.images.to(device), split.labels.to(device)) for split in splits]
+            images, labels = images.to(device), labels.to(device)
+        return cls(images, labels, device, resident)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(self, order: Tensor, batch_size: int) -> Iterator[Batch]:
+        """Batches on the device, in the given order (int64 indices on the CPU); the last may be smaller."""
+        if not self.resident:
+            return self._stream(torch.split(order, batch_size))
+        return (self._gather(rows) for rows in torch.split(order.to(self.device), batch_size))
+
+    def _gather(self, rows: Tensor) -> Batch:
+        return self.images.index_select(0, rows), self.labels.index_select(0, rows)
+
+    def _stream(self, batches: tuple[Tensor, ...]) -> Iterator[Batch]:
+        with ThreadPoolExecutor(1) as thread:
+            ahead = deque[Future[Batch]]()
+            for rows in batches:
+                ahead.append(thread.submit(self._fetch, rows))
+                if len(ahead) > PREFETCHED:
+                    yield self._send(ahead.popleft().result())
+            while ahead:
+                yield self._send(ahead.popleft().result())
+
+    def _fetch(self, rows: Tensor) -> Batch:
+        images, labels = self._gather(rows)
+        if self.device.type == "cuda":  # from pinned memory the copy runs beside the training step
+            images, labels = images.pin_memory(), labels.pin_memory()
+        return images, labels
+
+    def _send(self, batch: Batch) -> Batch:
+        images, labels = batch
+        return images.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """What every trial of a worker trains and validates on; loaded once."""
+
+    info: DataInfo
+    device: torch.device
+    train: Examples
+    val: Examples
+    scale: Tensor
+    """float32 (height, width, channels), of the normalisation `pixel * scale + bias`."""
+    bias: Tensor
+    """As `scale`."""
+    mean_color: Tensor
+    """uint8 (channels,): what normalisation brings closest to zero."""
+
+    @classmethod
+    def load(cls, data: ImageData, device: torch.device, *, resident: bool = True) -> Images:
+        """Bring a dataset to a device; `resident` as in `Examples.load`."""
+        channels, height, width = data.info.shape
         mean, std = torch.tensor(data.mean), torch.tensor(data.std)
-        shape = splits[0].images.shape[1:]
-        # as large as an image: an elementwise product is several times faster than one over the channels
-        scale, bias = (1 / (255 * std)).expand(shape), (-mean / std).expand(shape)
+        # as large as an image: the product of whole rows is several times faster than one over the channels
+        scale = (1 / (255 * std)).expand(height, width, channels).contiguous()
+        bias = (-mean / std).expand(height, width, channels).contiguous()
         return cls(
-            train=splits[0],
-            val=splits[1],
-            scale=scale.contiguous().to(device),
-            bias=bias.contiguous().to(device),
+            info=data.info,
             device=device,
-            num_classes=data.info.num_classes,
-            resident=resident,
+            train=Examples.load(data.train, device, resident=resident),
+            val=Examples.load(data.val, device, resident=resident),
+            scale=scale.to(device),
+            bias=bias.to(device),
+            mean_color=(255 * mean).round().to(torch.uint8).to(device),
         )
 
-    def batches(self, examples: Examples, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """(images, labels) on the device: `examples` in the given order, the last batch perhaps smaller.
-
-        Args:
-            order: int64 indices on the CPU.
-        """
-        if self.resident:
-            for indices in order.to(self.device).split(batch_size):
-                yield examples.images.index_select(0, indices), examples.labels.index_select(0, indices)
-        else:
-            yield from self._streamed(examples, order.split(batch_size))
-
     def normalise(self, images: Tensor) -> Tensor:
-        """float32 (batch, channels, height, width), channels last in memory, from uint8 images of a batch."""
-        return images.to(torch.float32).mul_(self.scale).add_(self.bias).permute(0, 3, 1, 2)
-
-    def _streamed(self, examples: Examples, order: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Gather batches in a thread of their own, ahead of their use."""
-        ready: queue.Queue[tuple[Tensor, Tensor] | None] = queue.Queue(PREFETCHED)
-        abandoned = threading.Event()
-        pin = self.device.type == "cuda"
-
-        def gather() -> None:
-            for indices in order:
-                batch = examples.images.index_select(0, indices), examples.labels.index_select(0, indices)
-                ready.put((batch[0].pin_memory(), batch[1].pin_memory()) if pin else batch)
-                if abandoned.is_set():
-                    return
-            ready.put(None)
-
-        thread = threading.Thread(target=gather, daemon=True)
-        thread.start()
-        try:
-            while (batch := ready.get()) is not None:
-                yield batch[0].to(self.device, non_blocking=True), batch[1].to(self.device, non_blocking=True)
-        finally:
-            abandoned.set()
-            while thread.is_alive():
-                try:
-                    ready.get(timeout=0.01)
-                except queue.Empty:
-                    pass
+        """float32 (batch, channels, height, width), channels-last in memory, from a batch's uint8 images."""
+        pixels = images.float()
+        return torch.addcmul(self.bias, pixels, self.scale, out=pixels).permute(0, 3, 1, 2)
 
 
 def _tensor(array: NDArray[np.generic]) -> Tensor:

@@ -1,6 +1,7 @@
 """Optimizers by name, in their fastest form."""
 
-import torch
+from typing import Any
+
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, NAdam, Optimizer
 
@@ -13,7 +14,7 @@ def make_optimizer(model: nn.Module, training: Training) -> Optimizer:
     Fused implementations take a third to a half of the time on a CPU too; NAdam has none and takes foreach.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [parameter for parameter in parameters if parameter.ndim > 1]},
         {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
     ]
@@ -31,7 +32,7 @@ def make_optimizer(model: nn.Module, training: Training) -> Optimizer:
             return NAdam(groups, rate, weight_decay=decay, foreach=True)
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
     """Of the next step."""
     for group in optimizer.param_groups:
         group["lr"] = rate

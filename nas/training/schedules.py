@@ -1,6 +1,6 @@
 """Learning-rate schedules, step by step: factors of the peak rate as plain functions.
 
-Each is that of the torch scheduler it names. A warm-up comes first and the schedule takes the steps that are left.
+Each is that of the torch scheduler it names. A warm-up comes first; the schedule takes the steps left.
 """
 
 import math

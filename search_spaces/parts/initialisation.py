@@ -11,8 +11,8 @@ INITIALISATIONS: tuple[Initialisation, ...] = ("he", "xavier")
 def initialise(model: nn.Module, method: Initialisation) -> None:
     """Fill the weights of convolutions and fully connected layers in place; their biases become zero.
 
-    "he": normal, for layers followed by ReLU (He et al. 2015, arXiv 1502.01852). "xavier": uniform (Glorot and
-    Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks").
+    "he": normal, for layers followed by ReLU (He et al. 2015, arXiv 1502.01852). "xavier": uniform (Glorot
+    and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks").
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):

@@ -6,7 +6,6 @@ from optuna.trial import BaseTrial
 from torch import nn
 
 MIN_UNITS = 16
-MAX_HALVINGS = 1
 
 
 def suggest_pyramid(trial: BaseTrial, max_layers: int, log2_units: tuple[int, int]) -> tuple[int, ...]:
@@ -17,8 +16,8 @@ def suggest_pyramid(trial: BaseTrial, max_layers: int, log2_units: tuple[int, in
     layers = trial.suggest_int("fc_layers", 1, max_layers)
     units = [2 ** trial.suggest_int("log2_fc_units", *log2_units)]
     for layer in range(2, layers + 1):
-        halvings = trial.suggest_int(f"fc_halvings_{layer}", 0, MAX_HALVINGS)
-        units.append(max(MIN_UNITS, units[-1] >> halvings))
+        halving = trial.suggest_int(f"fc_halving_{layer}", 0, 1)
+        units.append(max(MIN_UNITS, units[-1] >> halving))
     return tuple(units)
 
 

@@ -5,6 +5,7 @@ from typing import cast
 from optuna.trial import BaseTrial
 
 from nas.space import DataInfo, Optimizer, Schedule, Training
+from search_spaces.parts.tenths import suggest_tenths
 
 OPTIMIZERS: tuple[Optimizer, ...] = ("sgd", "adam", "adamw", "nadam")
 SCHEDULES: tuple[Schedule, ...] = ("constant", "step", "cosine", "restarts", "onecycle")
@@ -21,9 +22,10 @@ WEIGHT_DECAYS = {"sgd": (1e-5, 1e-3), "adam": (1e-6, 1e-4), "adamw": (1e-3, 1e-1
 def suggest_training(trial: BaseTrial, data: DataInfo) -> Training:
     """Propose batch size, optimizer, schedule and regularisation.
 
-    Learning rate and weight decay mean different things to different optimizers, so each family has parameters
-    of its own: `learning_rate_sgd` and `learning_rate_adam` (adam, adamw and nadam); `weight_decay_sgd`,
-    `weight_decay_adam` (adam and nadam, an L2 penalty) and `weight_decay_adamw` (decoupled).
+    Learning rate and weight decay mean different things to different optimizers, so each family has
+    parameters of its own: `learning_rate_sgd` and `learning_rate_adam` (adam, adamw and nadam);
+    `weight_decay_sgd`, `weight_decay_adam` (adam and nadam, an L2 penalty) and `weight_decay_adamw`
+    (decoupled).
     """
     batch_size = 2 ** trial.suggest_int("log2_batch_size", *_log2_batch_sizes(data.num_train))
     optimizer = cast(Optimizer, trial.suggest_categorical("optimizer", OPTIMIZERS))
@@ -33,8 +35,8 @@ def suggest_training(trial: BaseTrial, data: DataInfo) -> Training:
     weight_decay = trial.suggest_float(f"weight_decay_{decay}", *WEIGHT_DECAYS[decay], log=True)
     schedule = cast(Schedule, trial.suggest_categorical("schedule", SCHEDULES))
     # onecycle brings a warm-up of its own
-    warmup = 0.0 if schedule == "onecycle" else trial.suggest_float("warmup", 0.0, 0.2, step=0.1)
-    label_smoothing = trial.suggest_float("label_smoothing", 0.0, 0.2, step=0.1)
+    warmup = 0.0 if schedule == "onecycle" else suggest_tenths(trial, "warmup", 0.2)
+    label_smoothing = suggest_tenths(trial, "label_smoothing", 0.2)
     augmentation = trial.suggest_categorical("augmentation", _ladder(data.augmentations))
     return Training(
         batch_size=batch_size,

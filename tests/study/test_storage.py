@@ -37,7 +37,7 @@ def test_a_database_that_cannot_be_opened_is_one_clear_line(tmp_path, url, messa
 
 
 def test_a_study_database_that_is_not_there_is_not_created_by_looking(tmp_path):
-    with pytest.raises(StorageError, match="does not exist. Start one with: nas search"):
+    with pytest.raises(StorageError, match="does not exist"):
         open_storage(f"sqlite:///{tmp_path}/nas.db", create=False)
     assert not (tmp_path / "nas.db").exists()
 

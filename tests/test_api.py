@@ -1,0 +1,172 @@
+"""Whole searches from Python, with real workers on the embedded digits."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import nas
+from nas.datasets import open_data
+from nas.errors import StudyError
+from nas.events import EpochTrained, Event, SearchStarted, TrialEnded, TrialStarted
+from nas.study.outcome import Outcome
+from tests.test_plugins import MINIMAL
+
+Search = Callable[..., nas.Study]
+
+
+@pytest.fixture
+def search(tmp_path: Path) -> Search:
+    """`nas.search` of small networks in a temporary folder."""
+
+    def run(**settings: Any) -> nas.Study:
+        defaults = {"space": "mlp", "trials": 3, "epochs": 2, "workers": 1, "threads": 1, "device": "cpu"}
+        return nas.search(**defaults | {"folder": tmp_path / "studies"} | settings)
+
+    return run
+
+
+def table(study: nas.Study) -> list[tuple[Any, ...]]:
+    """All of a study that a seed decides: everything but times, memory and who did it."""
+    return [
+        (
+            trial.number,
+            trial.record.outcome,
+            trial.record.reason,
+            trial.value,
+            tuple(trial.params.items()),
+            trial.record.digest,
+            trial.record.seed,
+            trial.record.num_parameters,
+            trial.record.multiply_adds,
+            tuple((e.train_loss, e.val_loss, e.val_accuracy, e.learning_rate) for e in trial.record.epochs),
+        )
+        for trial in study.trials
+    ]
+
+
+def test_the_same_seed_gives_the_same_trials_bit_for_bit(search):
+    settings = {"space": "cnn_fc", "trials": 8, "epochs": 3}
+    first = table(search(study="first", **settings))
+    assert len(first) == 8
+    assert {row[1] for row in first} >= {Outcome.COMPLETED, Outcome.PRUNED}
+    assert table(search(study="second", **settings)) == first
+    assert table(search(study="third", seed=1, **settings)) != first
+
+
+def test_the_same_proposal_gives_the_same_result_in_another_worker(search, tmp_path):
+    file = tmp_path / "one.py"
+    file.write_text(MINIMAL.replace("0.01, 0.1", "0.05, 0.05").replace('"width", 1, 4', '"width", 1, 1'))
+    study = search(space=str(file), trials=6, workers=2)
+    records = [trial.record for trial in study.trials]
+    assert {record.worker for record in records} == {0, 1}
+    assert len({record.digest for record in records}) == 1
+    assert len({record.value for record in records}) == 1
+
+
+def test_the_best_trial_is_rebuilt_from_the_study_alone_and_scores_what_it_scored(search, tmp_path):
+    search(space="cnn_fc", trials=2, epochs=4)
+    study = nas.load_study(folder=tmp_path / "studies")
+    assert study.name == "cnn_fc-digits"
+    assert study.best is not None
+    assert study.best.value == max(trial.value for trial in study.trials if trial.value is not None)
+    model = study.best.load_model()
+    data = open_data("digits")
+    images = torch.tensor(data.val.images).permute(0, 3, 1, 2) / 255
+    mean, std = (torch.tensor(numbers)[:, None, None] for numbers in (data.mean, data.std))
+    predicted = model((images - mean) / std).argmax(1)
+    assert (predicted == torch.tensor(data.val.labels)).float().mean().item() == pytest.approx(
+        study.best.value
+    )
+    fresh = study.best.build()
+    assert sum(p.numel() for p in fresh.parameters()) == study.best.record.num_parameters
+
+
+def test_the_best_three_keep_their_weights_and_the_others_lose_them(search, tmp_path):
+    study = search(trials=6, pruner="none")
+    ranked = sorted(study.trials, key=lambda trial: (-(trial.value or 0), trial.number))
+    assert all(trial.weights for trial in ranked[:3])
+    assert not any(trial.weights for trial in ranked[3:])
+    assert len(list((tmp_path / "studies" / "mlp-digits" / "weights").iterdir())) == 3
+    with pytest.raises(StudyError, match="Only the best three"):
+        ranked[-1].load_model()
+
+
+def test_a_study_is_continued_to_a_larger_total_with_its_own_settings(search):
+    events: list[Event] = []
+    search(trials=2, seed=7, pruner="none")
+    study = nas.search(
+        study="mlp-digits", trials=3, folder=search(trials=2).store.folder.parent, watch=events.append
+    )
+    assert [trial.record.outcome for trial in study.trials] == [Outcome.COMPLETED] * 3
+    assert sum(isinstance(event, TrialStarted) for event in events) == 1
+    (start,) = [event for event in events if isinstance(event, SearchStarted)]
+    assert (start.recipe.seed, start.recipe.epochs, start.counts["completed"]) == (7, 2, 2)
+
+
+@pytest.mark.parametrize(
+    "change", [{"epochs": 3}, {"seed": 5}, {"split_seed": 1}, {"threads": 2}, {"precision": "bf16"}], ids=str
+)
+def test_a_change_that_makes_trials_incomparable_is_refused(search, change):
+    search(trials=1)
+    with pytest.raises(StudyError, match=r"--study OTHER"):
+        search(trials=2, **change)
+
+
+def test_a_study_whose_space_has_changed_is_neither_continued_nor_rebuilt(search, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(MINIMAL)
+    study = search(space=str(file), trials=1)
+    file.write_text(
+        MINIMAL.replace("def suggest", "VERSION = 2\ndef suggest").replace('"width"', '"breadth"')
+    )
+    with pytest.raises(StudyError, match="version 1 of search space 'mine', now it is 2"):
+        search(space=str(file), trials=2)
+    with pytest.raises(StudyError, match=r"has changed since \(then version 1, now 2\)"):
+        study.best.build()
+
+
+def test_a_search_never_needs_the_test_images(search, tmp_path, monkeypatch):
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
+    data = open_data("digits")
+    for file in data.folder.glob("test_*"):
+        file.unlink()
+    assert search(trials=1).best is not None
+
+
+def test_a_worker_that_is_killed_fails_its_trial_and_the_search_goes_on(search):
+    killed: list[int] = []
+
+    def kill_a_worker(event: Event) -> None:
+        if isinstance(event, EpochTrained) and not killed:
+            children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+            killed.append(int(children[-1]))
+            os.kill(killed[0], signal.SIGKILL)
+
+    study = search(trials=2, epochs=30, watch=kill_a_worker)
+    outcomes = [trial.record.outcome for trial in study.trials]
+    assert outcomes.count(Outcome.FAILED) == 1
+    assert sum(outcome.charged for outcome in outcomes) == 2
+    (reason,) = [trial.record.reason for trial in study.trials if trial.record.outcome is Outcome.FAILED]
+    assert "died by signal 9" in reason
+
+
+def test_an_error_in_build_fails_the_trial_with_the_line_of_the_users_file(search, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        MINIMAL.replace("channels, height, width = data.shape", "channels, height, width = data.shape[:2]")
+    )
+    ended: list[TrialEnded] = []
+    with pytest.raises(nas.NasError, match=r"The last 5 trials failed.*mine\.py, line 11: ValueError"):
+        search(space=str(file), watch=lambda e: ended.append(e) if isinstance(e, TrialEnded) else None)
+    assert [event.outcome for event in ended] == [Outcome.FAILED] * 5
+
+
+def test_a_name_that_is_no_public_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'serach'"):
+        nas.serach  # noqa: B018
+    assert set(nas.__all__) <= set(dir(nas))
