@@ -1,6 +1,7 @@
 """From the name or path of a dataset to decoded images in memory-mapped files: train, val and test."""
 
+from nas.datasets.cache import clear_cache
 from nas.datasets.image_data import ImageData, Split
 from nas.datasets.opening import known_datasets, open_data, source_name
 
-__all__ = ["ImageData", "Split", "known_datasets", "open_data", "source_name"]
+__all__ = ["ImageData", "Split", "clear_cache", "known_datasets", "open_data", "source_name"]

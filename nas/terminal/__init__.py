@@ -12,6 +12,7 @@ from rich.text import Text
 
 from nas.errors import NasError
 from nas.events import Event
+from nas.terminal.dataset import data_page
 from nas.terminal.format import clean
 from nas.terminal.live import LiveView
 from nas.terminal.network import layer_rows
@@ -23,6 +24,7 @@ from nas.terminal.summary import one_line, summary_page
 
 if TYPE_CHECKING:
     from nas.api import Study, Trial
+    from nas.datasets import ImageData
     from nas.plugins import Space
     from nas.ranges import Parameter
 
@@ -60,6 +62,11 @@ def print_study(study: Study) -> None:
 def print_trial(trial: Trial) -> None:
     """One trial in full."""
     _print(trial_page(trial, _network(trial)))
+
+
+def print_data(data: ImageData) -> None:
+    """A dataset with the counts of its classes."""
+    _print(data_page(data))
 
 
 def print_spaces(spaces: Iterable[Space]) -> None:
