@@ -177,7 +177,7 @@ def spaces(
 def data(
     source: Annotated[str | None, typer.Argument(help="A dataset: known name or path.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Write a PNG with images of every class.")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Resize images to a square of so many pixels.")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Resize images to this many pixels square.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where downloaded datasets lie or are put.")] = None,
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave unreadable images out.")] = False,
     split_seed: Annotated[int, typer.Option(help="Chooses the validation images.")] = 0,
@@ -192,9 +192,15 @@ def data(
     elif source is None:
         print("\n".join(known_datasets()))
     else:
-        settings = {"split_seed": split_seed, "image_size": image_size, "data_dir": data_dir}
         with decode_progress() as progress:
-            found = open_data(source, **settings, skip_broken=skip_broken, progress=progress)
+            found = open_data(
+                source,
+                split_seed=split_seed,
+                image_size=image_size,
+                data_dir=data_dir,
+                skip_broken=skip_broken,
+                progress=progress,
+            )
         print_data(found)
         if sheet is not None:
             from nas.datasets.summary import contact_sheet

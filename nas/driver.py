@@ -17,7 +17,7 @@ from nas.engines.messages import Built, Died, Ended, Message, Ready, Task, Train
 from nas.errors import SearchFailed
 from nas.events import EpochTrained, Event, SearchEnded, TrialEnded, TrialStarted, Why, WorkerReady
 from nas.plugins import Space
-from nas.space import DataInfo, Proposal
+from nas.space import DataInfo, in_words
 from nas.study.outcome import Outcome
 from nas.study.records import best_of
 from nas.study.store import StudyStore
@@ -123,9 +123,11 @@ class Driver:
                 weights=str(weights_path(Path(self.store.folder), trial.number)),
             )
             self.engine.start(worker, task)
-            retry_of = self.store.retry_of(trial)
             yield TrialStarted(
-                number=trial.number, worker=worker, network=in_words(proposal), retry_of=retry_of
+                number=trial.number,
+                worker=worker,
+                network=in_words(proposal.description["architecture"]),
+                retry_of=self.store.retry_of(trial),
             )
 
     # stream, prune -----------------------------------------------------------------------------------------
@@ -202,8 +204,3 @@ class Driver:
         self._failures = self._failures + 1 if outcome is Outcome.FAILED else 0
         if self._failures >= FAILURES:
             raise SearchFailed(f"The last {FAILURES} trials failed. The last one: {reason}")
-
-
-def in_words(proposal: Proposal) -> str:
-    """The architecture in a few words: its own `str`, cut to one line."""
-    return str(proposal.architecture).splitlines()[0]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.datasets import ImageData, open_data, source_name
+from nas.datasets import ImageData, known_datasets, open_data, source_name
 from nas.devices import Resources, resolve
 from nas.errors import StudyError
 from nas.plugins import Space, load_space
@@ -125,4 +126,4 @@ def _facts(data: ImageData) -> dict[str, Any]:
 def _exact_source(data: str) -> str:
     """A path made absolute, so that the study finds its images from any folder."""
     path = Path(data).expanduser()
-    return str(path.resolve()) if path.exists() else data
+    return os.path.abspath(path) if data not in known_datasets() and path.exists() else data

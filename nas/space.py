@@ -25,6 +25,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -101,13 +102,36 @@ class Proposal:
     training: Training
 
     @property
+    def description(self) -> dict[str, dict[str, Any]]:
+        """The fields of `architecture` and `training` as plain data."""
+        architecture: Any = self.architecture
+        return {"architecture": asdict(architecture), "training": asdict(self.training)}
+
+    @property
     def digest(self) -> str:
         """64 hexadecimal digits; equal for equal proposals on any machine."""
-        architecture: Any = self.architecture
-        content = [type(architecture).__qualname__, asdict(architecture), asdict(self.training)]
+        content = [type(self.architecture).__qualname__, self.description]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def seed(self, study_seed: int) -> int:
         """The trial's seed: the same proposal in the same study gives the same result, whoever trains it."""
         digest = hashlib.sha256(f"{study_seed}:{self.digest}".encode()).digest()
         return int.from_bytes(digest[:8], "big") >> 1
+
+
+def in_words(description: Mapping[str, Any]) -> str:
+    """The fields of an architecture, or of training settings, on one line; without what they leave out."""
+    parts = []
+    for name, value in description.items():
+        match value:
+            case None | False | [] | ():
+                continue
+            case True:
+                parts.append(name)
+            case [*values]:
+                parts.append(f"{name} {'-'.join(str(each) for each in values)}")
+            case float():
+                parts.append(f"{name} {value:.3g}")
+            case _:
+                parts.append(f"{name} {value}")
+    return ", ".join(parts)

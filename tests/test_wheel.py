@@ -33,12 +33,17 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Path:
-    """A fresh virtual environment that sees the packages of this one, but prefers its own."""
+    """A fresh virtual environment that sees the packages of this one, but not our own."""
     folder = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    packages = folder / "lib" / version / "site-packages"
-    (packages / "zz_parent.pth").write_text("\n".join(site.getsitepackages()))
+    others = tmp_path / "others"
+    others.mkdir()
+    for parent in map(Path, site.getsitepackages()):
+        for entry in parent.iterdir():
+            if not entry.name.startswith(("nas", "search_spaces", "optuna_nas", "__editable__")):
+                (others / entry.name).symlink_to(entry)
+    (folder / "lib" / version / "site-packages" / "others.pth").write_text(str(others))
     return folder / "bin"
 
 

@@ -173,12 +173,11 @@ class StudyStore:
 
     def start(self, trial: Trial, proposal: Proposal, seed: int, worker: int) -> None:
         """Record what a trial trains."""
-        content = {"architecture": asdict(proposal.architecture), "training": asdict(proposal.training)}  # type: ignore[call-overload]
         row = {
             "study_uuid": self.uuid,
             "number": trial.number,
             "outcome": Outcome.RUNNING,
-            "proposal": content,
+            "proposal": proposal.description,
             "digest": proposal.digest,
             "seed": seed,
             "worker": worker,

@@ -49,7 +49,7 @@ def print_summary(study: Study, *, quiet: bool = False) -> None:
     """Close a search: the best network, where everything lies, what to do next; one line if `quiet`."""
     best = study.best
     if quiet:
-        _print(Text(one_line(study, best), no_wrap=True, overflow="ignore"))
+        print(one_line(study, best))  # one line, however long: rich would wrap it
     else:
         _print(summary_page(study, best, _network(best) if best else ""))
 
@@ -97,8 +97,9 @@ def _console() -> Console:
 
 
 def _can_redraw(console: Console) -> bool:
-    """Whether it is a real terminal, not only a pipe in which colours were asked for."""
-    return sys.stdout.isatty() and console.is_interactive and not console.options.ascii_only
+    """Whether it is a real terminal, not only a pipe where colours are wished for, and has our characters."""
+    has_bars = (sys.stdout.encoding or "").lower().startswith("utf")
+    return sys.stdout.isatty() and console.is_interactive and has_bars
 
 
 def _print(page: RenderableType) -> None:

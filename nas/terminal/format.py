@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nas.space import in_words as space_words
+
 MISSING = "–"
 """Stands where there is no value."""
 
@@ -70,6 +72,13 @@ def space(source: str) -> str:
     return Path(source).name.removesuffix(".py")
 
 
+def place(path: Path | None) -> str:
+    """A path as seen from the current folder, if it lies within."""
+    if path is None:
+        return "none"
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
 def counts(numbers: Mapping[str, int]) -> str:
     """Trials by outcome: 20 completed, 9 pruned."""
     return ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number) or "none"
@@ -83,18 +92,5 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def in_words(description: Mapping[str, Any]) -> str:
-    """A stored description, such as that of an architecture, without what it leaves out."""
-    parts = []
-    for name, value in description.items():
-        match value:
-            case None | False | [] | ():
-                continue
-            case True:
-                parts.append(name)
-            case [*values]:
-                parts.append(f"{name} {'-'.join(str(each) for each in values)}")
-            case float():
-                parts.append(f"{name} {real(value)}")
-            case _:
-                parts.append(f"{name} {value}")
-    return clean(", ".join(parts))
+    """A stored description, such as that of an architecture, on one line."""
+    return clean(space_words(description))

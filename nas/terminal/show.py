@@ -120,7 +120,7 @@ def _facts(trial: Trial) -> list[Text]:
         "versions": record.versions
         and ", ".join(f"{name} {version}" for name, version in record.versions.items()),
         "repeats": None if record.retry_of is None else f"trial {record.retry_of}",
-        "weights": trial.weights,
+        "weights": trial.weights and format.place(trial.weights),
     }
     return [
         Text.assemble((f"{name:<10}", "dim"), clean(str(fact)), no_wrap=True, overflow="ignore")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def spaces_table(spaces: Iterable[Space]) -> Table:
     """What each search space is."""
     table = new_table()
-    table.add_column("search space", no_wrap=True, overflow="ellipsis", style="bold")
+    table.add_column("search space", overflow="ellipsis", style="bold")
     table.add_column("what it searches")
     for space in spaces:
         table.add_row(Text(clean(space.name)), Text(clean(space.summary)))
@@ -31,7 +31,7 @@ def spaces_table(spaces: Iterable[Space]) -> Table:
 def parameters_page(space: Space, parameters: Iterable[Parameter]) -> Group:
     """What a search space asks, in its own order."""
     table = new_table()
-    table.add_column("parameter", no_wrap=True, overflow="ellipsis")
+    table.add_column("parameter", overflow="ellipsis")
     table.add_column("kind", no_wrap=True)
     table.add_column("range")
     table.add_column("asked", no_wrap=True)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nas.study.records import counts_of
 from nas.study.storage import redacted, storage_url
-from nas.terminal.format import accuracy, clean, counts, plural
+from nas.terminal.format import accuracy, clean, counts, place, plural
 from nas.terminal.network import training_in_words
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def summary_page(study: Study, best: Trial | None, network: RenderableType) -> G
 def one_line(study: Study, best: Trial | None) -> str:
     """The end of a search for --quiet."""
     result = "no trial was completed" if best is None else f"best validation accuracy {accuracy(best.value)}"
-    where = f", trial {best.number}, weights in {best.weights}" if best and best.weights else ""
+    where = f", trial {best.number}, weights in {place(best.weights)}" if best and best.weights else ""
     return clean(f"{study.name}: {result}{where}; trials: {_outcomes(study)}")
 
 
@@ -68,7 +68,7 @@ def _facts(study: Study, best: Trial | None) -> list[RenderableType]:
     facts = {
         "trials": _outcomes(study),
         "database": redacted(storage_url(recipe.storage, recipe.folder)),
-        "weights": str(best.weights) if best and best.weights else "none",
+        "weights": place(best.weights if best else None),
     }
     return [_to_copy((f"{name:<12}", "dim"), clean(fact)) for name, fact in facts.items()]
 

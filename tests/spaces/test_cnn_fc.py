@@ -11,6 +11,7 @@ from optuna.trial import FixedTrial
 from torch import nn
 
 from nas.layers import layer_table
+from nas.errors import InvalidSetting
 from nas.plugins import load_space
 from nas.ranges import parameters, smallest
 from search_spaces.cnn_fc import CnnFc, suggest
@@ -98,7 +99,7 @@ def test_the_image_bounds_the_stages(shape, fewest, most):
 @pytest.mark.parametrize(("height", "width"), [(3, 3), (3, 100), (1, 1)])
 def test_an_image_too_small_is_refused_with_its_size(height, width):
     message = rf"cnn_fc needs images of at least 4x4 pixels, not {height}x{width}\."
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InvalidSetting, match=message):
         smallest(SPACE, replace(IMAGES, shape=(3, height, width)))
 
 

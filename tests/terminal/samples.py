@@ -1,0 +1,74 @@
+"""Events, epochs and hostile text that tests of the terminal share."""
+
+from typing import Any
+
+from nas.events import SearchStarted, TrialEnded, TrialStarted
+from nas.recipe import Recipe
+from nas.study.outcome import Outcome
+from nas.training.epoch import Epoch
+
+HOSTILE = "[bold]x[/bold]\x1b[2J\x1b]0;title\x07\rback\nnext\tline\u202egnp 日本 :smile:"
+"""Markup, control characters, line ends, an override of direction, wide letters and an emoji's code."""
+
+LITERAL = r"[bold]x[/bold]\x1b[2J\x1b]0;title\x07\rback\nnext\tline\u202egnp 日本 :smile:"
+"""The same as a person shall read it."""
+
+INFO: dict[str, Any] = {
+    "name": "digits",
+    "shape": [1, 8, 8],
+    "num_classes": 10,
+    "num_train": 1257,
+    "num_val": 270,
+    "augmentations": ["shift", "cutout"],
+}
+
+
+def started(
+    *,
+    study: str = "mlp-digits",
+    workers: int = 2,
+    device: str = "cuda:0",
+    notes: tuple[str, ...] = (),
+    counts: dict[str, int] | None = None,
+    best: tuple[int, float] | None = None,
+    **settings: Any,
+) -> SearchStarted:
+    recipe = Recipe.load(**{"space": "mlp", "trials": 10, "epochs": 12, "precision": "fp32"} | settings)
+    return SearchStarted(
+        study=study,
+        recipe=recipe,
+        data={"info": INFO, "notes": list(notes)},
+        device=device,
+        workers=workers,
+        counts=counts or {},
+        best=best,
+    )
+
+
+def trial_started(
+    number: int, worker: int = 0, network: str = "a network", retry_of: int | None = None
+) -> TrialStarted:
+    return TrialStarted(number=number, worker=worker, network=network, retry_of=retry_of)
+
+
+def trial_ended(
+    number: int,
+    outcome: Outcome,
+    value: float | None = None,
+    reason: str | None = None,
+    seconds: float = 10.0,
+) -> TrialEnded:
+    return TrialEnded(number=number, outcome=outcome, value=value, reason=reason, epochs=3, seconds=seconds)
+
+
+def epoch(number: int, accuracy: float = 0.5, rate: float = 1000.0) -> Epoch:
+    return Epoch(
+        number=number,
+        train_loss=1.5,
+        val_loss=1.25,
+        val_accuracy=accuracy,
+        learning_rate=0.00123,
+        seconds=4.2,
+        images_per_second=rate,
+        peak_memory=600 * 2**20,
+    )
