@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from nas.engines.local import LocalEngine
 from nas.engines.messages import Setup
 from nas.errors import NasError, StudyError
 from nas.events import Event, SearchStarted
+from nas.exporters import Export, TrainedModel, export_trial
 from nas.plugins import Space, load_space
 from nas.preparation import Prepared, Progress, prepared
 from nas.recipe import Recipe
@@ -93,10 +95,37 @@ class Trial:
         model.load_state_dict(load_file(self.weights))
         return model.eval()
 
+    def export(self, out: Path | str, formats: Sequence[str] = ("source",)) -> Export:
+        """Write the trained network into the folder `out`, in files that need nothing of us.
+
+        Raises:
+            StudyError: its weights were not kept.
+            NasError: the folder cannot be used, or a format cannot hold the network.
+        """
+        facts, recipe = self._store.data, self._store.recipe
+        trained = TrainedModel(
+            model=self.load_model(),
+            input_shape=self.data.shape,
+            classes=tuple(facts["classes"]),
+            mean=tuple(facts["mean"]),
+            std=tuple(facts["std"]),
+            data=self.data.name,
+            space=load_space(recipe.space).name,
+            space_version=self._store.space_version,
+            params=self.params,
+            study=self._store.name,
+            trial=self.number,
+            val_accuracy=self.record.epochs[-1].val_accuracy,
+            versions=self.record.versions or {},
+        )
+        return export_trial(trained, Path(out), formats)
+
     def _rebuild(self) -> tuple[Space, Proposal]:
         space = load_space(self._store.recipe.space)
         try:
-            proposal = space.suggest(FixedTrial(self.params), self.data)
+            with warnings.catch_warnings():  # of a value out of its range: the digest tells what came of it
+                warnings.filterwarnings("ignore", module="optuna")
+                proposal = space.suggest(FixedTrial(self.params), self.data)
             same = self.record.digest in (None, proposal.digest)
         except NasError as error:
             if not isinstance(error.__cause__, ValueError):  # Optuna's word for a parameter that is missing
@@ -127,6 +156,18 @@ class Study:
         """The completed trial of highest validation accuracy, or None."""
         record = best_of(self.store.trials())
         return Trial(self.store, record) if record else None
+
+    def best_or(self, number: int | None) -> Trial:
+        """Trial `number`, or the best one when it is None.
+
+        Raises:
+            StudyError: there is none.
+        """
+        if number is not None:
+            return self.trial(number)
+        if self.best is None:
+            raise StudyError(f"Study {self.name!r} has no completed trial yet. Go on with: nas search")
+        return self.best
 
     def trial(self, number: int) -> Trial:
         """Trial `number`.

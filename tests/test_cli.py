@@ -34,7 +34,7 @@ def nas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return run
 
 
-@pytest.mark.parametrize("command", [[], ["search"], ["recipe"], ["show"], ["spaces"]])
+@pytest.mark.parametrize("command", [[], ["search"], ["recipe"], ["show"], ["spaces"], ["data"], ["export"]])
 def test_every_command_has_help_with_examples(nas, command):
     code, out, _ = nas(*command, "--help")
     assert code == 0
@@ -169,6 +169,46 @@ def test_spaces_lists_the_spaces_and_the_parameters_of_one(nas):
     assert code == 0
     for parameter in ("conv_stages", "log2_filters", "optimizer", "schedule"):
         assert parameter in out
+
+
+def test_an_exported_model_classifies_without_us(nas, tmp_path):
+    assert nas("export")[0] == 2, "there is nothing to export yet"
+    nas("search", *TINY, "--trials", 1, "--quiet")
+    code, out, _ = nas("export", "--out", "mine")
+    assert code == 0
+    assert "logits differ by at most" in out
+    Image.new("RGB", (30, 20), "grey").save(tmp_path / "image.png")
+    command = [sys.executable, "-I", str(tmp_path / "mine" / "model.py"), str(tmp_path / "image.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.count("%") == 5
+
+    code, _, err = nas("export", "--format", "sources", "--out", "other")
+    assert code == 2
+    assert "Did you mean 'source'?" in err
+    code, _, err = nas("export", "--trial", 7)
+    assert code == 2
+    assert "has no trial 7" in err
+
+
+def test_a_dataset_is_shown_with_its_counts_and_its_images(nas, tmp_path):
+    code, out, _ = nas("data", "digits", "--sheet", "sheet.png")
+    assert code == 0
+    assert "1×8×8, 10 classes" in out
+    assert Image.open(tmp_path / "sheet.png").width > 500
+    assert "digits" in nas("data")[1].split()
+    code, _, err = nas("data", "digit")
+    assert code == 2
+    assert "Did you mean 'digits'?" in err
+
+
+def test_the_cache_is_cleared_on_demand(nas, tmp_path, monkeypatch):
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
+    nas("data", "digits")
+    assert list((tmp_path / "cache" / "datasets").glob("digits-*"))
+    code, out, _ = nas("data", "--clear")
+    assert code == 0
+    assert "deleted" in out
+    assert not list((tmp_path / "cache" / "datasets").glob("digits-*/info.json"))
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:

@@ -38,7 +38,8 @@ class Worker:
         torch.set_num_threads(setup.threads)
         self.space = load_space(setup.space)
         self.data = ImageData.open(Path(setup.data))
-        self.images = Images.load(self.data, torch.device(setup.device))
+        device = torch.device(setup.device)
+        self.images = Images.load(self.data, device, resident=has_room(device, self.data))
         self.device_name = device_name(setup.device)
 
     def serve(self, commands: BinaryIO) -> None:
@@ -116,6 +117,14 @@ def save_weights(model: torch.nn.Module, file: Path) -> None:
     with part.open("rb") as stream:
         os.fsync(stream.fileno())
     os.replace(part, file)
+
+
+def has_room(device: torch.device, data: ImageData) -> bool:
+    """Whether the images fit into half of the device's free memory; otherwise they are streamed to it."""
+    if device.type != "cuda":
+        return True  # a CPU reads the memory map itself
+    free, _ = torch.cuda.mem_get_info(device)
+    return data.train.images.nbytes + data.val.images.nbytes <= free / 2
 
 
 def device_name(device: str) -> str:

@@ -13,6 +13,7 @@ from rich.text import Text
 from nas.errors import NasError
 from nas.events import Event
 from nas.terminal.dataset import data_page
+from nas.terminal.export import export_page
 from nas.terminal.format import clean
 from nas.terminal.live import LiveView
 from nas.terminal.network import layer_rows
@@ -25,6 +26,7 @@ from nas.terminal.summary import one_line, summary_page
 if TYPE_CHECKING:
     from nas.api import Study, Trial
     from nas.datasets import ImageData
+    from nas.exporters import Export
     from nas.plugins import Space
     from nas.ranges import Parameter
 
@@ -64,6 +66,11 @@ def print_trial(trial: Trial) -> None:
     _print(trial_page(trial, _network(trial)))
 
 
+def print_export(trial: Trial, export: Export) -> None:
+    """What was exported, how well it agrees, and how to run it."""
+    _print(export_page(trial, export))
+
+
 def print_data(data: ImageData) -> None:
     """A dataset with the counts of its classes."""
     _print(data_page(data))
@@ -98,8 +105,7 @@ def _console() -> Console:
 
 def _can_redraw(console: Console) -> bool:
     """Whether it is a real terminal, not only a pipe where colours are wished for, and has our characters."""
-    has_bars = (sys.stdout.encoding or "").lower().startswith("utf")
-    return sys.stdout.isatty() and console.is_interactive and has_bars
+    return sys.stdout.isatty() and console.is_interactive and not console.options.ascii_only
 
 
 def _print(page: RenderableType) -> None:

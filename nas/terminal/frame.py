@@ -83,6 +83,7 @@ def _figures(state: SearchState, now: float, ended: bool) -> Text:
     line = _line()
     for name, figure, style, addition in figures:
         line.append(f"{name} ", "dim").append(figure, style).append(f"{addition}   ", "dim")
+    line.rstrip()
     return line
 
 

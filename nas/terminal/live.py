@@ -82,6 +82,7 @@ class _Drawing(Thread):
             self._draw()
             while not self._over.wait(REFRESH):
                 self._look()
+            self._resized |= self._console.size != self._size
             self._draw(ended=True)
 
     def _look(self) -> None:
@@ -98,8 +99,8 @@ class _Drawing(Thread):
             state.add(*self._queue.popleft())
         if self._resized:
             self._start_over()
-        for line in message_lines(state.messages[self._told :]):
-            self._console.print(line)
+        if lines := message_lines(state.messages[self._told :]):
+            self._console.print(*lines, sep="\n")
         self._told = len(state.messages)
         self._live.update(frame(state, now, self._console.height, ended=ended), refresh=True)
         self._second = int(state.elapsed(now))

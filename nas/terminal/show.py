@@ -67,7 +67,7 @@ def _trials(records: Iterable[TrialRecord], best: TrialRecord | None) -> Table:
     table = new_table(expand=True)
     for heading in ("trial", "outcome", "val acc", "epochs", "params", "time"):
         table.add_column(heading, justify="left" if heading == "outcome" else "right", no_wrap=True)
-    table.add_column("network, or why it ended early", no_wrap=True, overflow="ellipsis", ratio=1)
+    table.add_column("network, or reason", no_wrap=True, overflow="ellipsis", ratio=1)
     for record in records:
         is_best = best is not None and record.number == best.number
         architecture = record.proposal["architecture"] if record.proposal else {}
@@ -112,7 +112,7 @@ def _facts(trial: Trial) -> list[Text]:
     record = trial.record
     parameters, multiply_adds = format.count(record.num_parameters), format.count(record.multiply_adds)
     facts = {
-        "size": f"{parameters} parameters, {multiply_adds} multiply-adds",
+        "size": record.num_parameters and f"{parameters} parameters, {multiply_adds} multiply-adds",
         "device": record.device,
         "seed": record.seed,
         "started": record.started_at and f"{record.started_at:%Y-%m-%d %H:%M:%S} UTC",

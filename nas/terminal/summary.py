@@ -47,7 +47,7 @@ def _outcomes(study: Study) -> str:
 def _headline(study: Study, best: Trial) -> Text:
     images = plural(study.store.data["info"]["num_val"], "validation image")
     return Text.assemble(
-        (f"Best network: trial {best.number}, validation accuracy "),
+        f"Best network: trial {best.number}, validation accuracy ",
         (accuracy(best.value), "bold green"),
         (
             f"\nMeasured on {images}, by which it was also chosen: expect a little less on new ones."
@@ -58,8 +58,8 @@ def _headline(study: Study, best: Trial) -> Text:
 
 
 def _training(study: Study, best: Trial) -> Text:
-    proposal, recipe = best.record.proposal, study.store.recipe
-    words = training_in_words(proposal["training"]) if proposal else "unknown"
+    assert best.record.proposal is not None
+    words, recipe = training_in_words(best.record.proposal["training"]), study.store.recipe
     return Text(f"Training: {words}, {plural(recipe.epochs, 'epoch')}, {recipe.precision}")
 
 
@@ -74,24 +74,22 @@ def _facts(study: Study, best: Trial | None) -> list[RenderableType]:
 
 
 def _next_steps(study: Study, best: Trial | None) -> list[RenderableType]:
-    """Commands that work as they stand, and the same place in Python."""
+    """Commands to be copied as they stand, but for a database's password, and the same in Python."""
     recipe, name = study.store.recipe, shlex.quote(study.name)
-    place = {} if recipe.folder == Path("studies") else {"folder": str(recipe.folder)}
+    where = {} if recipe.folder == Path("studies") else {"folder": str(recipe.folder)}
     if recipe.storage is not None:
-        place["storage"] = redacted(recipe.storage)
-    flags = "".join(f" --{option} {shlex.quote(value)}" for option, value in place.items())
-    steps = [
-        f"nas show {name}{f' --trial {best.number}' if best else ''}{flags}",
-        f"nas search --study {name} --trials {2 * recipe.trials}{flags}",
-    ]
+        where["storage"] = redacted(recipe.storage)
+    flags = "".join(f" --{option} {shlex.quote(value)}" for option, value in where.items())
+    trained = sum(trial.record.outcome.charged for trial in study.trials)
+    more = f" --trials {2 * recipe.trials}" if trained >= recipe.trials else ""
+    steps = {
+        "look at it": f"nas show {name}{f' --trial {best.number}' if best else ''}{flags}",
+        "go on": f"nas search --study {name}{more}{flags}",
+    }
     if best is not None and best.weights:
-        arguments = [repr(study.name), *(f"{option}={value!r}" for option, value in place.items())]
-        steps.append(f"nas.load_study({', '.join(arguments)}).best.load_model()")
-    heads = ("look at it", "go on", "in Python")
-    return [
-        _to_copy((f"{head:<12}", "dim"), (clean(step), "cyan"))
-        for head, step in zip(heads, steps, strict=False)
-    ]
+        arguments = [repr(study.name), *(f"{option}={value!r}" for option, value in where.items())]
+        steps["in Python"] = f"nas.load_study({', '.join(arguments)}).best.load_model()"
+    return [_to_copy((f"{head:<12}", "dim"), (clean(step), "cyan")) for head, step in steps.items()]
 
 
 def _to_copy(*parts: tuple[str, str] | str) -> Text:

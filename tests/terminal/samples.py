@@ -33,7 +33,8 @@ def started(
     best: tuple[int, float] | None = None,
     **settings: Any,
 ) -> SearchStarted:
-    recipe = Recipe.load(**{"space": "mlp", "trials": 10, "epochs": 12, "precision": "fp32"} | settings)
+    defaults: dict[str, Any] = {"space": "mlp", "trials": 10, "epochs": 12, "precision": "fp32"}
+    recipe = Recipe.load(**defaults | settings)
     return SearchStarted(
         study=study,
         recipe=recipe,

@@ -125,7 +125,7 @@ def test_a_summary_says_where_everything_lies_and_what_to_do_next(study):
         f"sqlite:///{folder.as_posix()}/nas.db",
         str(folder / "mlp-digits" / "weights" / "trial-00001.safetensors"),
         f"nas show mlp-digits --trial 1 --folder {folder}",
-        f"nas search --study mlp-digits --trials 60 --folder {folder}",
+        f"nas search --study mlp-digits --folder {folder}",
         f"nas.load_study('mlp-digits', folder='{folder}').best.load_model()",
     ):
         assert said in shown.splitlines() or any(line.endswith(said) for line in shown.splitlines())
@@ -136,6 +136,14 @@ def test_in_the_usual_folder_commands_are_short(make_study, tmp_path, monkeypatc
     shown = assert_fits(summary_page(study := make_study(folder=Path("studies")), study.best, ""))
     assert "nas show mlp-digits --trial 1\n" in shown
     assert "nas.load_study('mlp-digits').best.load_model()\n" in shown
+
+
+@pytest.mark.parametrize(("trained", "go_on"), [(29, ""), (30, " --trials 60")])
+def test_to_go_on_takes_more_trials_only_after_the_last(make_study, trained, go_on):
+    study = make_study([(Outcome.COMPLETED, 0.5, None)])
+    records = [replace(record, number=n) for record in study.store.trials() for n in range(trained)]
+    study.store.trials = lambda: records
+    assert f"nas search --study mlp-digits{go_on} --folder" in summary_of(study)
 
 
 def test_a_study_name_is_quoted_for_the_shell(make_study):

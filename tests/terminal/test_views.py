@@ -106,9 +106,10 @@ def test_a_network_whose_space_has_changed_is_told_not_guessed(study, capsys, mo
 def test_output_of_a_small_alphabet_replaces_what_it_lacks(study, monkeypatch):
     pipe = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", pipe)
-    terminal.print_summary(study)
+    terminal.print_study(study)
     pipe.flush()
     assert b"0.8750" in pipe.buffer.getvalue()
+    assert b"?" in pipe.buffer.getvalue()  # for the dash of a missing value
 
 
 def test_a_hostile_study_name_is_printed_literally(study, capsys, monkeypatch):

@@ -1,0 +1,192 @@
+"""An image classifier that stands on its own: written by `nas export`, it needs PyTorch and Pillow alone.
+
+    python model.py image.png ...        prints the likeliest classes of each image
+
+    from model import load
+    model = load()                       # a torch.nn.Module with its trained weights
+    model.predict("image.png")           # {"cat": 0.93, "dog": 0.04, ...}, the likeliest first
+
+The weights lie beside this file, in model.safetensors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+import warnings
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor, nn
+
+# The network {
+# This example is what an export replaces by its own network.
+
+CLASSES = ("dark", "light")
+CHANNELS, HEIGHT, WIDTH = 1, 8, 8
+MEAN = (0.5,)
+STD = (0.25,)
+
+
+def layers() -> OrderedDict[str, nn.Module]:
+    """The layers in their order."""
+    return OrderedDict([("flatten", nn.Flatten()), ("classifier", nn.Linear(64, 2))])
+
+
+# }
+
+
+class Model(nn.Sequential):
+    """Images (batch, CHANNELS, HEIGHT, WIDTH) as `preprocess` makes them in, logits (batch, classes) out."""
+
+    def __init__(self) -> None:
+        super().__init__(layers())
+
+    def predict(self, image: str | Path | Image.Image) -> dict[str, float]:
+        """The probability of every class, the likeliest first, for an image of any kind and size."""
+        with torch.inference_mode():
+            probabilities = self(preprocess(image)[None])[0].softmax(0).tolist()
+        return dict(sorted(zip(CLASSES, probabilities, strict=True), key=lambda pair: -pair[1]))
+
+
+def load() -> Model:
+    """The trained network, in evaluation mode on the CPU."""
+    model = Model()
+    model.load_state_dict(read_safetensors(Path(__file__).with_name("model.safetensors")))
+    return model.eval()
+
+
+# From an image file to what the network was trained on -------------------------------------------------
+
+GREY = ("1", "L", "LA", "La")
+SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
+PALETTE = ("P", "PA")
+ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
+EIGHT_BIT = ("1", "L", "RGB", "CMYK", "YCbCr", "HSV", "RGBX")
+
+
+def preprocess(source: str | Path | Image.Image) -> Tensor:
+    """One image as float32 (CHANNELS, HEIGHT, WIDTH), normalised.
+
+    It is turned upright, made grey or RGB, and scaled, antialiased, to cover WIDTH x HEIGHT pixels, of which
+    the centre is taken.
+    """
+    if not isinstance(source, Image.Image):
+        with Image.open(source) as opened:
+            side = 2 * max(HEIGHT, WIDTH)
+            opened.draft(None, (side, side))  # lets libjpeg leave out detail that scaling would remove
+            return preprocess(opened)
+    image = flatten(ImageOps.exif_transpose(source))
+    if image.size != (WIDTH, HEIGHT):
+        image = ImageOps.fit(image, (WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+    data = bytearray(image.convert("L" if CHANNELS == 1 else "RGB").tobytes())
+    pixels = torch.frombuffer(data, dtype=torch.uint8).reshape(HEIGHT, WIDTH, CHANNELS)
+    return ((pixels / 255 - torch.tensor(MEAN)) / torch.tensor(STD)).permute(2, 0, 1).contiguous()
+
+
+def flatten(image: Image.Image) -> Image.Image:
+    """An image of any mode as 8-bit grey (L) or RGB; what is transparent is blended onto black."""
+    if image.mode in SIXTEEN_BIT:
+        image = image.convert("I")
+        extrema: Any = image.getextrema()
+        if min(extrema) < 0 or max(extrema) > 65535:
+            raise ValueError("it has 32-bit values outside 0..65535")
+        return image.point([(value + 128) // 257 for value in range(65536)], "L")
+    if image.mode in ALPHA or "transparency" in image.info:
+        black = Image.new("RGBA", image.size, "black")
+        return grey_again(image, Image.alpha_composite(black, image.convert("RGBA")).convert("RGB"))
+    if image.mode in PALETTE:
+        return grey_again(image, image.convert("RGB"))
+    if image.mode not in EIGHT_BIT:
+        raise ValueError(f"pixels of mode {image.mode} have no fixed range; save 8 or 16 bits per channel")
+    return image.convert("L" if image.mode in GREY else "RGB")
+
+
+def grey_again(image: Image.Image, rgb: Image.Image) -> Image.Image:
+    """`rgb` as grey where `image` was, or where its palette shows nothing else."""
+    red, green, blue = (channel.tobytes() for channel in rgb.split())
+    if image.mode in GREY or (image.mode in PALETTE and red == green == blue):
+        return rgb.convert("L")
+    return rgb
+
+
+# Weights -----------------------------------------------------------------------------------------------
+
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+def read_safetensors(file: str | Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file by name.
+
+    The file is the length of a header (8 bytes, little-endian), the header (JSON: the type, shape and place
+    of every tensor), and the tensors' bytes.
+    """
+    tensors = {}
+    with open(file, "rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(length))
+        for name, entry in header.items():
+            if name == "__metadata__":
+                continue
+            dtype, (start, stop) = DTYPES[entry["dtype"]], entry["data_offsets"]
+            stream.seek(8 + length + start)
+            data = bytearray(stream.read(stop - start))
+            # torch.frombuffer refuses an empty buffer
+            tensor = torch.frombuffer(data, dtype=dtype) if data else torch.empty(0, dtype=dtype)
+            tensors[name] = tensor.reshape(entry["shape"])
+    return tensors
+
+
+# The command line --------------------------------------------------------------------------------------
+
+
+def main() -> int:
+    """Print the likeliest classes of the images named on the command line; 2 if one of them is unreadable."""
+    parser = argparse.ArgumentParser(description="Say what images show.")
+    parser.add_argument("images", nargs="+", metavar="image", help="an image file of any kind and size")
+    images = parser.parse_args().images
+    warnings.simplefilter("ignore")  # of decoders, before they fail
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a class may have a name that no terminal can show
+    try:
+        model = load()
+    except Exception as error:
+        return fail("model.safetensors", error)
+    code = 0
+    for image in images:
+        try:
+            probabilities = model.predict(image)
+        except Exception as error:  # the decoders of the many formats raise almost anything
+            code = fail(image, error)
+            continue
+        print(image)
+        for name, probability in list(probabilities.items())[:5]:
+            print(f"  {100 * probability:5.1f} %  {name}")
+    return code
+
+
+def fail(file: str, error: Exception) -> int:
+    """Print one line; 2, the exit code."""
+    reason = " ".join(str(getattr(error, "strerror", None) or error).split()) or type(error).__name__
+    print(f"{file} cannot be read: {reason}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
