@@ -35,18 +35,20 @@ class Resources:
 def resolve(recipe: Recipe) -> Resources:
     """The meaning of every `auto` on this machine.
 
+    On a processor every core gets a worker of one thread, as far as memory goes: small networks gain less from
+    a second thread (1.5 times, three convolutions on CIFAR-10, 2 cores) than from a second worker.
+
     Raises:
         InvalidSetting: no device is called so.
         DeviceError: this machine does not have the device.
     """
     device = resolve_device(recipe.device)
     workers = _auto_workers(device) if recipe.workers == "auto" else recipe.workers
-    workers = min(workers, recipe.trials)
     threads = max(1, _cores() // workers) if recipe.threads == "auto" else recipe.threads
     precision = recipe.precision
     if precision == "auto":
         precision = "bf16" if device.startswith("cuda") and _has_bf16(device) else "fp32"
-    return Resources(device, workers, threads, precision)
+    return Resources(device, min(workers, recipe.trials), threads, precision)
 
 
 def resolve_device(name: str) -> str:

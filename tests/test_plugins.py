@@ -86,6 +86,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 
 def test_images_too_small_for_a_space_of_ours_are_one_clear_line():
+    space = load_space("cnn_fc")
     with pytest.raises(InvalidSetting, match="at least 4x4 pixels, not 3x3"):
-        space = load_space("cnn_fc")
         space.suggest(FixedTrial({}), replace(DIGITS, shape=(1, 3, 3)))
