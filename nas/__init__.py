@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas.api import Study, Trial, load_study, search
     from nas.errors import NasError
+    from nas.memory.inspection import inspect
     from nas.recipe import Recipe
 
 __version__ = "0.1.0"
@@ -22,11 +23,12 @@ _HOMES = {
     "load_study": "nas.api",
     "Study": "nas.api",
     "Trial": "nas.api",
+    "inspect": "nas.memory.inspection",
     "Recipe": "nas.recipe",
     "NasError": "nas.errors",
 }
 
-__all__ = ["NasError", "Recipe", "Study", "Trial", "load_study", "search"]
+__all__ = ["NasError", "Recipe", "Study", "Trial", "inspect", "load_study", "search"]
 
 
 def __getattr__(name: str) -> Any:

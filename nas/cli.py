@@ -1,17 +1,17 @@
 """The command line. A command is a few lines that call the facade; torch is imported late."""
 
-import inspect
 import json
 import os
 import sys
 from collections.abc import Callable
 from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from nas.errors import NasError
+from nas.errors import InvalidSetting, NasError
 from nas.recipe import Recipe
 
 app = typer.Typer(
@@ -54,11 +54,11 @@ def metavar(annotation: Any) -> str | None:
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command `--recipe` and a flag for every setting of a recipe, and hand it the resolved one."""
 
-    def flag(name: str, annotation: Any, text: str, **options: Any) -> inspect.Parameter:
+    def flag(name: str, annotation: Any, text: str, **options: Any) -> Parameter:
         kind: Any = annotation if annotation in (bool, Path) else str  # pydantic reads the text
         option = typer.Option(help=text, show_default=False, metavar=metavar(annotation), **options)
         annotated = Annotated[kind | None, option]
-        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotated)
+        return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotated)
 
     flags = [flag("recipe", Path, "TOML file of settings; flags override it.")]
     for name, field in Recipe.model_fields.items():
@@ -66,7 +66,7 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
         shown = field.default is not None and field.default is not False
         text = f"{field.description} (default {field.default})" if shown else str(field.description)
         flags.append(flag(name, field.annotation, f"{text[0].upper()}{text[1:]}.", **environment))
-    own = list(inspect.signature(command).parameters.values())[1:]
+    own = list(signature(command).parameters.values())[1:]
 
     @wraps(command)
     def with_settings(**values: Any) -> None:
@@ -74,7 +74,7 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
         settings = {name: values.pop(name) for name in Recipe.model_fields}
         command(Recipe.load(file, **settings), **values)
 
-    with_settings.__signature__ = inspect.Signature([*flags, *own])  # type: ignore[attr-defined]
+    with_settings.__signature__ = Signature([*flags, *own])  # type: ignore[attr-defined]
     with_settings.__annotations__ = {}
     return with_settings
 
@@ -167,6 +167,48 @@ def spaces(
     else:
         found = load_space(space)
         print_parameters(found, parameters(found, open_data(data).info))
+
+
+@app.command(
+    epilog=examples(
+        "nas inspect --space cnn_fc --set conv_stages=3 --set log2_filters=6 --data path/to/images",
+        "nas inspect cnn_fc-digits --trial 12 --batch-size 512 --memory-cap 256MiB",
+    )
+)
+def inspect(
+    study: StudyName = None,
+    trial: Annotated[int | None, typer.Option(help="A trial of the study (default the best).")] = None,
+    space: Annotated[str | None, typer.Option(help="A search space instead of a study.")] = None,
+    chosen: Annotated[list[str], typer.Option("--set", help="name=value; the others are smallest.")] = [],  # noqa: B006
+    data: Annotated[str, typer.Option(help="With --space: the dataset.")] = "digits",
+    batch_size: Annotated[int | None, typer.Option(help="Default that of the proposal.", min=1)] = None,
+    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Of the training.")] = "fp32",
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Whose allocator; no GPU needed.")] = "cpu",
+    memory_cap: Annotated[str | None, typer.Option(help="Plan training under it, such as 4GiB.")] = None,
+    storage: Storage = None,
+    folder: Folder = Path("studies"),
+) -> None:
+    """Show what a network costs before it is trained: layers, parameters, multiply-adds, training memory."""
+    from nas import api
+    from nas.sizes import parse_size
+    from nas.terminal import print_inspection
+
+    if space is None:
+        found = api.load_study(study, storage=storage, folder=folder).best_or(trial)
+        proposal, info, title = found.proposal, found.data, f"Trial {found.number}"
+    else:
+        proposal, info = api.propose(space, data, dict(setting(each) for each in chosen))
+        title = f"{space} on {info.name}"
+    cap = None if memory_cap is None else parse_size(memory_cap)
+    print_inspection(title, api.cost(proposal, info, batch_size, precision, device, cap))
+
+
+def setting(text: str) -> tuple[str, str]:
+    """Name and value of a `--set`."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InvalidSetting(f"--set takes name=value, not {text!r}.")
+    return name.strip(), value.strip()
 
 
 @app.command(epilog=examples("nas export", "nas export cnn_fc-digits --trial 12 --out my_model"))

@@ -35,8 +35,8 @@ class Resources:
 def resolve(recipe: Recipe) -> Resources:
     """The meaning of every `auto` on this machine.
 
-    On a processor every core gets a worker of one thread, as far as memory goes: small networks gain less from
-    a second thread (1.5 times, three convolutions on CIFAR-10, 2 cores) than from a second worker.
+    On a processor every core gets a worker of one thread, as far as memory goes: small networks gain less
+    from a second thread (1.5 times: three convolutions, CIFAR-10, 2 cores) than from a second worker.
 
     Raises:
         InvalidSetting: no device is called so.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from nas.errors import InvalidSetting, UnknownName
 from nas.plugins import Space
 from nas.space import DataInfo
 
@@ -62,13 +64,24 @@ def parameters(space: Space, data: DataInfo) -> list[Parameter]:
     return [Parameter(name, distributions[name], seen[name] / PROPOSALS) for name in names]
 
 
-def smallest(space: Space, data: DataInfo) -> dict[str, Any]:
+def smallest(space: Space, data: DataInfo, chosen: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The parameters of the smallest proposal: the lowest of every integer, the first of every choice.
 
     Of a range of floats, which rarely says anything about size, the middle: geometric on a logarithmic range.
+
+    Args:
+        chosen: parameters that are given, as text.
+
+    Raises:
+        UnknownName: the space does not ask for one of them.
+        InvalidSetting: one of them cannot have its value.
     """
-    trial = _study(_Lowest()).ask()
+    chosen = chosen or {}
+    trial = _study(_Lowest(chosen)).ask()
     space.suggest(trial, data)
+    for name in chosen.keys() - trial.params.keys():
+        hint = "Some depend on others: nas spaces shows all of them."
+        raise UnknownName("parameter", name, trial.params, hint)
     return trial.params
 
 
@@ -79,7 +92,10 @@ def _study(sampler: BaseSampler) -> Study:
 
 
 class _Lowest(BaseSampler):
-    """Answers every suggestion with the lowest of its range."""
+    """Answers every suggestion with what was chosen for it, else with the lowest of its range."""
+
+    def __init__(self, chosen: Mapping[str, str]) -> None:
+        self._chosen = chosen
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return {}
@@ -92,6 +108,8 @@ class _Lowest(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
+        if param_name in self._chosen:
+            return _read(param_name, self._chosen[param_name], param_distribution)
         match param_distribution:
             case CategoricalDistribution(choices=choices):
                 return choices[0]
@@ -104,3 +122,21 @@ class _Lowest(BaseSampler):
             case FloatDistribution(low=low, high=high, step=float(step)):
                 return low + step * (round((high - low) / step) // 2)
         raise TypeError(f"Unknown distribution {param_distribution!r} of {param_name}.")
+
+
+def _read(name: str, text: str, distribution: BaseDistribution) -> Any:
+    """The value of `distribution` that `text` means."""
+    if isinstance(distribution, CategoricalDistribution):
+        values = {str(choice): choice for choice in distribution.choices}
+        if text in values:
+            return values[text]
+        raise InvalidSetting(f"{name} cannot be {text!r}. Choices: {', '.join(values)}.")
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    low, high = distribution.low, distribution.high
+    try:
+        value = int(text) if isinstance(distribution, IntDistribution) else float(text)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        raise InvalidSetting(f"{name} cannot be {text!r}. It lies between {low} and {high}.")
+    return value

@@ -34,7 +34,9 @@ def nas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     return run
 
 
-@pytest.mark.parametrize("command", [[], ["search"], ["recipe"], ["show"], ["spaces"], ["data"], ["export"]])
+@pytest.mark.parametrize(
+    "command", [[], ["search"], ["recipe"], ["show"], ["spaces"], ["data"], ["export"], ["inspect"]]
+)
 def test_every_command_has_help_with_examples(nas, command):
     code, out, _ = nas(*command, "--help")
     assert code == 0
@@ -188,6 +190,36 @@ def test_an_exported_model_classifies_without_us(nas, tmp_path):
     code, _, err = nas("export", "--trial", 7)
     assert code == 2
     assert "has no trial 7" in err
+
+
+def test_inspect_tells_what_a_network_costs_before_it_is_trained(nas):
+    chosen = ("--set", "conv_stages=2", "--set", "log2_filters=5")
+    code, out, _ = nas("inspect", "--space", "cnn_fc", *chosen, "--memory-cap", "1GiB")
+    assert code == 0
+    for said in ("14,026", "45,888", "optimizer state", "Fits the memory cap in batches of 32 x 1"):
+        assert said in out
+    code, out, _ = nas("inspect", "--space", "cnn_fc", *chosen, "--memory-cap", "10KiB")
+    assert code == 0
+    assert "Does not fit: needs" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "conv_stages"], "--set takes name=value, not 'conv_stages'"),
+        (["--set", "conv_stage=2"], "Did you mean 'conv_stages'?"),
+        (["--set", "conv_stages=9"], "conv_stages cannot be '9'. It lies between 1 and 2."),
+        (["--set", "optimizer=lion"], "optimizer cannot be 'lion'. Choices: sgd, adam"),
+        (["--memory-cap", "lots"], "'lots' is no amount of memory"),
+        (["--device", "gpu"], "--device"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_inspected_is_one_clear_line(nas, arguments, message):
+    code, _, err = nas("inspect", "--space", "cnn_fc", *arguments)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
 
 
 def test_a_dataset_is_shown_with_its_counts_and_its_images(nas, tmp_path):

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = [
     {"errors"},
-    {"space", "recipe", "versions"},
+    {"space", "recipe", "sizes", "versions"},
     {"plugins"},
     {"datasets", "layers", "ranges"},
     {"training"},

@@ -15,6 +15,7 @@ from nas.events import Event
 from nas.terminal.dataset import data_page
 from nas.terminal.export import export_page
 from nas.terminal.format import clean
+from nas.terminal.inspection import inspection_page, plan_line
 from nas.terminal.live import LiveView
 from nas.terminal.network import layer_rows
 from nas.terminal.plain import PlainView
@@ -24,7 +25,7 @@ from nas.terminal.spaces import parameters_page, spaces_table
 from nas.terminal.summary import one_line, summary_page
 
 if TYPE_CHECKING:
-    from nas.api import Study, Trial
+    from nas.api import Cost, Study, Trial
     from nas.datasets import ImageData
     from nas.exporters import Export
     from nas.plugins import Space
@@ -69,6 +70,13 @@ def print_trial(trial: Trial) -> None:
 def print_export(trial: Trial, export: Export) -> None:
     """What was exported, how well it agrees, and how to run it."""
     _print(export_page(trial, export))
+
+
+def print_inspection(title: str, cost: Cost) -> None:
+    """What a network costs, and how it trains under a memory cap if one was given."""
+    _print(inspection_page(title, cost.inspection, cost.batch_size))
+    if cost.plan is not None:
+        _print(plan_line(cost.plan))
 
 
 def print_data(data: ImageData) -> None:

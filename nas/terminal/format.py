@@ -42,9 +42,11 @@ def count(number: float | None) -> str:
 
 
 def memory(size: int | None) -> str:
-    """Bytes as MiB or GiB."""
+    """Bytes as KiB, MiB or GiB."""
     if size is None:
         return MISSING
+    if size < 2**20:
+        return f"{size / 2**10:.0f} KiB"
     mebibytes = size / 2**20
     return f"{mebibytes:.0f} MiB" if mebibytes < 1023.5 else f"{mebibytes / 1024:.1f} GiB"
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from optuna.trial import FixedTrial
 from torch import nn
 
-from nas.layers import layer_table
 from nas.errors import InvalidSetting
+from nas.layers import layer_table
 from nas.plugins import load_space
 from nas.ranges import parameters, smallest
 from search_spaces.cnn_fc import CnnFc, suggest

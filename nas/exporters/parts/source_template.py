@@ -63,11 +63,9 @@ def load() -> Model:
 
 # From an image file to what the network was trained on -------------------------------------------------
 
-GREY = ("1", "L", "LA", "La")
 SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
-PALETTE = ("P", "PA")
 ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
-EIGHT_BIT = ("1", "L", "RGB", "CMYK", "YCbCr", "HSV", "RGBX")
+EIGHT_BIT = ("1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV", "RGBX")
 
 
 def preprocess(source: str | Path | Image.Image) -> Tensor:
@@ -99,20 +97,10 @@ def flatten(image: Image.Image) -> Image.Image:
         return image.point([(value + 128) // 257 for value in range(65536)], "L")
     if image.mode in ALPHA or "transparency" in image.info:
         black = Image.new("RGBA", image.size, "black")
-        return grey_again(image, Image.alpha_composite(black, image.convert("RGBA")).convert("RGB"))
-    if image.mode in PALETTE:
-        return grey_again(image, image.convert("RGB"))
+        return Image.alpha_composite(black, image.convert("RGBA")).convert("RGB")
     if image.mode not in EIGHT_BIT:
         raise ValueError(f"pixels of mode {image.mode} have no fixed range; save 8 or 16 bits per channel")
-    return image.convert("L" if image.mode in GREY else "RGB")
-
-
-def grey_again(image: Image.Image, rgb: Image.Image) -> Image.Image:
-    """`rgb` as grey where `image` was, or where its palette shows nothing else."""
-    red, green, blue = (channel.tobytes() for channel in rgb.split())
-    if image.mode in GREY or (image.mode in PALETTE and red == green == blue):
-        return rgb.convert("L")
-    return rgb
+    return image if image.mode == "L" else image.convert("RGB")
 
 
 # Weights -----------------------------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Training memory, known before training: a traced step, a simulated allocator, a plan under a cap."""

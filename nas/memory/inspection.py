@@ -1,0 +1,77 @@
+"""What a network costs, before anything is trained: parameters, multiply-adds and memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
+
+from torch import nn
+
+from nas.layers import Layer, layer_table
+from nas.memory.prediction import Device, MemoryConstants, predict
+from nas.memory.program import BatchSizes, Memory
+from nas.memory.trace import Precision, trace_training
+from nas.space import Optimizer, Training
+
+FLOAT = 4
+"""Bytes of a fp32 number."""
+
+
+@dataclass(frozen=True)
+class InspectedLayer(Layer):
+    """One call of a leaf module, with the memory of its output."""
+
+    @property
+    def output_bytes(self) -> int:
+        """Of one image, in fp32; 0 where the output is no tensor."""
+        return FLOAT * prod(self.output_shape) if self.output_shape else 0
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a network costs."""
+
+    layers: tuple[InspectedLayer, ...]
+    """In order of execution."""
+    parameters: int
+    """Shared ones count once."""
+    multiply_adds: int
+    """Of one image."""
+    training_memory: Memory
+    """Peak of a training step after the first, in bytes."""
+    inference_memory: int
+    """Bytes of the two consecutive layers whose outputs need most, in fp32, for the whole batch. The images
+    count as the first layer."""
+
+
+def inspect(
+    module: nn.Module,
+    input_shape: tuple[int, int, int],
+    *,
+    batch_size: int = 32,
+    optimizer: Optimizer = "sgd",
+    precision: Precision = "fp32",
+    device: Device = "cpu",
+) -> Inspection:
+    """Find out what `module` costs on images of `input_shape` (channels, height, width).
+
+    The module may lie on any device, meta included, and is neither run nor changed. Training is that of a
+    search, in whole batches, with Nesterov momentum for "sgd". `device="cuda"` adds the fragmentation of the
+    caching allocator; no GPU is needed for that.
+
+    Raises:
+        Untraceable: the memory of the network cannot be predicted.
+    """
+    table = layer_table(module, input_shape)
+    layers = tuple(InspectedLayer(**vars(layer)) for layer in table.layers)
+    training = Training(batch_size=batch_size, optimizer=optimizer, learning_rate=1.0)
+    program = trace_training(module, input_shape, training, precision=precision)
+    outputs = [FLOAT * prod(input_shape), *(layer.output_bytes for layer in layers)]
+    return Inspection(
+        layers=layers,
+        parameters=table.parameters,
+        multiply_adds=table.multiply_adds,
+        training_memory=predict(program, BatchSizes(batch_size), device, MemoryConstants()),
+        inference_memory=batch_size * max(sum(pair) for pair in pairwise(outputs)),
+    )

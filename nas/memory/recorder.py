@@ -1,0 +1,78 @@
+"""Follows storages: when they come, when they go, and what they are for."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from nas.memory.program import Events, Role
+
+FUSED_SGD = torch.ops.aten._fused_sgd_.default
+"""Works in place. Having no fake kernel, it would get real tensors for fake ones, with all their bytes."""
+
+
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While it is entered, sees every storage that an operation on fake tensors returns. Each is one block.
+
+    Fake tensors have storages too, which live as long as a tensor or the autograd graph needs them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.roles: list[Role] = []
+        """Of each block."""
+        self.sizes: list[int] = []
+        """Of each block, in bytes."""
+        self._events: list[int] = []
+        self._live: dict[int, tuple[int, weakref.ref[torch.UntypedStorage]]] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is FUSED_SGD:
+            return None
+        output = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(output):
+            if isinstance(tensor, Tensor):
+                self._block(tensor)
+        return output
+
+    def label(self, role: Role, *tensors: Tensor) -> list[int]:
+        """Say what tensors are for, and take notice of those not seen yet. Returns their blocks."""
+        blocks = [self._block(tensor) for tensor in tensors]
+        for block in blocks:
+            self.roles[block] = role
+        return blocks
+
+    def label_temporaries(self, role: Role) -> None:
+        """Say what temporaries that still live are for."""
+        for block, _ in self._live.values():
+            if self.roles[block] == "temporaries":
+                self.roles[block] = role
+
+    def take_events(self) -> Events:
+        """What happened since the last call."""
+        events, self._events = tuple(self._events), []
+        return events
+
+    def _block(self, tensor: Tensor) -> int:
+        storage = tensor.untyped_storage()
+        address = storage._cdata
+        if address not in self._live:
+            block = len(self.sizes)
+
+            def freed(_: object) -> None:
+                del self._live[address]
+                self._events.append(~block)
+
+            self._live[address] = block, weakref.ref(storage, freed)
+            self.sizes.append(storage.nbytes())
+            # gradients are on in a forward, repeated by a checkpoint or not; off in backward and optimizer
+            self.roles.append("activations" if torch.is_grad_enabled() else "temporaries")
+            self._events.append(block)
+        return self._live[address][0]

@@ -1,0 +1,164 @@
+"""From a network to its allocation program: training rehearsed in miniature, followed storage by storage.
+
+PyTorch itself runs a step, as `nas.training.loop` does, on fake tensors that have shapes and storages but no
+bytes: every layer that PyTorch knows is known here, and no GPU is touched. The tensors bear the label "cpu",
+because the backward of fake CUDA tensors would ask for a GPU; their sizes are the same.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
+from torch.nn import functional as F
+
+from nas.memory.autocast import CudaAutocast
+from nas.memory.checkpointing import checkpointed
+from nas.memory.program import AllocationProgram, Trace, Untraceable
+from nas.memory.recorder import Recorder
+from nas.space import Training
+from nas.training.optimizers import make_optimizer
+
+Precision = Literal["fp32", "bf16"]
+
+IMAGES = (8, 16)
+"""Of the two rehearsals. Any two numbers would do: batch norm alone needs more than one image."""
+
+
+def trace_training(
+    network: nn.Module,
+    shape: tuple[int, int, int],
+    training: Training,
+    *,
+    precision: Precision = "fp32",
+    accumulate: bool = False,
+    checkpointing: bool = False,
+) -> AllocationProgram:
+    """Follow a training step and an evaluation of `network` on images of `shape` (channels, height, width).
+
+    The network may lie on any device, and is neither run nor changed. With `accumulate` a step has two
+    micro-batches; more of them need no more memory, but for their pixels. Batch sizes are left open.
+
+    Raises:
+        Untraceable: the network depends on values of tensors, or computes otherwise at another batch size.
+    """
+    traces = []
+    try:
+        for images in IMAGES:
+            with FakeTensorMode(allow_non_fake_inputs=True), CudaAutocast():
+                rehearsal = _Rehearsal(network, shape, training, precision, checkpointing, images)
+                traces.append(rehearsal.trace(accumulate))
+    except (DataDependentOutputException, DynamicOutputShapeException) as error:
+        raise Untraceable(
+            f"its forward needs the values of tensors, not just their shapes ({error})"
+        ) from error
+    few, many = traces
+    return AllocationProgram.from_traces(few, many, IMAGES)
+
+
+class _Rehearsal:
+    """Training as `nas.training.loop` does it, without content."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        shape: tuple[int, int, int],
+        training: Training,
+        precision: Precision,
+        checkpointing: bool,
+        images: int,
+    ) -> None:
+        self.recorder = Recorder()
+        self.model = _twin(network)
+        self.recorder.label("parameters", *self.model.parameters())
+        self.recorder.label("buffers", *self.model.buffers())
+        self.load = self.recorder.take_events()
+        self.optimizer = make_optimizer(self.model, training)
+        if checkpointing:
+            self.model = checkpointed(self.model)
+        channels, height, width = shape
+        self.pixels_shape = images, height, width, channels
+        self.training = training
+        self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+
+    def trace(self, accumulate: bool) -> Trace:
+        with self.recorder:
+            self.model.train()
+            of_batch = self._step(accumulate)
+            self.recorder.label_temporaries("optimizer_state")
+            step = self.recorder.take_events()
+            self.model.eval()
+            self._evaluate()
+            evaluation = self.recorder.take_events()
+        return Trace(
+            roles=tuple(self.recorder.roles),
+            sizes=tuple(self.recorder.sizes),
+            of_batch=frozenset(of_batch),
+            load=self.load,
+            step=step,
+            evaluation=evaluation,
+        )
+
+    def _step(self, accumulate: bool) -> list[int]:
+        """Returns the blocks of the whole batch."""
+        pixels, labels = self._batch()
+        of_batch = self.recorder.label("batch", pixels, labels)
+        for _ in range(2 if accumulate else 1):
+            self._train(pixels, labels)
+        gradients = (parameter.grad for parameter in self.model.parameters())
+        self.recorder.label("gradients", *(gradient for gradient in gradients if gradient is not None))
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return of_batch
+
+    def _train(self, pixels: Tensor, labels: Tensor) -> None:
+        """One micro-batch."""
+        if self.training.augmentation:
+            pixels = pixels.clone()
+            self.recorder.label("batch", pixels)
+        logits = self._forward(pixels)
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.training.label_smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    @torch.no_grad()
+    def _evaluate(self) -> None:
+        pixels, labels = self._batch()
+        self.recorder.label("batch", pixels, labels)
+        F.cross_entropy(self._forward(pixels), labels)
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        pixels = torch.empty(self.pixels_shape, dtype=torch.uint8)
+        return pixels, torch.zeros(len(pixels), dtype=torch.long)
+
+    def _forward(self, pixels: Tensor) -> Tensor:
+        with self.autocast:
+            logits: Tensor = self.model(self._normalised(pixels))
+        return logits.float()
+
+    def _normalised(self, pixels: Tensor) -> Tensor:
+        images = pixels.float()
+        self.recorder.label("batch", images)
+        return images.permute(0, 3, 1, 2)
+
+
+def _twin(network: nn.Module) -> nn.Module:
+    """A copy of a network whose parameters and buffers are fake, channels last as training has them."""
+    # deepcopy takes what its memo already holds for the copy, so that no weight is ever copied
+    memo: dict[int, Any] = {}
+    for parameter in network.parameters():
+        memo[id(parameter)] = nn.Parameter(_empty(parameter), requires_grad=parameter.requires_grad)
+    for buffer in network.buffers():
+        memo[id(buffer)] = _empty(buffer)
+    return copy.deepcopy(network, memo)
+
+
+def _empty(tensor: Tensor) -> Tensor:
+    layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
+    return torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", memory_format=layout)

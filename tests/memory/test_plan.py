@@ -1,0 +1,193 @@
+from collections.abc import Callable
+from functools import partial
+from typing import get_args
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from torch import nn
+
+from nas.memory.allocator import MIB
+from nas.memory.plan import DoesNotFit, MemoryPlan, plan_memory
+from nas.memory.prediction import Device, MemoryConstants
+from nas.memory.trace import Precision
+from nas.space import Optimizer, Training
+from tests.memory.measure import peak_of
+from tests.memory.networks import CLASSES, SHAPE, Residual, deep, normalised, plain, settings
+
+GIB = 2**30
+WIDE = partial(normalised, 64)
+Build = Callable[[], nn.Module]
+
+
+def plan(
+    build: Build = WIDE,
+    cap: int = 100 * GIB,
+    *,
+    training: Training | None = None,
+    precision: Precision = "fp32",
+    device: Device = "cuda",
+    constants: MemoryConstants | None = None,
+) -> MemoryPlan | DoesNotFit:
+    return plan_memory(
+        build,
+        SHAPE,
+        training or settings(256),
+        cap=cap,
+        precision=precision,
+        device=device,
+        constants=constants or MemoryConstants(),
+    )
+
+
+def fitting(*arguments: object, **settings: object) -> MemoryPlan:
+    result = plan(*arguments, **settings)  # type: ignore[arg-type]
+    assert isinstance(result, MemoryPlan)
+    return result
+
+
+def refused(*arguments: object, **settings: object) -> DoesNotFit:
+    result = plan(*arguments, **settings)  # type: ignore[arg-type]
+    assert isinstance(result, DoesNotFit)
+    return result
+
+
+def shrinking_plans(build: Build, batch_size: int, device: Device) -> list[tuple[int, int, bool]]:
+    """(micro-batch, accumulation, checkpointing) of each plan, as the cap sinks below one after the other."""
+    plans = []
+    cap = 100 * GIB
+    while isinstance(found := plan(build, cap, training=settings(batch_size), device=device), MemoryPlan):
+        way = found.micro_batch, found.accumulation, found.checkpointing
+        if way not in plans:
+            plans.append(way)
+        cap = found.predicted - 1
+    return plans
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_as_the_cap_sinks_batches_are_split_before_checkpoints_are_set(device: Device) -> None:
+    ways = shrinking_plans(deep, 256, device)
+    assert ways[:4] == [(256, 1, False), (128, 2, False), (64, 4, False), (32, 8, False)]
+    assert ways == sorted(ways, key=lambda way: way[2])
+    assert ways[-1][2]
+
+
+@pytest.mark.parametrize(
+    ("build", "batch_size", "smallest"),
+    [
+        (normalised, 256, 16),
+        (Residual, 96, 24),
+        (plain, 64, 1),
+        (normalised, 20, 20),
+        (plain, 12, 3),
+        (plain, 7, 7),
+    ],
+)
+def test_no_micro_batch_is_too_small_and_all_make_the_batch(
+    build: Build, batch_size: int, smallest: int
+) -> None:
+    ways = shrinking_plans(build, batch_size, "cpu")
+    assert all(micro_batch * accumulation == batch_size for micro_batch, accumulation, _ in ways)
+    assert all(accumulation.bit_count() == 1 for _, accumulation, _ in ways)
+    assert min(micro_batch for micro_batch, _, _ in ways) == smallest
+
+
+@examples(max_examples=6, deadline=None)
+@given(cap=st.integers(1, 400 * MIB), context=st.integers(0, 100 * MIB))
+def test_a_plan_stays_under_the_cap(cap: int, context: int) -> None:
+    found = plan(plain, cap, constants=MemoryConstants(context=context))
+    if isinstance(found, MemoryPlan):
+        assert found.predicted <= cap
+        assert found.memory.context == context
+    else:
+        assert found.smallest_cap > cap
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("build", [WIDE, plain, Residual])
+def test_the_smallest_cap_is_enough_and_less_is_not(build: Build, device: Device) -> None:
+    constants = MemoryConstants(context=300 * MIB, workspace=8 * MIB, data=50 * MIB)
+    refusal = refused(build, 301 * MIB, device=device, constants=constants)
+    assert fitting(build, refusal.smallest_cap, device=device, constants=constants)
+    assert refused(build, refusal.smallest_cap - 5 * MIB, device=device, constants=constants)
+    assert refusal.excess == refusal.smallest_cap - 301 * MIB
+
+
+def test_a_refusal_names_the_smallest_cap_the_largest_part_and_bf16() -> None:
+    wide = partial(plain, 1024)
+    refusal = refused(wide, 64 * MIB)
+    assert refusal.largest_part == "parameters"
+    assert str(refusal) == (
+        f"needs {-(-refusal.smallest_cap // MIB)} MiB, the memory cap is 64 MiB; "
+        f"the largest part is parameters with {-(-refusal.memory.parameters // MIB)} MiB; "
+        f"in bf16 it needs {-(-(refusal.smallest_cap_bf16 or 0) // MIB)} MiB"
+    )
+
+
+def test_bf16_lowers_what_activations_need() -> None:
+    refusal = refused(cap=MIB)
+    assert refusal.smallest_cap_bf16 is not None
+    assert refusal.smallest_cap_bf16 < refusal.smallest_cap
+    assert fitting(cap=refusal.smallest_cap_bf16, precision="bf16")
+    assert refused(cap=MIB, precision="bf16").smallest_cap_bf16 is None
+
+
+def test_the_parts_make_the_prediction() -> None:
+    constants = MemoryConstants(context=300 * MIB, workspace=8 * MIB, data=50 * MIB)
+    memory = fitting(constants=constants).memory
+    assert (memory.context, memory.workspace, memory.data) == (300 * MIB, 8 * MIB, 50 * MIB)
+    assert memory.fragmentation > 0
+    assert memory.total == sum(memory.parts.values())
+    assert memory.reserved == memory.total - memory.context
+    assert memory.reserved % (2 * MIB) == 0
+
+
+def test_on_a_cpu_there_are_no_segments() -> None:
+    assert fitting(device="cpu").memory.fragmentation == 0
+
+
+def test_evaluation_takes_part_but_never_in_more_than_a_micro_batch() -> None:
+    def predicted(evaluation_batch: int) -> int:
+        return fitting(device="cuda", constants=MemoryConstants(evaluation_batch=evaluation_batch)).predicted
+
+    assert predicted(0) <= predicted(100) <= predicted(256) == predicted(100_000)
+
+
+def test_the_batch_of_pixels_is_whole_even_when_it_is_accumulated() -> None:
+    def batch(batch_size: int) -> int:
+        found = fitting(plain, 24 * MIB, training=settings(batch_size), device="cpu")
+        assert found.accumulation > 2
+        return found.memory.batch - found.micro_batch * 4 * 768  # without the micro-batch in fp32
+
+    assert batch(1024) == 1024 * (768 + 8)
+
+
+def test_a_network_that_only_builds_for_real_is_planned_too() -> None:
+    def build() -> nn.Module:
+        widths = [int(width.item()) for width in torch.linspace(8, 16, 2)]
+        return nn.Sequential(nn.Flatten(), nn.Linear(768, widths[0]), nn.Linear(widths[0], CLASSES))
+
+    assert fitting(build).memory.parameters == 4 * (768 * 8 + 8 + 8 * CLASSES + CLASSES)
+
+
+@pytest.mark.parametrize("optimizer", get_args(Optimizer))
+def test_a_network_is_planned_without_its_memory(optimizer: Optimizer) -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(768, 50_000), nn.Linear(50_000, CLASSES))
+
+    assert peak_of(lambda: refused(build, MIB, training=settings(8, optimizer))).with_scratch < MIB
+
+
+def test_a_module_is_planned_like_what_builds_it() -> None:
+    planned = partial(
+        plan_memory,
+        shape=SHAPE,
+        training=settings(64),
+        cap=GIB,
+        precision="fp32",
+        device="cuda",
+        constants=MemoryConstants(),
+    )
+    assert planned(plain()) == planned(plain)
