@@ -31,7 +31,7 @@ from nas.ranges import smallest
 from nas.recipe import Recipe
 from nas.space import DataInfo, Proposal
 from nas.study.records import TrialRecord, best_of, counts_of
-from nas.study.storage import open_storage, storage_url
+from nas.study.storage import open_storage, storage_errors, storage_url
 from nas.study.store import StudyStore
 from nas.study.weights import weights_path
 
@@ -225,7 +225,8 @@ def search(
         KeyboardInterrupt: at a second Ctrl-C.
     """
     explicit = {name: getattr(recipe, name) for name in recipe.model_fields_set} if recipe else {}
-    with prepared(Recipe.load(**explicit | settings), progress) as run:
+    asked = Recipe.load(**explicit | settings)
+    with storage_errors(storage_url(asked.storage, asked.folder)), prepared(asked, progress) as run:
         _drive(run, watch or (lambda event: None))
         return Study(run.store)
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 
 import nas
 from nas.datasets import open_data
-from nas.errors import StudyError
+from nas.errors import StorageError, StudyError
 from nas.events import EpochTrained, Event, SearchStarted, TrialEnded, TrialStarted
 from nas.study.outcome import Outcome
 from tests.test_plugins import MINIMAL
@@ -153,6 +154,17 @@ def test_a_worker_that_is_killed_fails_its_trial_and_the_search_goes_on(search):
     assert sum(outcome.charged for outcome in outcomes) == 2
     (reason,) = [trial.record.reason for trial in study.trials if trial.record.outcome is Outcome.FAILED]
     assert "died by signal 9" in reason
+
+
+def test_a_database_that_fails_in_the_midst_of_a_search_is_one_clear_line(search, tmp_path):
+    def spoil(event: Event) -> None:
+        if isinstance(event, EpochTrained):
+            with sqlite3.connect(tmp_path / "studies" / "nas.db") as connection:
+                connection.execute("ALTER TABLE nas_epochs RENAME TO elsewhere")
+
+    with pytest.raises(StorageError, match=r"nas\.db failed: no such table: nas_epochs") as error:
+        search(epochs=5, watch=spoil)
+    assert "\n" not in str(error.value)
 
 
 def test_an_error_in_build_fails_the_trial_with_the_line_of_the_users_file(search, tmp_path):

@@ -1,6 +1,8 @@
 """From a database URL to Optuna's storage, with one clear line for whatever can go wrong on the way."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,21 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
     except RuntimeError as error:  # Optuna's word for tables of another version
         raise StorageError(f"{shown} has tables of another Optuna: {error}. {INTACT}") from error
     return storage
+
+
+@contextmanager
+def storage_errors(url: str) -> Iterator[None]:
+    """Turn what a database says in the midst of work into one clear line.
+
+    Raises:
+        StorageError: the database failed; what it had taken before is intact.
+    """
+    try:
+        yield
+    except (DatabaseError, StorageInternalError) as error:
+        raise StorageError(
+            f"{redacted(url)} failed: {_cause(error)}. What was stored is intact; the same command goes on."
+        ) from error
 
 
 def _parse(url: str) -> URL:
