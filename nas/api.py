@@ -81,7 +81,7 @@ class Trial:
     def weights(self) -> Path | None:
         """The file of its weights, which only the best three trials keep."""
         file = weights_path(self._store.folder, self.number)
-        return file if file.exists() else None
+        return file if self.value is not None and file.exists() else None
 
     def load_model(self) -> nn.Module:
         """The trained network, in evaluation mode on the CPU.
@@ -109,8 +109,10 @@ class Trial:
             NasError: the folder cannot be used, or a format cannot hold the network.
         """
         facts, recipe = self._store.data, self._store.recipe
+        model = self.load_model()
+        assert self.value is not None  # only completed trials have weights
         trained = TrainedModel(
-            model=self.load_model(),
+            model=model,
             input_shape=self.data.shape,
             classes=tuple(facts["classes"]),
             mean=tuple(facts["mean"]),
@@ -121,7 +123,7 @@ class Trial:
             params=self.params,
             study=self._store.name,
             trial=self.number,
-            val_accuracy=self.record.epochs[-1].val_accuracy,
+            val_accuracy=self.value,
             versions=self.record.versions or {},
         )
         return export_trial(trained, Path(out), formats)
