@@ -1,4 +1,4 @@
-"""Neural architecture search for image classifiers that train within your GPU's memory.
+"""Neural architecture search for image classifiers.
 
 import nas
 

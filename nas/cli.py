@@ -1,13 +1,12 @@
 """The command line. A command is a few lines that call the facade; torch is imported late."""
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, NoReturn, get_args, get_origin
 
 import typer
 
@@ -20,7 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Find the best image classifier for your data that trains within your GPU's memory.",
+    help="Find the best image classifier for your data.",
     epilog="Start with: nas search --space cnn_fc",
 )
 
@@ -106,8 +105,11 @@ def search(
         if isinstance(event, SearchEnded):
             endings.append(event.why)
 
-    with decode_progress(quiet) as progress, choose_view(quiet) as view:
-        study = api.search(recipe, watch=watch, progress=progress)
+    try:
+        with decode_progress(quiet) as progress, choose_view(quiet) as view:
+            study = api.search(recipe, watch=watch, progress=progress)
+    except KeyboardInterrupt:
+        fail("stopped at once; running trials will be repeated by the next run", 130)
     print_summary(study, quiet=quiet)
     if endings == ["stopped"]:
         raise typer.Exit(130)
@@ -279,14 +281,9 @@ def main() -> None:
         if error.format_message():  # empty when help was shown for want of arguments
             fail(f"{error.format_message().rstrip('.')}. See --help.", 2)
         sys.exit(2)
-    except KeyboardInterrupt:
-        fail("stopped at once; running trials will be repeated by the next run", 130)
-    except BrokenPipeError:  # the reader of our output, such as head, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
 
 
-def fail(message: str, code: int) -> None:
+def fail(message: str, code: int) -> NoReturn:
     """Print one line and exit."""
     print(f"nas: {message}", file=sys.stderr)
     sys.exit(code)

@@ -182,8 +182,8 @@ class Driver:
                 self._best = max(self._best, value)
                 yield from self._tell(number, Outcome.COMPLETED, value=value)
                 self.store.keep_best_weights(running=set(self._running))
-            case "diverged":
-                yield from self._tell(number, Outcome.PRUNED, reason=f"diverged: {reason}")
+            case "diverged" | "out of memory":
+                yield from self._tell(number, Outcome.PRUNED, reason=f"{how}: {reason}")
             case _:
                 yield from self._tell(number, Outcome.FAILED, reason=reason)
 

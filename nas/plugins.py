@@ -41,13 +41,20 @@ class Space:
         """The space's own `suggest`, with errors shown as the author of the space needs them.
 
         Raises:
-            BrokenFile: the code of a user's space failed; Optuna's control flow passes through.
+            BrokenFile: the code of a user's space failed.
             InvalidSetting: a space of ours cannot be used on this data.
         """
         proposal = self._call(self.module.suggest, trial, data)
         if not isinstance(proposal, Proposal):
             kind = type(proposal).__name__
             raise BrokenFile(f"{self.file}: suggest() must return a nas.space.Proposal, not {kind}.")
+        try:
+            proposal.digest  # noqa: B018 - it can be made
+        except TypeError as error:
+            needs = "its architecture must be a dataclass of plain values"
+            raise BrokenFile(
+                f"{self.file}: suggest() returned a proposal without a digest: {needs}."
+            ) from error
         return proposal
 
     def build(self, proposal: Proposal, data: DataInfo) -> Any:
@@ -63,8 +70,10 @@ class Space:
         try:
             return function(*arguments)
         except Exception as error:
-            if type(error).__module__.startswith("optuna.exceptions"):
-                raise
+            if type(error).__name__ == "StorageInternalError" or type(error).__module__.startswith(
+                "sqlalchemy"
+            ):
+                raise  # the database's fault
             if self._is_theirs():
                 raise BrokenFile.from_exception(self.file, error) from error
             if isinstance(error, ValueError):  # such as images too small for it

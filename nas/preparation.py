@@ -17,7 +17,7 @@ from nas.ranges import smallest
 from nas.recipe import Recipe
 from nas.study.lock import study_lock
 from nas.study.samplers import resolve_pruner
-from nas.study.storage import make_folder, open_storage, storage_url
+from nas.study.storage import lock_folder, make_folder, open_storage, storage_url
 from nas.study.store import StudyStore, check_study_name
 
 Progress = Callable[[int, int], None]
@@ -43,7 +43,7 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
     Settings that `recipe` leaves unset are those of the study, where it exists.
 
     Raises:
-        NasError: whatever the user can mend; nothing is created before all of it is checked.
+        NasError: whatever the user can mend; no study is created before all of it is checked.
     """
     asked = {name: getattr(recipe, name) for name in recipe.model_fields_set}
     if "space" in asked:
@@ -51,8 +51,10 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
     if "data" in asked:
         asked["data"] = _exact_source(recipe.data)
     name = check_study_name(recipe.study or f"{load_space(recipe.space).name}-{source_name(recipe.data)}")
-    storage = open_storage(storage_url(recipe.storage, recipe.folder), create=True)
-    with study_lock(make_folder(recipe.folder / name), name):
+    url = storage_url(recipe.storage, recipe.folder)
+    storage = open_storage(url, create=True)
+    make_folder(recipe.folder / name)
+    with study_lock(make_folder(lock_folder(url, name, recipe.folder)), name):
         store = StudyStore.find(storage, name, recipe.folder) if StudyStore.exists(storage, name) else None
         recipe = _continued(store, asked) if store else Recipe.load(**asked | {"study": name})
         space = load_space(recipe.space)
@@ -66,8 +68,9 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
             }
         )
         if store is None:
+            first = smallest(space, data.info)  # may fail in the user's code: before there is a study
             store = StudyStore.create(storage, name, recipe.folder, recipe, space.version, _facts(data))
-            store.enqueue(smallest(space, data.info))
+            store.enqueue(first)
         else:
             _check_unchanged(store, space, data)
             store.take_over(recipe)

@@ -167,6 +167,29 @@ def test_a_database_that_fails_in_the_midst_of_a_search_is_one_clear_line(search
     assert "\n" not in str(error.value)
 
 
+def test_the_lock_lies_with_the_data_whatever_folder_the_results_go_to(search, tmp_path):
+    url = f"sqlite:///{tmp_path}/shared.db"
+    refused = []
+
+    def search_too(event: Event) -> None:
+        if isinstance(event, TrialStarted) and not refused:
+            with pytest.raises(StudyError, match="already being searched"):
+                search(storage=url, folder=tmp_path / "elsewhere")
+            refused.append(True)
+
+    search(storage=url, trials=1, watch=search_too)
+    assert refused
+
+
+def test_a_space_that_fails_at_once_leaves_no_study_behind(search, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("def suggest(trial, data):\n    return 1 / 0\n")
+    with pytest.raises(nas.NasError, match="line 2"):
+        search(space=str(file))
+    file.write_text(MINIMAL)
+    assert search(space=str(file), epochs=3, trials=1).best is not None
+
+
 def test_an_error_in_build_fails_the_trial_with_the_line_of_the_users_file(search, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(

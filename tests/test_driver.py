@@ -145,11 +145,12 @@ def test_a_flat_curve_is_pruned_after_the_patience_that_was_given(make_store, ml
     assert record.reason == "flat: no better than epoch 2 for 3 epochs"
 
 
-def test_a_diverged_trial_is_pruned_with_its_reason(make_store, mlp):
+@pytest.mark.parametrize("how", ["diverged", "out of memory"])
+def test_a_trial_that_cannot_be_trained_is_pruned_with_its_reason(make_store, mlp, how):
     store = make_store(trials=1)
-    run(store, mlp, lambda task: iter([Ended(number=task.number, how="diverged", reason="the loss is nan")]))
+    run(store, mlp, lambda task: iter([Ended(number=task.number, how=how, reason="too much")]))
     (record,) = store.trials()
-    assert (record.outcome, record.reason) == (Outcome.PRUNED, "diverged: the loss is nan")
+    assert (record.outcome, record.reason) == (Outcome.PRUNED, f"{how}: too much")
 
 
 def test_failed_trials_are_not_charged(make_store, mlp):

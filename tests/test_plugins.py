@@ -71,6 +71,12 @@ def test_a_broken_file_is_shown_with_its_own_line(tmp_path, source, message):
     [
         ("return helper()\ndef helper():\n    raise KeyError('depth')", r"space\.py, line 4: KeyError"),
         ("return 42", r"must return a nas\.space\.Proposal, not int"),
+        (
+            "from nas.space import Proposal, Training\n"
+            "    return Proposal(object(), Training(batch_size=1, optimizer='sgd', learning_rate=1.0))",
+            "its architecture must be a dataclass of plain values",
+        ),
+        ("import optuna\n    raise optuna.TrialPruned('no')", r"space\.py, line 3: TrialPruned: no"),
     ],
 )
 def test_an_error_in_suggest_is_shown_with_its_own_line(tmp_path, body, message):

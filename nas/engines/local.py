@@ -91,7 +91,8 @@ class _Worker:
         self._closing = False
         self._dead = False
         self._lock = threading.Lock()
-        with log.open("wb") as stream:
+        with log.open("ab") as stream:  # what the dead one before has said stays readable
+            self._log_start = stream.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "nas.engines.worker", str(index)],
                 stdin=subprocess.PIPE,
@@ -133,8 +134,9 @@ class _Worker:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._inbox.put(decode(line))
+        with suppress(ValueError):  # half a line: it died while it spoke
+            for line in self.process.stdout:
+                self._inbox.put(decode(line))
         code = self.process.wait()
         with self._lock:
             self._dead = True
@@ -144,8 +146,10 @@ class _Worker:
     def _last_words(self, code: int) -> str:
         """How the process ended, and the last line it printed."""
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        lines = self._log.read_text(errors="replace").strip().splitlines()
-        said = f": {lines[-1].strip()}" if lines else ""
+        said = ""
+        with suppress(OSError):
+            text = self._log.read_bytes()[self._log_start :].decode(errors="replace").replace("\0", "")
+            said = "".join(f": {line.strip()}" for line in text.strip().splitlines()[-1:])
         return f"worker {self.index} died by {how}{said} (see {self._log})"
 
 

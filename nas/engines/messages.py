@@ -74,7 +74,7 @@ class Ended:
 
     number: int
     how: str
-    """completed, stopped, diverged or failed."""
+    """completed, stopped, diverged, out of memory or failed."""
     reason: str | None = None
 
 

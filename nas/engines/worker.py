@@ -3,6 +3,7 @@
 Started as `python -m nas.engines.worker INDEX` by an engine, which speaks `messages` through its pipes.
 """
 
+import gc
 import os
 import queue
 import signal
@@ -64,11 +65,16 @@ class Worker:
             how, reason = self._train(task), None
         except Diverged as error:
             how, reason = "diverged", str(error)
+        except torch.OutOfMemoryError as error:
+            how, reason = "out of memory", str(error).splitlines()[0]
         except NasError as error:
             how, reason = "failed", str(error)
         except Exception as error:
             traceback.print_exc()
             how, reason = "failed", f"{type(error).__name__}: {error}".splitlines()[0]
+        if how == "out of memory":  # here, because the exception held the frames and they the tensors
+            gc.collect()
+            torch.cuda.empty_cache()
         self._send(Ended(number=task.number, how=how, reason=reason))
 
     def _train(self, task: Task) -> str:
@@ -114,7 +120,7 @@ def save_weights(model: torch.nn.Module, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(file.name + ".part")
     save_file({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}, part)
-    with part.open("rb") as stream:
+    with part.open("rb+") as stream:
         os.fsync(stream.fileno())
     os.replace(part, file)
 

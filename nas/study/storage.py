@@ -32,6 +32,15 @@ def storage_url(storage: str | None, folder: Path) -> str:
     return storage or f"sqlite:///{(folder / 'nas.db').as_posix()}"
 
 
+def lock_folder(url: str, study: str, folder: Path) -> Path:
+    """Where the lock of a study lies: beside a SQLite file, whatever `folder` its results go to."""
+    parsed = _parse(url)
+    beside = (
+        Path(parsed.database).parent if parsed.get_backend_name() == "sqlite" and parsed.database else folder
+    )
+    return beside / study
+
+
 def redacted(url: str) -> str:
     """`url` without its password, fit for people."""
     try:

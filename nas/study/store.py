@@ -1,7 +1,7 @@
 """One study: its place in the database, and what the driver writes there.
 
 Each fact is written to our tables first and told to Optuna second, so that a driver that dies between the two
-leaves a trial that `recover` can finish telling.
+leaves a trial that the next one, in `begin`, can finish telling.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 from sqlalchemy import Engine, insert, select, update
 
 from nas.errors import InvalidSetting, StudyError, UnknownName
@@ -26,6 +26,7 @@ from nas.study import tables
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, read_trials
 from nas.study.samplers import make_pruner, make_sampler
+from nas.study.storage import redacted
 from nas.study.weights import KEPT, keep_only
 from nas.training.epoch import Epoch
 from nas.versions import versions
@@ -57,19 +58,19 @@ class StudyStore:
         data: dict[str, Any],
     ) -> StudyStore:
         """A new study with everything that rebuilds its trials."""
-        study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
         identity = str(uuid.uuid4())
         with storage.engine.begin() as connection:
             row = {
                 "study_uuid": identity,
                 "name": name,
                 "created_at": _now(),
-                "recipe": recipe.model_dump(mode="json"),
+                "recipe": _storable(recipe),
                 "space_version": space_version,
                 "data": data,
                 "versions": versions(),
             }
             connection.execute(insert(tables.studies).values(row))
+        study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
         study.set_user_attr(UUID, identity)
         return cls(storage, name, folder)
 
@@ -135,15 +136,11 @@ class StudyStore:
     def trials(self) -> list[TrialRecord]:
         return read_trials(self.engine, self.uuid, self._study)
 
-    def frozen_trial(self, number: int) -> FrozenTrial:
-        """Optuna's own record, on which a space's `suggest` can be replayed."""
-        return self._study.get_trials(deepcopy=False)[number]
-
     # What the driver does -----------------------------------------------------------------------------
 
     def take_over(self, recipe: Recipe) -> None:
         """Store the settings of the run that continues this study."""
-        content = recipe.model_dump(mode="json")
+        content = _storable(recipe)
         with self.engine.begin() as connection:
             mine = tables.studies.c.study_uuid == self.uuid
             connection.execute(update(tables.studies).where(mine).values(recipe=content))
@@ -259,6 +256,12 @@ def check_study_name(name: str) -> str:
     if not printable or any(character in name for character in '/\\:*?"<>|'):
         raise InvalidSetting(f"A study cannot be called {name!r}: its name is also that of a folder.")
     return name
+
+
+def _storable(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as JSON, without the password of its database."""
+    content = recipe.model_dump(mode="json")
+    return content | {"storage": recipe.storage and redacted(recipe.storage)}
 
 
 def _now() -> datetime:
