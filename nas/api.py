@@ -10,15 +10,13 @@ from __future__ import annotations
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FixedTrial
 
-from nas.datasets import open_data
 from nas.driver import Driver
 from nas.engines.local import LocalEngine
 from nas.engines.messages import Setup
@@ -27,7 +25,6 @@ from nas.events import Event, SearchStarted
 from nas.exporters import Export, TrainedModel, export_trial
 from nas.plugins import Space, load_space
 from nas.preparation import Prepared, Progress, prepared
-from nas.ranges import smallest
 from nas.recipe import Recipe
 from nas.space import DataInfo, Proposal
 from nas.study.records import TrialRecord, best_of, counts_of
@@ -38,8 +35,6 @@ from nas.study.weights import weights_path
 if TYPE_CHECKING:
     from torch import nn
 
-    from nas.memory.inspection import Inspection
-    from nas.memory.plan import DoesNotFit, MemoryPlan
 
 Watch = Callable[[Event], None]
 
@@ -243,69 +238,6 @@ def load_study(
     """
     folder = Path(folder)
     return Study(StudyStore.find(open_storage(storage_url(storage, folder), create=False), name, folder))
-
-
-def propose(
-    space: str, data: str = "digits", chosen: Mapping[str, str] | None = None
-) -> tuple[Proposal, DataInfo]:
-    """A proposal of a search space: the smallest one, but for the parameters that are chosen.
-
-    Args:
-        chosen: values by parameter, as text.
-
-    Raises:
-        NasError: no such space, dataset or parameter, or a value out of its range.
-    """
-    found, info = load_space(space), open_data(data).info
-    return found.suggest(FixedTrial(smallest(found, info, chosen)), info), info
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What the network of a proposal costs, and how it trains under a memory cap."""
-
-    inspection: Inspection
-    batch_size: int
-    plan: MemoryPlan | DoesNotFit | None
-
-
-def cost(
-    proposal: Proposal,
-    data: DataInfo,
-    batch_size: int | None = None,
-    precision: Literal["fp32", "bf16"] = "fp32",
-    device: Literal["cpu", "cuda"] = "cpu",
-    memory_cap: int | None = None,
-) -> Cost:
-    """Inspect a proposal; nothing is trained and no memory for its weights is taken.
-
-    Args:
-        batch_size: that of the proposal if None.
-        device: cuda adds the fragmentation of its caching allocator.
-        memory_cap: bytes to plan for.
-
-    Raises:
-        NasError: the memory of the network cannot be predicted.
-    """
-    import torch
-
-    from nas.memory.inspection import inspect
-    from nas.memory.plan import plan_memory
-    from nas.memory.prediction import MemoryConstants
-
-    training = replace(proposal.training, batch_size=batch_size or proposal.training.batch_size)
-    with torch.device("meta"):
-        module = proposal.architecture.build(data)
-    size, shape = training.batch_size, data.shape
-    optimizer = training.optimizer
-    found = inspect(module, shape, batch_size=size, optimizer=optimizer, precision=precision, device=device)
-    plan = None
-    if memory_cap is not None:
-        none = MemoryConstants()
-        plan = plan_memory(
-            module, shape, training, cap=memory_cap, precision=precision, device=device, constants=none
-        )
-    return Cost(found, size, plan)
 
 
 def _drive(run: Prepared, watch: Watch) -> None:

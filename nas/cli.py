@@ -191,7 +191,7 @@ def inspect(
     folder: Folder = Path("studies"),
 ) -> None:
     """Show what a network costs before it is trained: layers, parameters, multiply-adds, training memory."""
-    from nas import api
+    from nas import api, costing
     from nas.sizes import parse_size
     from nas.terminal import print_inspection
 
@@ -199,10 +199,10 @@ def inspect(
         found = api.load_study(study, storage=storage, folder=folder).best_or(trial)
         proposal, info, title = found.proposal, found.data, f"Trial {found.number}"
     else:
-        proposal, info = api.propose(space, data, dict(setting(each) for each in chosen))
+        proposal, info = costing.propose(space, data, dict(setting(each) for each in chosen))
         title = f"{space} on {info.name}"
     cap = None if memory_cap is None else parse_size(memory_cap)
-    print_inspection(title, api.cost(proposal, info, batch_size, precision, device, cap))
+    print_inspection(title, costing.cost(proposal, info, batch_size, precision, device, cap))
 
 
 def setting(text: str) -> tuple[str, str]:

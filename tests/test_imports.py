@@ -18,7 +18,7 @@ FLOORS = [
     {"training"},
     {"memory", "exporters"},
     {"study", "engines", "devices", "events"},
-    {"driver", "preparation"},
+    {"driver", "preparation", "costing"},
     {"api"},
     {"terminal", "dashboard", "report"},
     {"cli"},

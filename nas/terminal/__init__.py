@@ -25,7 +25,8 @@ from nas.terminal.spaces import parameters_page, spaces_table
 from nas.terminal.summary import one_line, summary_page
 
 if TYPE_CHECKING:
-    from nas.api import Cost, Study, Trial
+    from nas.api import Study, Trial
+    from nas.costing import Cost
     from nas.datasets import ImageData
     from nas.exporters import Export
     from nas.plugins import Space
