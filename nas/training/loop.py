@@ -8,7 +8,7 @@ nothing waits for the device between the first and the last step of an epoch.
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import nn
@@ -58,7 +58,7 @@ def train(
     """
     device = images.device
     model.to(device)
-    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    cast(Any, model).to(memory_format=torch.channels_last)  # torch 2.13 does not declare it
     optimizer = make_optimizer(model, training)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
     generator = torch.Generator().manual_seed(seed)

@@ -58,8 +58,9 @@ def _plain(model: nn.Module) -> nn.Module:
     """A copy in evaluation mode on the CPU, its weights float32 and contiguous."""
     import torch
 
-    model = copy.deepcopy(model).cpu().float().eval()
-    return model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload,no-any-return]
+    plain: Any = copy.deepcopy(model).cpu().float().eval()  # torch 2.13 does not declare memory_format
+    contiguous: nn.Module = plain.to(memory_format=torch.contiguous_format)
+    return contiguous
 
 
 def _description(trained: TrainedModel, files: list[str]) -> dict[str, Any]:
