@@ -35,8 +35,8 @@ class Resources:
 def resolve(recipe: Recipe) -> Resources:
     """The meaning of every `auto` on this machine.
 
-    On a processor every core gets a worker of one thread, as far as memory goes: small networks gain less
-    from a second thread (1.5 times: three convolutions, CIFAR-10, 2 cores) than from a second worker.
+    On a processor every core gets a worker of one thread, as memory allows. Three convolutions on CIFAR-10
+    images, 2 cores of an AMD EPYC, images per second: one thread 1,176, two threads 1,760, two workers 2,273.
 
     Raises:
         InvalidSetting: no device is called so.

@@ -10,7 +10,7 @@
 interleaved, repeated, medians. Seconds until the first trial can begin are reported apart, as start-up.
 
 Measured on 2 shared cores of an AMD EPYC at 2.6 GHz, torch 2.15, CPU seconds, three repeats: bare 185.9,
-nas 123.7, script 272.8; nas / bare 0.68 (0.65 to 0.69), nas / script 0.47 (0.44 to 0.49).
+nas 123.7, script 272.8, beside other work; nas / bare 0.68 (0.65 to 0.69), nas / script 0.47 (0.44 to 0.49).
 """
 
 from __future__ import annotations
