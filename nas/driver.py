@@ -73,7 +73,7 @@ class Driver:
     def run(self) -> Iterator[Event]:
         """Search until the trials are trained, the time is up, the target is reached or `stop` was called.
 
-        Whatever ends it, no trial stays RUNNING, unless the database itself fails: the next run settles those.
+        Whatever ends it, no trial stays RUNNING, unless the database fails: the next run settles those.
 
         Raises:
             SearchFailed: too many trials failed in a row.
