@@ -21,6 +21,7 @@ FLOORS = [
     {"driver", "preparation", "costing"},
     {"api"},
     {"terminal", "dashboard", "report"},
+    {"commands"},
     {"cli"},
     {"__main__", "__init__"},
 ]
@@ -28,10 +29,22 @@ FLOORS = [
 
 SIDEWAYS = {("events", "study"), ("space", "errors"), ("ranges", "plugins"), ("versions", "__init__")}
 
+SHELL = {"cli", "commands", "terminal"}
+
 FORBIDDEN = {
-    "torch": {"study", "driver", "recipe", "events", "errors", "plugins", "terminal", "cli", "ranges"},
-    "optuna": {"training", "memory", "datasets", "layers", "exporters", "recipe", "errors", "cli"},
-    "sqlalchemy": {"training", "memory", "datasets", "engines", "layers", "driver", "cli", "terminal"},
+    "torch": {"study", "driver", "recipe", "events", "errors", "plugins", "ranges"} | SHELL,
+    "optuna": {
+        "training",
+        "memory",
+        "datasets",
+        "layers",
+        "exporters",
+        "recipe",
+        "errors",
+        "cli",
+        "commands",
+    },
+    "sqlalchemy": {"training", "memory", "datasets", "engines", "layers", "driver"} | SHELL,
     "rich": {"training", "memory", "datasets", "engines", "study", "driver", "api"},
 }
 """Third-party packages and the rooms that never import them."""

@@ -1,0 +1,36 @@
+"""The app that commands are added to, and what they share."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Find the best image classifier for your data.",
+    epilog="Start with: nas search --space cnn_fc",
+)
+
+Storage = Annotated[
+    str | None,
+    typer.Option(envvar="NAS_STORAGE", help="Database URL.", show_default="sqlite:///<folder>/nas.db"),
+]
+Folder = Annotated[Path, typer.Option(help="Where results lie.")]
+StudyName = Annotated[str | None, typer.Argument(help="Name of the study.", show_default="the latest")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def examples(*lines: str) -> str:
+    """An epilog that shows commands."""
+    return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """Print one line and exit."""
+    print(f"nas: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,74 @@
+"""`nas spaces` and `nas inspect`: what is searched, and what a network of it costs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nas.commands.app import AsJson, Folder, Storage, StudyName, app, examples
+from nas.errors import InvalidSetting
+
+
+@app.command(
+    epilog=examples("nas spaces", "nas spaces cnn_fc", "nas spaces ./my_space.py --data path/to/images")
+)
+def spaces(
+    space: Annotated[
+        str | None, typer.Argument(help="A search space: known name or path/to/file.py.")
+    ] = None,
+    data: Annotated[str, typer.Option(help="Ranges depend on the data.")] = "digits",
+    as_json: AsJson = False,
+) -> None:
+    """List the search spaces, or the parameters of one and their ranges."""
+    from nas.datasets import open_data
+    from nas.plugins import known_spaces, load_space
+    from nas.ranges import parameters
+    from nas.terminal import print_parameters, print_spaces
+
+    if space is None:
+        print_spaces([load_space(name) for name in known_spaces()])
+    else:
+        found = load_space(space)
+        print_parameters(found, parameters(found, open_data(data).info))
+
+
+@app.command(
+    epilog=examples(
+        "nas inspect --space cnn_fc --set conv_stages=3 --set log2_filters=6 --data path/to/images",
+        "nas inspect cnn_fc-digits --trial 12 --batch-size 512 --memory-cap 256MiB",
+    )
+)
+def inspect(
+    study: StudyName = None,
+    trial: Annotated[int | None, typer.Option(help="A trial of the study (default the best).")] = None,
+    space: Annotated[str | None, typer.Option(help="A search space instead of a study.")] = None,
+    chosen: Annotated[list[str], typer.Option("--set", help="name=value; the others are smallest.")] = [],  # noqa: B006
+    data: Annotated[str, typer.Option(help="With --space: the dataset.")] = "digits",
+    batch_size: Annotated[int | None, typer.Option(help="Default that of the proposal.", min=1)] = None,
+    precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Of the training.")] = "fp32",
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Whose allocator; no GPU needed.")] = "cpu",
+    memory_cap: Annotated[str | None, typer.Option(help="Plan training under it, such as 4GiB.")] = None,
+    storage: Storage = None,
+    folder: Folder = Path("studies"),
+) -> None:
+    """Show what a network costs before it is trained: layers, parameters, multiply-adds, training memory."""
+    from nas import api, costing
+    from nas.sizes import parse_size
+    from nas.terminal import print_inspection
+
+    if space is None:
+        found = api.load_study(study, storage=storage, folder=folder).best_or(trial)
+        proposal, info, title = found.proposal, found.data, f"Trial {found.number}"
+    else:
+        proposal, info = costing.propose(space, data, dict(setting(each) for each in chosen))
+        title = f"{space} on {info.name}"
+    cap = None if memory_cap is None else parse_size(memory_cap)
+    print_inspection(title, costing.cost(proposal, info, batch_size, precision, device, cap))
+
+
+def setting(text: str) -> tuple[str, str]:
+    """Name and value of a `--set`."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InvalidSetting(f"--set takes name=value, not {text!r}.")
+    return name.strip(), value.strip()

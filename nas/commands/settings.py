@@ -1,0 +1,52 @@
+"""`--recipe` and a flag for every setting of a recipe."""
+
+from collections.abc import Callable
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+
+from nas.recipe import Recipe
+
+
+def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--recipe` and a flag for every setting of a recipe, and hand it the resolved one."""
+
+    def flag(name: str, annotation: Any, text: str, **options: Any) -> Parameter:
+        kind: Any = annotation if annotation in (bool, Path) else str  # pydantic reads the text
+        option = typer.Option(help=text, show_default=False, metavar=metavar(annotation), **options)
+        annotated = Annotated[kind | None, option]
+        return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotated)
+
+    flags = [flag("recipe", Path, "TOML file of settings; flags override it.")]
+    for name, field in Recipe.model_fields.items():
+        environment = {"envvar": "NAS_STORAGE"} if name == "storage" else {}
+        shown = field.default is not None and field.default is not False
+        text = f"{field.description} (default {field.default})" if shown else str(field.description)
+        flags.append(flag(name, field.annotation, f"{text[0].upper()}{text[1:]}.", **environment))
+    own = list(signature(command).parameters.values())[1:]
+
+    @wraps(command)
+    def with_settings(**values: Any) -> None:
+        file = values.pop("recipe")
+        settings = {name: values.pop(name) for name in Recipe.model_fields}
+        command(Recipe.load(file, **settings), **values)
+
+    with_settings.__signature__ = Signature([*flags, *own])  # type: ignore[attr-defined]
+    with_settings.__annotations__ = {}
+    return with_settings
+
+
+def metavar(annotation: Any) -> str | None:
+    """What stands for a value in the help: N for a number, PATH for a path, NAME for one of a few."""
+    if annotation is bool:
+        return None
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)[0] if len(get_args(annotation)) == 1 else "NAME"
+    if get_origin(annotation) is Annotated:
+        return metavar(get_args(annotation)[0])
+    if parts := [part for part in get_args(annotation) if part is not type(None)]:
+        return "|".join(metavar(part) or "" for part in parts)
+    return {int: "N", float: "N", Path: "PATH"}.get(annotation, "TEXT")
