@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas.api import Study, Trial, load_study, search
     from nas.errors import NasError
+    from nas.exporters.parts.own_module import export
     from nas.memory.inspection import inspect
     from nas.recipe import Recipe
 
@@ -24,11 +25,12 @@ _HOMES = {
     "Study": "nas.api",
     "Trial": "nas.api",
     "inspect": "nas.memory.inspection",
+    "export": "nas.exporters.parts.own_module",
     "Recipe": "nas.recipe",
     "NasError": "nas.errors",
 }
 
-__all__ = ["NasError", "Recipe", "Study", "Trial", "inspect", "load_study", "search"]
+__all__ = ["NasError", "Recipe", "Study", "Trial", "export", "inspect", "load_study", "search"]
 
 
 def __getattr__(name: str) -> Any:

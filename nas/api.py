@@ -7,36 +7,28 @@ model = study.best.load_model()
 
 from __future__ import annotations
 
-import signal
-import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FixedTrial
 
-from nas.driver import Driver
-from nas.engines.local import LocalEngine
-from nas.engines.messages import Setup
-from nas.errors import NasError, StudyError
-from nas.events import Event, SearchStarted
-from nas.exporters import Export, TrainedModel, export_trial
+from nas.datasets import ImageData, open_data
+from nas.errors import DataError, NasError, StudyError
+from nas.exporters import MAX_DROP, Export, Origin, TrainedModel, export_model
 from nas.plugins import Space, load_space
-from nas.preparation import Prepared, Progress, prepared
+from nas.preparation import Progress, prepared
 from nas.recipe import Recipe
+from nas.running import Watch, run_search
 from nas.space import DataInfo, Proposal
-from nas.study.records import TrialRecord, best_of, counts_of
+from nas.study.records import TrialRecord, best_of, counts_of, random_start
 from nas.study.storage import open_storage, storage_errors, storage_url
 from nas.study.store import StudyStore
 from nas.study.weights import weights_path
 
 if TYPE_CHECKING:
     from torch import nn
-
-
-Watch = Callable[[Event], None]
 
 
 class Trial:
@@ -96,11 +88,24 @@ class Trial:
         model.load_state_dict(load_file(self.weights))
         return model.eval()
 
-    def export(self, out: Path | str, formats: Sequence[str] = ("source",)) -> Export:
-        """Write the trained network into the folder `out`, in files that need nothing of us.
+    def export(
+        self,
+        out: Path | str,
+        formats: Sequence[str] | None = None,
+        *,
+        uint8: bool = False,
+        max_drop: float = MAX_DROP,
+    ) -> Export:
+        """Write the trained network into the folder `out`, in files that need nothing of us, and verify them.
+
+        Args:
+            formats: such as source, torch, onnx, int8; None for whatever is possible here.
+            uint8: put the preprocessing into the files, so that they take raw images.
+            max_drop: accuracy that int8 may lose.
 
         Raises:
-            StudyError: its weights were not kept.
+            VerificationFailed: a file does not do what the network does; it was not kept.
+            StudyError: the weights of the trial were not kept.
             NasError: the folder cannot be used, or a format cannot hold the network.
         """
         facts, recipe = self._store.data, self._store.recipe
@@ -113,18 +118,42 @@ class Trial:
             mean=tuple(facts["mean"]),
             std=tuple(facts["std"]),
             data=self.data.name,
-            space=load_space(recipe.space).name,
-            space_version=self._store.space_version,
-            params=self.params,
-            study=self._store.name,
-            trial=self.number,
-            val_accuracy=self.value,
+            data_facts=facts,
+            images=self._images(),
+            origin=Origin(
+                study=self._store.name,
+                trial=self.number,
+                space=load_space(recipe.space).name,
+                space_version=self._store.space_version,
+                params=self.params,
+                val_accuracy=self.value,
+                peak_memory=max(
+                    each.peak_reserved or each.peak_allocated or 0 for each in self.record.epochs
+                ),
+            ),
             versions=self.record.versions or {},
         )
-        return export_trial(trained, Path(out), formats)
+        return export_model(trained, Path(out), formats, uint8=uint8, max_drop=max_drop)
+
+    def _images(self) -> ImageData | None:
+        """The study's dataset; None where its images are gone, or others than they were."""
+        recipe, facts = self._store.recipe, self._store.data
+        try:
+            found = open_data(
+                recipe.data,
+                split_seed=recipe.split_seed,
+                image_size=recipe.image_size,
+                data_dir=recipe.data_dir,
+                skip_broken=recipe.skip_broken,
+            )
+        except DataError:
+            return None
+        same = (found.fingerprint, found.split_digest) == (facts["fingerprint"], facts["split_digest"])
+        return found if same else None
 
     def _rebuild(self) -> tuple[Space, Proposal]:
-        space = load_space(self._store.recipe.space)
+        recipe = self._store.recipe
+        space = load_space(recipe.space).fixing(recipe.training)
         try:
             with warnings.catch_warnings():  # of a value out of its range: the digest tells what came of it
                 warnings.filterwarnings("ignore", module="optuna")
@@ -184,6 +213,12 @@ class Study:
             raise StudyError(f"Study {self.name!r} has no trial {number}. {have}")
         return trials[number]
 
+    @property
+    def baselines(self) -> dict[str, Trial | None]:
+        """What was trained to compare with, by name; None where it was not trained to its end."""
+        stores = self.store.companions()
+        return {load_space(store.recipe.space).name: Study(store).best for store in stores}
+
     def to_json(self) -> dict[str, Any]:
         """`study`, `counts` by outcome, `best` (a trial or None), `trials`, and what they were made with."""
         records = self.store.trials()
@@ -193,11 +228,26 @@ class Study:
             "counts": counts_of(records),
             "best": best.to_json() if best else None,
             "trials": [record.to_json() for record in records],
+            "baselines": [*self._baselines(records)],
             "recipe": self.store.recipe.model_dump(mode="json"),
             "space_version": self.store.space_version,
             "data": self.store.data,
             "versions": self.store.row["versions"],
         }
+
+    def _baselines(self, records: Sequence[TrialRecord]) -> Iterator[dict[str, Any]]:
+        for name, trial in self.baselines.items():
+            record = trial.record if trial else None
+            yield {
+                "name": name,
+                "value": record and record.value,
+                "num_parameters": record and record.num_parameters,
+                "trials": 1,
+            }
+        if self.store.recipe.baseline and (start := random_start(records)):
+            best, trials = start
+            name, size = f"best of the random start (trial {best.number})", best.num_parameters
+            yield {"name": name, "value": best.value, "num_parameters": size, "trials": trials}
 
 
 def search(
@@ -223,8 +273,9 @@ def search(
     """
     explicit = {name: getattr(recipe, name) for name in recipe.model_fields_set} if recipe else {}
     asked = Recipe.load(**explicit | settings)
-    with storage_errors(storage_url(asked.storage, asked.folder)), prepared(asked, progress) as run:
-        _drive(run, watch or (lambda event: None))
+    url = storage_url(asked.storage, asked.folder)
+    with storage_errors(url, asked.folder), prepared(asked, progress) as run:
+        run_search(run, watch or (lambda event: None))
         return Study(run.store)
 
 
@@ -238,55 +289,3 @@ def load_study(
     """
     folder = Path(folder)
     return Study(StudyStore.find(open_storage(storage_url(storage, folder), create=False), name, folder))
-
-
-def _drive(run: Prepared, watch: Watch) -> None:
-    records = run.store.trials()
-    best = best_of(records)
-    watch(
-        SearchStarted(
-            study=run.store.name,
-            recipe=run.store.recipe,
-            data=run.store.data,
-            device=run.resources.device,
-            workers=run.resources.workers,
-            counts=counts_of(records),
-            best=(best.number, best.value) if best and best.value is not None else None,
-        )
-    )
-    setup = Setup(
-        space=run.space.source,
-        data=str(run.data.folder),
-        device=run.resources.device,
-        threads=run.resources.threads,
-        precision=run.resources.precision,
-    )
-    engine = LocalEngine(setup, run.resources.workers, run.store.folder)
-    driver = Driver(run.store, run.space, run.data.info, engine)
-    try:
-        with _stopped_by_signals(driver):
-            for event in driver.run():
-                watch(event)
-    finally:
-        engine.close()
-
-
-@contextmanager
-def _stopped_by_signals(driver: Driver) -> Iterator[None]:
-    """SIGINT and SIGTERM end the search cleanly; a second one interrupts at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python delivers signals to the main thread alone
-        return
-
-    def on_signal(number: int, frame: object) -> None:
-        for each in handled:
-            signal.signal(each, signal.default_int_handler)
-        driver.stop()
-
-    handled = [signal.SIGINT, signal.SIGTERM]
-    before = [signal.signal(each, on_signal) for each in handled]
-    try:
-        yield
-    finally:
-        for each, handler in zip(handled, before, strict=True):
-            signal.signal(each, handler)

@@ -10,9 +10,14 @@ from nas.errors import NasError
 
 COMMANDS = (
     "searching",
+    "following",
+    "serving",
     "showing",
+    "reporting",
     "inspecting",
+    "new_space",
     "exporting",
+    "predicting",
     "datasets",
 )
 """Modules of `nas.commands`, in the order of `nas --help`."""

@@ -4,7 +4,9 @@ No CUDA context is created here; workers do that.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import psutil
@@ -12,6 +14,7 @@ import torch
 
 from nas.errors import DeviceError, InvalidSetting
 from nas.recipe import Recipe
+from nas.sizes import in_mib, resolve_amount
 
 MOST_WORKERS = 8
 """On a processor, unless asked for more: a sampler learns little from many trials that run side by side."""
@@ -19,36 +22,96 @@ MOST_WORKERS = 8
 WORKER_MEMORY = 1.5 * 2**30
 """Bytes of free memory that `--workers auto` wants for each worker on a processor."""
 
+PACKED = 4
+"""Workers that `--workers auto` gives a graphics card, which a small network leaves mostly idle."""
+
+AUTO_CAP = {"cuda": "90%", "cpu": "50%", "mps": "50%"}
+"""What one trial may use of the memory that is free at the study's first start."""
+
+AUTO_BUDGET = "90%"
+"""What all running trials of a device may use of the memory that is free now."""
+
 
 @dataclass(frozen=True)
 class Resources:
     """What a run trains on."""
 
-    device: str
-    """cpu, cuda:<i> or mps."""
-    workers: int
+    devices: tuple[str, ...]
+    """Of each worker: cpu, cuda:<i> or mps."""
     threads: int
     """Of one worker."""
     precision: Literal["fp32", "bf16"]
+    memory_cap: int
+    """Bytes that one trial may use."""
+    budgets: Mapping[str, int]
+    """Bytes that all running trials of a device may use together."""
+
+    @property
+    def workers(self) -> int:
+        return len(self.devices)
 
 
-def resolve(recipe: Recipe) -> Resources:
+def resolve(recipe: Recipe, memory_cap: int | None = None) -> Resources:
     """The meaning of every `auto` on this machine.
 
     On a processor every core gets a worker of one thread, as memory allows. Three convolutions on CIFAR-10
     images, 2 cores of an AMD EPYC, images per second: one thread 1,176, two threads 1,760, two workers 2,273.
+    On graphics cards, each of those that `device` names gets as many workers as another.
+
+    Args:
+        memory_cap: bytes, of a study that has one already.
 
     Raises:
-        InvalidSetting: no device is called so.
+        InvalidSetting: no device is called so, or a trial of the study would not fit the device budget.
         DeviceError: this machine does not have the device.
     """
-    device = resolve_device(recipe.device)
-    workers = _auto_workers(device) if recipe.workers == "auto" else recipe.workers
+    cards = resolve_devices(recipe.device)
+    workers = _auto_workers(cards) if recipe.workers == "auto" else recipe.workers
     threads = max(1, _cores() // workers) if recipe.threads == "auto" else recipe.threads
     precision = recipe.precision
     if precision == "auto":
-        precision = "bf16" if device.startswith("cuda") and _has_bf16(device) else "fp32"
-    return Resources(device, min(workers, recipe.trials), threads, precision)
+        precision = "bf16" if all(card.startswith("cuda") and _has_bf16(card) for card in cards) else "fp32"
+    devices = tuple(cards[worker % len(cards)] for worker in range(min(workers, recipe.trials)))
+    kind = cards[0].split(":")[0]
+    free = {card: free_memory(card) for card in dict.fromkeys(devices)}
+    if memory_cap is None:
+        memory_cap = resolve_amount(recipe.memory_cap, min(free.values()), AUTO_CAP[kind])
+    return Resources(devices, threads, precision, memory_cap, _budgets(recipe, free, memory_cap))
+
+
+def _budgets(recipe: Recipe, free: Mapping[str, int], memory_cap: int) -> dict[str, int]:
+    """Of each card: room for one trial at least, unless less was asked for."""
+    budgets = {card: resolve_amount(recipe.device_memory, size, AUTO_BUDGET) for card, size in free.items()}
+    if recipe.device_memory == "auto":
+        return {card: max(budget, memory_cap) for card, budget in budgets.items()}
+    for card, budget in budgets.items():
+        if budget < memory_cap:
+            raise InvalidSetting(
+                f"One trial of this study may use {in_mib(memory_cap)} (--memory-cap), but all of {card} only"
+                f" {in_mib(budget)} (--device-memory {recipe.device_memory}). Give a larger --device-memory."
+            )
+    return budgets
+
+
+def free_memory(device: str) -> int:
+    """Bytes that new processes may take, of the memory that other programs leave."""
+    if device.startswith("cuda"):
+        return _free_on_card(int(device.split(":")[1]))
+    if device == "mps":
+        return min(torch.mps.recommended_max_memory(), int(psutil.virtual_memory().available))
+    return min(int(psutil.virtual_memory().available), _left_in_container())
+
+
+def resolve_devices(name: str) -> tuple[str, ...]:
+    """The devices that a name means: every card for auto and cuda.
+
+    Raises:
+        InvalidSetting, DeviceError: as `resolve`.
+    """
+    cards = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+    if cards and name in ("auto", "cuda"):
+        return cards
+    return (resolve_device(name),)
 
 
 def resolve_device(name: str) -> str:
@@ -78,11 +141,43 @@ def resolve_device(name: str) -> str:
     return exact
 
 
-def _auto_workers(device: str) -> int:
-    if device != "cpu":
+def _auto_workers(cards: tuple[str, ...]) -> int:
+    if cards[0].startswith("cuda"):
+        return len(cards) * max(1, min(PACKED, _cores() // len(cards)))
+    if cards[0] != "cpu":
         return 1
-    fitting = int(psutil.virtual_memory().available // WORKER_MEMORY)
+    fitting = int(free_memory("cpu") // WORKER_MEMORY)
     return max(1, min(_cores(), fitting, MOST_WORKERS))
+
+
+def _free_on_card(index: int) -> int:
+    """As the driver's management library says: it makes no CUDA context, as torch would."""
+    import pynvml
+
+    properties = torch.cuda.get_device_properties(index)
+    try:
+        pynvml.nvmlInit()
+        try:
+            handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{properties.uuid}")
+            return int(pynvml.nvmlDeviceGetMemoryInfo(handle).free)
+        finally:
+            pynvml.nvmlShutdown()
+    except pynvml.NVMLError:  # a card that it does not know, such as a part of one
+        return int(properties.total_memory)
+
+
+def _left_in_container() -> int:
+    """What a control group (version 2) leaves to this process; without a limit, everything."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = (group / "memory.max").read_text().strip(), (group / "memory.current").read_text()
+        lines = (group / "memory.stat").read_text().splitlines()
+    except OSError:
+        return 2**63
+    if limit == "max":
+        return 2**63
+    cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
+    return max(0, int(limit) - int(used) + cached)  # the kernel gives up its cache of files first
 
 
 def _cores() -> int:

@@ -1,73 +1,90 @@
-"""One search, start to finish: ask -> place -> stream -> prune -> tell. The page to read first.
+"""One search, start to finish: ask -> plan -> place -> stream -> prune -> tell. The page to read first.
 
 The driver alone talks to the study; workers only train. It knows no torch and touches no GPU. With one worker
-it asks strictly after telling, so that the same seed gives the same trials.
+it asks strictly after telling, so that the same seed gives the same trials; with more, the memory of the next
+ones is planned while workers train.
 """
+
+from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
-from optuna.trial import Trial
+from optuna.exceptions import UpdateFinishedTrialError
 
+from nas.active import Active
 from nas.engines.base import Engine
-from nas.engines.messages import Built, Died, Ended, Message, Ready, Task, Trained
-from nas.errors import SearchFailed
-from nas.events import EpochTrained, Event, SearchEnded, TrialEnded, TrialStarted, Why, WorkerReady
+from nas.engines.messages import Built, Died, Ended, Message, NotPlanned, Planned, Ready, Task, Trained
+from nas.errors import SearchFailed, StorageError
+from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, TrialStarted, Why, WorkerReady
+from nas.memory_account import MemoryAccount
 from nas.plugins import Space
+from nas.proposing import Planner, Proposing
 from nas.space import DataInfo, in_words
+from nas.study.checkpoints import checkpoint_path, remove_checkpoints
 from nas.study.outcome import Outcome
-from nas.study.records import best_of
+from nas.study.records import best_of, plan_in_words
 from nas.study.store import StudyStore
 from nas.study.weights import weights_path
 from nas.training.epoch import Epoch
+from nas.watchdog import Watchdog
 
 FAILURES = 5
-"""So many failed trials in a row end the search."""
+"""So many failures in a row, of trials or of workers, end the search."""
+
+RETRIES = 3
+"""So many times a trial is tried again whose worker died."""
+
+AHEAD = 2
+"""Trials that are asked for and planned before a worker is free; none with one worker alone."""
 
 STOPPED = "the search stopped"
 
 HEARTBEAT = 0.2
 """Seconds between looks at the clock while workers are silent."""
 
+STALL = 5.0
+"""Seconds between two looks at the workers that a driver does not need by itself."""
 
-@dataclass
-class Running:
-    """A trial that a worker trains."""
-
-    trial: Trial
-    started: float
-    last: Epoch | None = None
-    best_accuracy: float = -math.inf
-    best_epoch: int = 0
-
-    def add(self, epoch: Epoch) -> None:
-        self.last = epoch
-        if epoch.val_accuracy > self.best_accuracy:
-            self.best_accuracy, self.best_epoch = epoch.val_accuracy, epoch.number
+FAREWELL = 5.0
+"""Seconds that workers get to leave a checkpoint when a search is stopped."""
 
 
 class Driver:
     """Owns a study for the length of one run."""
 
-    def __init__(self, store: StudyStore, space: Space, info: DataInfo, engine: Engine) -> None:
+    def __init__(
+        self,
+        store: StudyStore,
+        space: Space,
+        info: DataInfo,
+        engine: Engine,
+        planner: Planner,
+        memory: MemoryAccount,
+    ) -> None:
         self.store = store
-        self.space = space
-        self.info = info
         self.engine = engine
+        self.memory = memory
         self.recipe = store.recipe
-        self._running: dict[int, Running] = {}
+        self._trials: dict[int, Active] = {}
+        """Asked and not told yet, by number."""
+        self._waiting: list[Active] = []
+        """Those of `_trials` that are planned and that no worker has taken, in order."""
+        self._placed: dict[int, int] = {}
+        """Worker by trial, until the worker is free again."""
+        self._watchdog = Watchdog(info.num_train)
         self._failures = 0
         self._stopping = False
+        self._looked = time.monotonic()
         records = store.trials()
+        self.proposing = Proposing(store, space, info, planner, memory, records)
         self._charged = sum(record.outcome.charged for record in records)
         best = best_of(records)
         self._best = best.value if best and best.value is not None else -math.inf
 
     def stop(self) -> None:
-        """Ask for a clean end: running trials are left where they are and repeated by the next run."""
+        """Ask for a clean end: running trials leave a checkpoint, from which the next run goes on."""
         self._stopping = True
 
     def run(self) -> Iterator[Event]:
@@ -76,131 +93,288 @@ class Driver:
         Whatever ends it, no trial stays RUNNING, unless the database fails: the next run settles those.
 
         Raises:
-            SearchFailed: too many trials failed in a row.
+            SearchFailed: too many trials failed in a row, or nothing fits the memory cap.
+            StorageError: the database failed, or the study's folder cannot be written.
             BrokenFile: the search space's own code failed.
         """
         deadline = time.monotonic() + (self.recipe.time_limit or math.inf)
         try:
+            if self._why_end(deadline) is None:
+                self.engine.open()
             while (why := self._why_end(deadline)) is None:
+                yield from self._ask()
                 yield from self._place()
                 for message in self.engine.messages(HEARTBEAT):
                     yield from self._handle(message)
-            for number in list(self._running):  # the next run repeats them
-                self.engine.stop(number)
-                yield from self._tell(number, Outcome.INTERRUPTED, reason=STOPPED)
+                self._watch()
+            yield from self._interrupt()
             yield SearchEnded(why=why)
         finally:
-            for number in self._running:  # only after an error: nobody listens any more
+            for number in self._trials:  # only after an error: nobody listens any more
                 self.store.tell(number, Outcome.INTERRUPTED, reason=STOPPED)
 
     def _why_end(self, deadline: float) -> Why | None:
         if self._stopping:
             return "stopped"
-        if not self._running and self._charged >= self.recipe.trials:
+        if self._charged >= self.recipe.trials:
             return "trials"
         if self._best >= (self.recipe.target_accuracy or math.inf):
             return "target"
+        if self.proposing.exhausted and not self._trials:
+            return "exhausted"
         return "time" if time.monotonic() >= deadline else None
 
-    # ask, place --------------------------------------------------------------------------------------------
+    # ask, plan ---------------------------------------------------------------------------------------------
+
+    def _ask(self) -> Iterator[Event]:
+        """Ask for a trial for every free worker, and for some ahead, as far as the budget goes."""
+        wanted = len(self.engine.free_workers()) + (AHEAD if self.memory.workers > 1 else 0)
+        while not self.proposing.exhausted and self._charged + len(self._trials) < self.recipe.trials:
+            if sum(trial.worker is None for trial in self._trials.values()) >= wanted:
+                return
+            trial = self.proposing.ask()
+            self._trials[trial.number] = trial
+            if reason := self.proposing.duplicate(trial):
+                yield from self._leave(trial, Outcome.DUPLICATE, reason=reason)
+            else:
+                self.proposing.plan(trial)
+
+    def _planned(self, trial: Active, answer: Planned) -> Iterator[Event]:
+        """It waits for a worker, unless it does not fit."""
+        match self.proposing.planned(trial, answer):
+            case Outcome.WAITING, _:
+                self._waiting.append(trial)
+            case Outcome.DOES_NOT_FIT, reason:
+                yield from self._leave(trial, Outcome.DOES_NOT_FIT, reason=reason)
+                self.proposing.check_that_something_fits()
+            case outcome, reason:  # it ran out of memory with the most frugal plan there is
+                yield from self._tell(trial, outcome, reason=reason)
+
+    # place -------------------------------------------------------------------------------------------------
 
     def _place(self) -> Iterator[Event]:
-        """Give every free worker a trial, as far as the budget goes."""
-        while self._charged + len(self._running) < self.recipe.trials:
-            worker = self.engine.free_worker()
-            if worker is None:
-                return
-            trial = self.store.ask()
-            self._running[trial.number] = Running(trial, time.monotonic())
-            proposal = self.space.suggest(trial, self.info)
-            seed = proposal.seed(self.recipe.seed)
-            self.store.start(trial, proposal, seed, worker)
-            task = Task(
-                number=trial.number,
-                params=trial.params,
-                seed=seed,
-                epochs=self.recipe.epochs,
-                weights=str(weights_path(Path(self.store.folder), trial.number)),
-            )
-            self.engine.start(worker, task)
-            yield TrialStarted(
-                number=trial.number,
-                worker=worker,
-                network=in_words(proposal.description["architecture"]),
-                retry_of=self.store.retry_of(trial),
-            )
+        """Give free workers the trials that fit beside those that run."""
+        while self._waiting:
+            free = self.engine.free_workers()
+            choice = self.memory.choose(self._waiting, free)
+            if choice is None:
+                if all(trial.worker is None for trial in self._trials.values()):
+                    self._make_room(free)
+                    choice = self.memory.choose(self._waiting, free)
+                if choice is None:
+                    return
+            trial, worker = choice
+            self._waiting.remove(trial)
+            yield from self._start(trial, worker, free[worker])
+
+    def _make_room(self, free: Mapping[int, str]) -> None:
+        """Nothing runs and yet nothing fits: idle processes hold too much of the device."""
+        for worker in self.memory.idle(free):
+            self.engine.retire(worker)
+            self.memory.forget(worker)
+
+    def _start(self, trial: Active, worker: int, device: str) -> Iterator[Event]:
+        assert trial.plan is not None
+        trial.worker, trial.heard = worker, time.monotonic()
+        self.store.start(trial.number, worker)
+        task = Task(
+            number=trial.number,
+            params=trial.trial.params,
+            seed=trial.seed,
+            epochs=self.recipe.epochs,
+            plan=trial.plan,
+            weights=str(weights_path(self.store.folder, trial.number)),
+            checkpoint=str(checkpoint_path(self.store.folder, trial.origin)),
+        )
+        self.engine.start(worker, task)
+        self._placed[trial.number] = worker
+        yield TrialStarted(
+            number=trial.number,
+            worker=worker,
+            network=in_words(trial.proposal.description["architecture"]),
+            retry_of=trial.retry_of,
+            device=device,
+            reserved=trial.plan.predicted,
+            plan=plan_in_words(trial.plan.levers),
+        )
 
     # stream, prune -----------------------------------------------------------------------------------------
 
     def _handle(self, message: Message) -> Iterator[Event]:
+        if isinstance(message, Ready):
+            first = self.memory.ready(message)
+            for trial in self._trials.values() if first else ():
+                self.proposing.plan(trial)
+            yield WorkerReady(worker=message.worker, device=message.device)
+            return
+        if isinstance(message, Died):
+            self.memory.forget(message.worker)
+            self._placed.pop(-1 if message.number is None else message.number, None)
+        elif isinstance(message, Ended) and (worker := self._placed.pop(message.number, None)) is not None:
+            self.memory.free(worker)
+        trial_of = None if message.number is None else self._trials.get(message.number)
+        if trial_of is not None:  # else a late word about a trial that was already told
+            trial_of.heard = time.monotonic()
+            yield from self._hear(trial_of, message)
+
+    def _hear(self, trial: Active, message: Message) -> Iterator[Event]:
         match message:
-            case Ready(worker=worker, device=device):
-                yield WorkerReady(worker=worker, device=device)
-            case Built(number=number) if number in self._running:
+            case Planned():
+                yield from self._planned(trial, message)
+            case NotPlanned(reason=reason):
+                yield from self._fail(trial, reason)
+            case Built():
+                trial.multiply_adds = message.multiply_adds
                 self.store.describe(
-                    number,
+                    trial.number,
                     num_parameters=message.num_parameters,
                     multiply_adds=message.multiply_adds,
                     device=message.device,
                     versions=message.versions,
                 )
-            case Trained(number=number, epoch=epoch) if number in self._running:
-                yield from self._report(self._running[number], epoch)
-            case Ended(number=number, how=how, reason=reason) if number in self._running:
-                yield from self._finish(self._running[number], how, reason)
-            case Died(number=number, reason=reason) if number in self._running:
-                yield from self._tell(number, Outcome.FAILED, reason=reason)
-            case _:
-                pass  # a late word about a trial that was already told
+            case Trained(epoch=epoch) if epoch.number > (trial.last.number if trial.last else 0):
+                yield from self._report(trial, epoch, message.again)
+            case Ended(how=how, reason=reason):
+                yield from self._finish(trial, how, reason)
+            case Died(reason=reason):
+                yield from self._survive(trial, message)
 
-    def _report(self, running: Running, epoch: Epoch) -> Iterator[Event]:
+    def _report(self, trial: Active, epoch: Epoch, again: bool) -> Iterator[Event]:
         """Record an epoch, then stop the trial early if the pruner or its own curve says so."""
-        running.add(epoch)
-        self.store.report(running.trial, epoch)
-        number = running.trial.number
+        trial.curve.append(epoch)
+        number = trial.number
+        try:
+            self.store.report(trial.trial, epoch)
+        except UpdateFinishedTrialError:  # somebody failed it in the dashboard
+            self.engine.stop(number)
+            yield from self._tell(trial, Outcome.FAILED, reason="cancelled in the dashboard")
+            return
         yield EpochTrained(number=number, epoch=epoch)
-        if epoch.number == self.recipe.epochs:
+        self._watchdog.learn(trial)
+        if learned := self.memory.learn(trial, epoch):
+            self.store.keep_calibration(*learned)
+        if again or epoch.number == self.recipe.epochs:
             return  # fully trained: asking the pruner now could only throw the result away
         patience = self.recipe.patience
-        if running.trial.should_prune():
+        if trial.trial.should_prune():
             reason = f"pruner: {epoch.val_accuracy:.4f} after epoch {epoch.number}"
-        elif patience and epoch.number - running.best_epoch >= patience:
-            reason = f"flat: no better than epoch {running.best_epoch} for {patience} epochs"
+        elif patience and epoch.number - trial.best_epoch >= patience:
+            reason = f"flat: no better than epoch {trial.best_epoch} for {patience} epochs"
         else:
             return
         self.engine.stop(number)
-        yield from self._tell(number, Outcome.PRUNED, reason=reason)
+        yield from self._tell(trial, Outcome.PRUNED, reason=reason)
+
+    # recover -----------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """End workers that hang; the engine says so, and their trials go on elsewhere."""
+        now = time.monotonic()
+        stalled, self._looked = now - self._looked, now
+        if stalled > STALL:  # not they alone: the machine slept, or all of it was too busy
+            for trial in self._trials.values():
+                trial.heard += stalled
+        for trial in self._trials.values():
+            if trial.worker is not None and self._watchdog.hangs(trial, now):
+                silent = now - trial.heard
+                self.engine.kill(trial.number, f"worker {trial.worker} hung: silent for {silent:.0f} s")
+                trial.heard = math.inf
+
+    def _survive(self, trial: Active, death: Died) -> Iterator[Event]:
+        """A worker died: its trial goes on from the last checkpoint, a bounded number of times."""
+        if self.memory.died_of_memory(trial, death):
+            yield from self._recover(trial, death.reason)
+            return
+        trial.worker, trial.deaths = None, trial.deaths + 1
+        if trial.deaths > RETRIES:
+            yield from self._fail(trial, death.reason)
+            return
+        self.store.describe(trial.number, deaths=trial.deaths)
+        self._waiting.insert(0, trial)
+        yield Notice(
+            text=f"Trial {trial.number} is tried again ({trial.deaths} of {RETRIES}): {death.reason}"
+        )
+        self._count_failure(death.reason)
+
+    def _recover(self, trial: Active, reason: str) -> Iterator[Event]:
+        """Out of memory in spite of the prediction: the next plan, with the same effective batch."""
+        if learned := self.memory.out_of_memory(trial):
+            self.store.keep_calibration(*learned)
+        trial.worker, trial.trouble = None, reason
+        trial.recoveries += 1
+        yield Notice(text=f"Trial {trial.number} ran out of memory, a more frugal plan is made: {reason}")
+        self.proposing.plan(trial)
+
+    @property
+    def _running(self) -> set[int]:
+        return self._placed.keys() & self._trials.keys()
+
+    def _interrupt(self) -> Iterator[Event]:
+        """Let workers leave checkpoints, then give up what still runs: the next run goes on there."""
+        for number in self._running:
+            self.engine.stop(number, keep=True)
+        deadline = time.monotonic() + FAREWELL
+        while self._running and time.monotonic() < deadline:
+            for message in self.engine.messages(HEARTBEAT):
+                yield from self._handle(message)
+        for trial in list(self._trials.values()):
+            yield from self._tell(trial, Outcome.INTERRUPTED, reason=STOPPED)
 
     # tell --------------------------------------------------------------------------------------------------
 
-    def _finish(self, running: Running, how: str, reason: str | None) -> Iterator[Event]:
-        number = running.trial.number
+    def _finish(self, trial: Active, how: str, reason: str | None) -> Iterator[Event]:
         match how:
             case "completed":
-                assert running.last is not None
-                value = running.last.val_accuracy
+                assert trial.last is not None
+                value = trial.last.val_accuracy
                 self._best = max(self._best, value)
-                yield from self._tell(number, Outcome.COMPLETED, value=value)
-                self.store.keep_best_weights(running=set(self._running))
-            case "diverged" | "out of memory":
-                yield from self._tell(number, Outcome.PRUNED, reason=f"{how}: {reason}")
+                yield from self._tell(trial, Outcome.COMPLETED, value=value)
+                self.store.keep_best_weights(running=set(self._trials))
+            case "stopped":
+                yield from self._tell(trial, Outcome.INTERRUPTED, reason=STOPPED)
+            case "out of memory":
+                yield from self._recover(trial, reason or how)
+            case "diverged":
+                yield from self._tell(trial, Outcome.PRUNED, reason=f"{how}: {reason}")
+            case "no room":
+                raise StorageError(reason)
             case _:
-                yield from self._tell(number, Outcome.FAILED, reason=reason)
+                yield from self._fail(trial, reason or "no reason is known")
+
+    def _fail(self, trial: Active, reason: str) -> Iterator[Event]:
+        yield from self._tell(trial, Outcome.FAILED, reason=reason)
+        self._count_failure(reason)
+
+    def _count_failure(self, reason: str) -> None:
+        self._failures += 1
+        if self._failures >= FAILURES:
+            raise SearchFailed(f"{FAILURES} failures in a row. The last one: {reason}")
 
     def _tell(
-        self, number: int, outcome: Outcome, *, value: float | None = None, reason: str | None = None
+        self, trial: Active, outcome: Outcome, *, value: float | None = None, reason: str | None = None
     ) -> Iterator[Event]:
-        running = self._running.pop(number)
-        self.store.tell(number, outcome, value=value, reason=reason)
-        self._charged += outcome.charged
+        self.store.tell(trial.number, outcome, value=value, reason=reason)
+        yield from self._leave(trial, outcome, value=value, reason=reason)
+
+    def _leave(
+        self, trial: Active, outcome: Outcome, *, value: float | None = None, reason: str | None = None
+    ) -> Iterator[Event]:
+        """A trial is told: it is no longer on its way."""
+        del self._trials[trial.number]
+        if trial in self._waiting:
+            self._waiting.remove(trial)
+        if outcome in (Outcome.FAILED, Outcome.INTERRUPTED):
+            self.proposing.forget(trial)
+        if outcome is not Outcome.INTERRUPTED:
+            remove_checkpoints(self.store.folder, trial.origin)
+        if outcome.charged:
+            self._charged += 1
+            self._failures = 0
         yield TrialEnded(
-            number=number,
+            number=trial.number,
             outcome=outcome,
             value=value,
             reason=reason,
-            epochs=running.last.number if running.last else 0,
-            seconds=time.monotonic() - running.started,
+            epochs=trial.last.number if trial.last else 0,
+            seconds=time.monotonic() - trial.started,
         )
-        self._failures = self._failures + 1 if outcome is Outcome.FAILED else 0
-        if self._failures >= FAILURES:
-            raise SearchFailed(f"The last {FAILURES} trials failed. The last one: {reason}")

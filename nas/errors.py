@@ -8,16 +8,22 @@ NasError
 ├── DeviceError         a device that this machine does not have
 ├── StorageError        a database or folder that cannot be opened or written
 ├── StudyError          a study that is missing, locked, or made with other settings
-└── SearchFailed        a search that cannot go on
+├── SearchFailed        a search that cannot go on
+└── VerificationFailed  an exported file that does not do what the network does (exit code 1)
 
 The command line prints the message and exits with code 2; our own invariants are `assert`s.
 """
+
+from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from nas.exporters import Export
 
 
 class NasError(Exception):
@@ -74,3 +80,12 @@ class StudyError(NasError):
 
 class SearchFailed(NasError):
     """A search that cannot go on, with its reason."""
+
+
+class VerificationFailed(NasError):
+    """An exported file that does not do what the network does."""
+
+    def __init__(self, message: str, export: Export | None = None) -> None:
+        super().__init__(message)
+        self.export = export
+        """What was written nevertheless: the files of the other formats."""

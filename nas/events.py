@@ -1,14 +1,15 @@
 """What happens in a search, told by the driver to whoever watches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nas.recipe import Recipe
 from nas.study.outcome import Outcome
 from nas.training.epoch import Epoch
 
-Why = Literal["trials", "time", "target", "stopped"]
-"""Why a search ends: all trials are trained, the time is up, the target is reached, somebody stopped it."""
+Why = Literal["trials", "time", "target", "exhausted", "stopped"]
+"""Why a search ends: all trials are trained, the time is up, the target is reached, the space has nothing new
+to offer, somebody stopped it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,14 @@ class SearchStarted:
     """Trials by outcome that the study already has."""
     best: tuple[int, float] | None
     """Number and value of the best trial so far."""
+    curve: tuple[float, ...] = ()
+    """The best value so far after each completed trial of the study."""
+    memory_cap: int | None = None
+    """Bytes that one trial may use."""
+    budgets: dict[str, int] = field(default_factory=dict)
+    """By device, the bytes that its running trials may use together."""
+    seconds: float = 0.0
+    """That the run has taken already, when a watcher comes late."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +55,14 @@ class TrialStarted:
     network: str
     """The architecture in a few words."""
     retry_of: int | None
+    device: str = ""
+    """Whose budget it uses."""
+    reserved: int | None = None
+    """Bytes of the budget that are kept for it."""
+    plan: str | None = None
+    """How its batches are trained, such as "4 x 32 images, checkpoints"."""
+    seconds: float = 0.0
+    """That it has run already, when a watcher comes late."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
+from math import prod
 from typing import Any
 
 import torch
@@ -41,6 +43,14 @@ class LayerTable:
     multiply_adds: int
     """For one image. Convolutions, products of matrices and attention; biases, norms and activations are not
     counted, nor is `nn.Bilinear`, which PyTorch does not count."""
+
+    def inference_elements(self, input_shape: tuple[int, int, int]) -> int:
+        """Elements of the two consecutive layers whose outputs need most, for one image.
+
+        The image counts as the first layer.
+        """
+        outputs = [prod(layer.output_shape) if layer.output_shape else 0 for layer in self.layers]
+        return max((sum(pair) for pair in pairwise([prod(input_shape), *outputs])), default=0)
 
 
 def layer_table(model: nn.Module, shape: tuple[int, int, int]) -> LayerTable:

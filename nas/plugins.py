@@ -1,6 +1,7 @@
 """From a name to a search space: a shipped module, an entry point of another distribution, or a file.
 
-Shipped spaces are found by being in `search_spaces/`: there is no list to edit.
+Shipped spaces are found by being in `search_spaces/`, and baselines, which are spaces with nothing left to
+sample, by being in `search_spaces/baselines/`: there is no list to edit.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import search_spaces
+import search_spaces.baselines
 from nas.errors import BrokenFile, InvalidSetting, UnknownName
-from nas.space import DataInfo, Proposal
+from nas.space import DataInfo, Proposal, override
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -36,6 +38,12 @@ class Space:
     version: int
     summary: str
     module: ModuleType
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Training settings that are fixed, whatever it proposes."""
+
+    def fixing(self, training: Mapping[str, Any]) -> Space:
+        """This space, with some training settings fixed."""
+        return replace(self, training=dict(training))
 
     def suggest(self, trial: BaseTrial, data: DataInfo) -> Proposal:
         """The space's own `suggest`, with errors shown as the author of the space needs them.
@@ -48,6 +56,8 @@ class Space:
         if not isinstance(proposal, Proposal):
             kind = type(proposal).__name__
             raise BrokenFile(f"{self.file}: suggest() must return a nas.space.Proposal, not {kind}.")
+        if self.training:
+            proposal = replace(proposal, training=override(proposal.training, self.training))
         try:
             proposal.digest  # noqa: B018 - it can be made
         except TypeError as error:
@@ -86,8 +96,12 @@ class Space:
 
 def shipped_spaces() -> list[str]:
     """The names of the spaces that come with us, sorted."""
-    modules = pkgutil.iter_modules(search_spaces.__path__)
-    return sorted(module.name for module in modules if not module.ispkg and not module.name.startswith("_"))
+    return _modules(search_spaces)
+
+
+def known_baselines() -> list[str]:
+    """The names of the baselines that come with us, sorted."""
+    return _modules(search_spaces.baselines)
 
 
 def known_spaces() -> list[str]:
@@ -100,8 +114,23 @@ def is_file(name: str) -> bool:
     return name.endswith(".py") or "/" in name or "\\" in name
 
 
+def load_baseline(name: str) -> Space:
+    """Find and import a baseline: one of ours, or any search space, by its name or by the path of its file.
+
+    Whether it samples nothing is seen on data only: `nas.ranges.check_baseline`.
+
+    Raises:
+        UnknownName: nobody provides it.
+        BrokenFile: the file cannot be imported, or has no `suggest`.
+    """
+    if not is_file(name) and name not in {*known_baselines(), *known_spaces()}:
+        hint = "Your own: give the path of its file, such as ./my_baseline.py."
+        raise UnknownName("baseline", name, known_baselines(), hint)
+    return load_space(name)
+
+
 def load_space(name: str) -> Space:
-    """Find and import a search space by its name or by the path of its file.
+    """Find and import a search space or a baseline by its name or by the path of its file.
 
     Raises:
         UnknownName: nobody provides it.
@@ -112,6 +141,9 @@ def load_space(name: str) -> Space:
         module, source, short = _import_file(path), str(path), path.stem
     elif name in shipped_spaces():
         module, source, short = importlib.import_module(f"{search_spaces.__name__}.{name}"), name, name
+    elif name in known_baselines():
+        package = search_spaces.baselines.__name__
+        module, source, short = importlib.import_module(f"{package}.{name}"), name, name
     else:
         points = [point for point in entry_points(group=SPACES) if point.name == name]
         if not points:
@@ -128,6 +160,11 @@ def load_space(name: str) -> Space:
         raise BrokenFile(f"{module.__file__}: VERSION must be an int, not {version!r}.")
     lines = (module.__doc__ or "").strip().splitlines()
     return Space(short, source, version, lines[0] if lines else "", module)
+
+
+def _modules(package: ModuleType) -> list[str]:
+    modules = pkgutil.iter_modules(package.__path__)
+    return sorted(module.name for module in modules if not module.ispkg and not module.name.startswith("_"))
 
 
 def _import_file(path: Path) -> ModuleType:

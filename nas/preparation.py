@@ -5,25 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from nas.datasets import ImageData, known_datasets, open_data, source_name
 from nas.devices import Resources, resolve
 from nas.errors import StudyError
-from nas.plugins import Space, load_space
-from nas.ranges import smallest
+from nas.plugins import Space, load_baseline, load_space
+from nas.ranges import check_baseline, smallest
 from nas.recipe import Recipe
 from nas.study.lock import study_lock
 from nas.study.samplers import resolve_pruner
-from nas.study.storage import lock_folder, make_folder, open_storage, storage_url
+from nas.study.storage import make_folder, open_storage, storage_url
 from nas.study.store import StudyStore, check_study_name
 
 Progress = Callable[[int, int], None]
 
-KEPT_AUTO = ("precision", "threads", "pruner")
+KEPT_AUTO = ("precision", "threads", "pruner", "memory_cap")
 """What `auto` meant when the study started is what it means for as long as the study lives."""
+
+UNCUT = {"pruner": "none", "patience": None, "target_accuracy": None, "time_limit": None, "sampler": "random"}
+"""Settings of a baseline: it is trained to its end."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,14 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
     url = storage_url(recipe.storage, recipe.folder)
     storage = open_storage(url, create=True)
     make_folder(recipe.folder / name)
-    with study_lock(make_folder(lock_folder(url, name, recipe.folder)), name):
+    with study_lock(storage, name):
         store = StudyStore.find(storage, name, recipe.folder) if StudyStore.exists(storage, name) else None
         recipe = _continued(store, asked) if store else Recipe.load(**asked | {"study": name})
-        space = load_space(recipe.space)
+        space = load_space(recipe.space).fixing(recipe.training)
         data = _open(recipe, progress)
-        resources = resolve(recipe)
+        for source in recipe.baseline:  # before anything is trained
+            check_baseline(load_baseline(source), data.info)
+        resources = resolve(recipe, store.memory_cap if store else None)
         recipe = recipe.model_copy(
             update={
                 "precision": resources.precision,
@@ -69,13 +74,32 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
         )
         if store is None:
             first = smallest(space, data.info)  # may fail in the user's code: before there is a study
-            store = StudyStore.create(storage, name, recipe.folder, recipe, space.version, _facts(data))
-            store.enqueue(first)
+            cap, facts = resources.memory_cap, _facts(data)
+            store = StudyStore.create(
+                storage, name, recipe.folder, recipe, space.version, facts, cap, first=first
+            )
         else:
             _check_unchanged(store, space, data)
-            store.take_over(recipe)
+            store.take_over(recipe, resources.memory_cap)
         store.begin()
         yield Prepared(store, space, data, resources)
+
+
+def companions(run: Prepared) -> Iterator[Prepared]:
+    """A study for each baseline of a recipe, of one trial with the same data, epochs and memory cap."""
+    for source in run.store.recipe.baseline:
+        space = load_baseline(source)
+        check_baseline(space, run.data.info)
+        name = f"{run.store.name}.{space.name}"
+        recipe = run.store.recipe.model_copy(
+            update={"study": name, "space": space.source, "baseline": (), "trials": 1} | UNCUT
+        )
+        store = next((store for store in run.store.companions() if store.name == name), None)
+        if store is None:
+            store = run.store.add_companion(name, recipe, space.version)
+        store.begin()
+        resources = replace(run.resources, devices=run.resources.devices[:1])
+        yield Prepared(store, space, run.data, resources)
 
 
 def _continued(store: StudyStore, asked: dict[str, Any]) -> Recipe:

@@ -85,6 +85,18 @@ def smallest(space: Space, data: DataInfo, chosen: Mapping[str, str] | None = No
     return trial.params
 
 
+def check_baseline(space: Space, data: DataInfo) -> None:
+    """A baseline leaves nothing to sample.
+
+    Raises:
+        InvalidSetting: it does.
+        NasError: it cannot be used on this data.
+    """
+    if asked := list(smallest(space, data)):
+        listing = ", ".join(asked[:3]) + (" and others" if len(asked) > 3 else "")
+        raise InvalidSetting(f"{space.name} is no baseline: it leaves {listing} to be sampled.")
+
+
 def _study(sampler: BaseSampler) -> Study:
     """A study in memory, about which Optuna keeps quiet."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)

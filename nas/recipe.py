@@ -10,13 +10,19 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from nas.errors import InvalidSetting
+from nas.sizes import memory_amount
 
 Count = Annotated[int, Field(ge=1)]
 Sampler = Literal["tpe", "gp", "random"]
 Pruner = Literal["auto", "median", "percentile", "halving", "hyperband", "none"]
 Precision = Literal["auto", "fp32", "bf16"]
+Setting = bool | int | float | str
+Amount = Annotated[str, BeforeValidator(memory_amount)]
 
-INCOMPARABLE = ("space", "data", "image_size", "split_seed", "epochs", "precision", "seed", "threads")
+INCOMPARABLE = (
+    *("space", "training", "data", "image_size", "split_seed", "epochs", "precision", "seed", "threads"),
+    "memory_cap",
+)
 """Settings that a study keeps for life: with another value its trials could not be compared."""
 
 
@@ -31,12 +37,33 @@ def seconds(value: object) -> object:
     return 3600 * hours + 60 * minutes + rest
 
 
+def pairs(value: object) -> object:
+    """A table of settings: a mapping, or texts such as "optimizer=adamw"."""
+    if not isinstance(value, list | tuple):
+        return value
+    table = {}
+    for text in value:
+        name, equals, setting = str(text).partition("=")
+        if not equals:
+            raise ValueError(f"name=value, not {text!r}")
+        table[name.strip()] = _plain(setting.strip())
+    return table
+
+
+def one_or_more(value: object) -> object:
+    """A list, also of one."""
+    return [value] if isinstance(value, str) else value
+
+
 class Recipe(BaseModel):
     """The settings of a study and of a run. Fields are the flags of `nas search` and the keys of a recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     space: str = Field("cnn_fc", description="search space: known name or path/to/file.py")
+    training: Annotated[dict[str, Setting], BeforeValidator(pairs)] = Field(
+        {}, description="training settings to fix, whatever the space proposes: name=value"
+    )
     data: str = Field("digits", description="dataset: known name or folder of class folders")
     image_size: Count | None = Field(None, description="resize images to a square of this many pixels")
     data_dir: Path | None = Field(None, description="where downloaded datasets lie or are put")
@@ -56,9 +83,19 @@ class Recipe(BaseModel):
     patience: Count | None = Field(
         None, description="prune a trial after this many epochs without a new best"
     )
+    baseline: Annotated[tuple[str, ...], BeforeValidator(one_or_more)] = Field(
+        (), description="train this too, to compare with: known name or path/to/file.py"
+    )
     workers: Count | Literal["auto"] = Field("auto", description="trials trained at the same time")
     threads: Count | Literal["auto"] = Field("auto", description="processor threads of one worker")
     device: str = Field("auto", description="device: cpu, cuda, cuda:<i>, mps or auto")
+    memory_cap: Amount = Field(
+        "auto",
+        description="memory that one trial may use: 4GiB, or 80% of what is free at the study's first start",
+    )
+    device_memory: Amount = Field(
+        "auto", description="memory that all running trials of a card may use together: 12GiB or 80%"
+    )
     precision: Precision = Field(
         "auto", description="training precision: fp32, bf16, or auto: bf16 on CUDA that has it"
     )
@@ -107,11 +144,24 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise InvalidSetting(f"The recipe {file} is not valid TOML: {error}.") from error
 
 
+def _plain(text: str) -> Setting:
+    """What a text stands for: true, 3, 0.5, or itself."""
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+    return value if isinstance(value, bool | int | float | str) else text
+
+
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
         return repr(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(_toml(each) for each in value)}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{_toml(name)} = {_toml(each)}' for name, each in value.items())} }}"
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -126,5 +176,6 @@ def _explain(error: ValidationError, known: list[str]) -> str:
             reasons[f"unknown setting {name!r}"] = [hint]
         else:
             reason = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            reasons.setdefault(f"{name} cannot be {problem['input']!r}, expected", []).append(reason)
+            given = "that" if name == "storage" else repr(problem["input"])  # it may hold a password
+            reasons.setdefault(f"{name} cannot be {given}, expected", []).append(reason)
     return "; ".join(f"{setting}: {' or '.join(dict.fromkeys(why))}" for setting, why in reasons.items())

@@ -25,15 +25,33 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
+
+from nas.errors import InvalidSetting, UnknownName
 
 if TYPE_CHECKING:  # a listing of spaces or a look at a study must not wait seconds for torch
     from torch import nn
 
-Optimizer = Literal["sgd", "adam", "adamw", "nadam"]
-Schedule = Literal["constant", "step", "cosine", "restarts", "onecycle"]
+Optimizer = Literal["sgd", "adam", "adamw", "nadam", "muon"]
+Schedule = Literal["constant", "step", "cosine", "restarts", "onecycle", "linear", "plateau"]
+AUGMENTATIONS = (
+    *("shift", "flip", "alternating_flip", "rotation"),
+    *("brightness", "contrast", "noise", "cutout"),
+)
+"""In the order in which they are applied. "alternating_flip" flips each image in every second epoch."""
+
+T = TypeVar("T")
+
+
+def added(default: T) -> T:
+    """The default of a field that came after proposals were stored: descriptions leave the field out there.
+
+    So a proposal keeps its digest, and with it its seed, when its architecture or training gets a new field.
+    """
+    return field(default=default, metadata={"added": True})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +65,7 @@ class DataInfo:
     num_train: int
     num_val: int
     augmentations: tuple[str, ...]
-    """Which of "shift", "flip", "cutout" leave the class of an image unchanged."""
+    """Which of AUGMENTATIONS leave the class of an image unchanged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,30 +77,42 @@ class Training:
     learning_rate: float
     """Peak learning rate."""
     weight_decay: float = 0.0
-    """L2 penalty; decoupled for adamw."""
+    """L2 penalty; decoupled for adamw and muon."""
     momentum: float = 0.9
-    """Nesterov momentum of sgd; ignored by the others."""
+    """Nesterov momentum of sgd and muon; ignored by the others."""
     schedule: Schedule = "constant"
     warmup: float = 0.0
     """Part of all steps, in [0, 1), in which the learning rate first rises linearly; not for onecycle."""
     label_smoothing: float = 0.0
     augmentation: tuple[str, ...] = ()
-    """Any of "shift", "flip", "cutout", in this order."""
+    """Any of AUGMENTATIONS, in their order; one kind of flip at most."""
+    mixup: float = added(0.0)
+    """Alpha of the Beta distribution that says how two images are mixed; 0 mixes none."""
+    clip_norm: float = added(0.0)
+    """The largest norm of all gradients together; larger ones are scaled down to it. 0 scales none."""
+    ema_decay: float = added(0.0)
+    """Of an exponential moving average of the weights, which is evaluated and kept; 0 averages none."""
 
     def __post_init__(self) -> None:
-        for name, value, ok in (
-            ("batch_size", self.batch_size, self.batch_size >= 1),
-            ("optimizer", self.optimizer, self.optimizer in get_args(Optimizer)),
-            ("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf),
-            ("weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf),
-            ("momentum", self.momentum, 0 <= self.momentum < 1),
-            ("schedule", self.schedule, self.schedule in get_args(Schedule)),
-            ("warmup", self.warmup, 0 <= self.warmup < 1),
-            ("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1),
-            ("augmentation", self.augmentation, set(self.augmentation) <= {"shift", "flip", "cutout"}),
+        flips = {"flip", "alternating_flip"} & set(self.augmentation)
+        a_share = "at least 0 and less than 1"
+        for name, ok, allowed in (
+            ("batch_size", self.batch_size >= 1, "1 or more"),
+            ("optimizer", self.optimizer in get_args(Optimizer), ", ".join(get_args(Optimizer))),
+            ("learning_rate", 0 < self.learning_rate < math.inf, "more than 0"),
+            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more"),
+            ("momentum", 0 <= self.momentum < 1, a_share),
+            ("schedule", self.schedule in get_args(Schedule), ", ".join(get_args(Schedule))),
+            ("warmup", 0 <= self.warmup < 1, a_share),
+            ("label_smoothing", 0 <= self.label_smoothing < 1, a_share),
+            ("augmentation", set(self.augmentation) <= set(AUGMENTATIONS), ", ".join(AUGMENTATIONS)),
+            ("augmentation", len(flips) < 2, "one kind of flip"),
+            ("mixup", 0 <= self.mixup < math.inf, "0 or more"),
+            ("clip_norm", 0 <= self.clip_norm < math.inf, "0 or more"),
+            ("ema_decay", 0 <= self.ema_decay < 1, a_share),
         ):
             if not ok:
-                raise ValueError(f"Training.{name} cannot be {value!r}.")
+                raise ValueError(f"Training.{name} cannot be {getattr(self, name)!r}. Allowed: {allowed}.")
 
 
 class Architecture(Protocol):
@@ -103,9 +133,8 @@ class Proposal:
 
     @property
     def description(self) -> dict[str, dict[str, Any]]:
-        """The fields of `architecture` and `training` as plain data."""
-        architecture: Any = self.architecture
-        return {"architecture": asdict(architecture), "training": asdict(self.training)}
+        """The fields of both as plain data, but for those `added` that have their default."""
+        return {"architecture": _described(self.architecture), "training": _described(self.training)}
 
     @property
     def digest(self) -> str:
@@ -117,6 +146,53 @@ class Proposal:
         """The trial's seed: the same proposal in the same study gives the same result, whoever trains it."""
         digest = hashlib.sha256(f"{study_seed}:{self.digest}".encode()).digest()
         return int.from_bytes(digest[:8], "big") >> 1
+
+
+def override(training: Training, changes: Mapping[str, Any]) -> Training:
+    """`training` with some of its settings fixed, as a recipe fixes them; in canonical form.
+
+    Args:
+        changes: values by field. An augmentation may be text, as in "shift+flip" or "none".
+
+    Raises:
+        UnknownName: there is no such setting.
+        InvalidSetting: a setting cannot have its value, or an optimizer comes without its learning rate.
+    """
+    settings = {each.name for each in fields(Training)}
+    for name in changes:
+        if name not in settings:
+            raise UnknownName("training setting", name, settings)
+    if "optimizer" in changes and "learning_rate" not in changes:
+        raise InvalidSetting("A fixed optimizer needs a fixed learning_rate: each has a range of its own.")
+    try:
+        changed = replace(training, **{name: _read(name, value) for name, value in changes.items()})
+    except ValueError as error:
+        raise InvalidSetting(str(error)) from error
+    return replace(changed, warmup=0.0) if changed.schedule == "onecycle" else changed
+
+
+def _read(name: str, value: Any) -> Any:
+    """What the field `name` of Training holds for `value`; ValueError where that is of another kind."""
+    if name in ("optimizer", "schedule"):
+        return value
+    if name == "augmentation":
+        if not isinstance(value, str | list | tuple):
+            raise ValueError(f"Training.{name} cannot be {value!r}. It is a list of names.")
+        names = value.split("+") if isinstance(value, str) else [str(each) for each in value]
+        known = [each for each in AUGMENTATIONS if each in names]
+        return (*known, *(each for each in names if each not in (*known, "none", "")))
+    kinds, kind = (int, "a whole number") if name == "batch_size" else (int | float, "a number")
+    if not isinstance(value, kinds) or isinstance(value, bool) or abs(value) > sys.float_info.max:
+        raise ValueError(f"Training.{name} cannot be {value!r}. It is {kind}.")
+    return value if name == "batch_size" else float(value)
+
+
+def _described(part: Any) -> dict[str, Any]:
+    values = asdict(part)
+    for each in fields(part):
+        if "added" in each.metadata and getattr(part, each.name) == each.default:
+            del values[each.name]
+    return values
 
 
 def in_words(description: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from nas.recipe import Recipe
 from nas.space import DataInfo
 from nas.study.storage import make_folder, open_storage, storage_url
 from nas.study.store import StudyStore
+from tests.postgres import database_url, postgres, postgres_url  # noqa: F401
 
 DIGITS = DataInfo(
     name="digits",

@@ -1,11 +1,17 @@
-"""Finding search spaces by name and by file."""
+"""Finding search spaces by name and by file, and what other distributions offer by entry points."""
 
+import os
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from optuna.trial import FixedTrial
 
+import nas
+from nas.datasets import known_datasets, open_data
 from nas.errors import BrokenFile, InvalidSetting, UnknownName
+from nas.exporters.parts.formats import known_exporters, load_exporter
 from nas.plugins import known_spaces, load_space
 from tests.conftest import DIGITS
 
@@ -95,3 +101,107 @@ def test_images_too_small_for_a_space_of_ours_are_one_clear_line():
     space = load_space("cnn_fc")
     with pytest.raises(InvalidSetting, match="at least 4x4 pixels, not 3x3"):
         space.suggest(FixedTrial({}), replace(DIGITS, shape=(1, 3, 3)))
+
+
+SOURCE = """
+import numpy as np
+from PIL import Image
+from nas.datasets.source import Listing
+
+class Stripes:
+    name = "stripes"
+    augmentations = ("shift",)
+
+    def __init__(self, downloads):
+        self._pixels = np.zeros((60, 8, 8), np.uint8)
+        for index, pixels in enumerate(self._pixels):
+            pixels[:: 2 + index % 2] = 200 + index // 2
+
+    def key(self):
+        return "1"
+
+    def list_images(self):
+        return Listing(
+            place=self.name,
+            classes=("narrow", "wide"),
+            labels=np.arange(60) % 2,
+            splits=np.zeros(60, np.int8),
+            names=[str(index) for index in range(60)],
+            read=lambda index: Image.fromarray(self._pixels[index]),
+        )
+"""
+
+FORMAT = """
+import torch
+from nas.exporters.parts.runtime import Runtime
+
+LOSSY = False
+
+def check():
+    pass
+
+def export(trained, folder, *, uint8):
+    torch.save(trained.model, folder / "model.pickle")
+
+def load(folder, threads):
+    model = torch.load(folder / "model.pickle", weights_only=False)
+    return Runtime(lambda images: model(torch.from_numpy(images)).detach().numpy(), uint8=False)
+
+def usage(*, uint8):
+    return "logits = torch.load('model.pickle', weights_only=False)(images)"
+"""
+
+ENTRY_POINTS = """
+[nas.search_spaces]
+flat = demo_space
+broken_space = demo_nowhere
+
+[nas.datasets]
+stripes = demo_data:Stripes
+broken_data = demo_data:Nothing
+
+[nas.exporters]
+pickle = demo_format
+broken_format = demo_nowhere
+"""
+
+
+@pytest.fixture
+def demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another distribution, installed here and for child processes."""
+    site = tmp_path / "site"
+    (site / "demo-1.0.dist-info").mkdir(parents=True)
+    (site / "demo-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: demo\nVersion: 1.0\n")
+    (site / "demo-1.0.dist-info" / "entry_points.txt").write_text(ENTRY_POINTS)
+    for name, content in (("demo_space", MINIMAL), ("demo_data", SOURCE), ("demo_format", FORMAT)):
+        (site / f"{name}.py").write_text(content)
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
+
+
+@pytest.mark.usefixtures("demo")
+def test_another_distribution_offers_a_space_a_dataset_and_a_format(tmp_path):
+    assert "flat" in known_spaces()
+    assert "stripes" in known_datasets()
+    assert "pickle" in known_exporters()
+    study = nas.search(
+        space="flat", data="stripes", trials=1, epochs=2, workers=1, threads=1, folder=tmp_path / "studies"
+    )
+    export = study.best.export(tmp_path / "out", ["pickle"])
+    assert "model.pickle" in export.files
+    assert study.best.data.name == "stripes"
+
+
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize(
+    ("load", "message"),
+    [
+        (lambda: load_space("broken_space"), r"Search space 'broken_space' \(demo_nowhere\)"),
+        (lambda: open_data("broken_data"), r"Dataset 'broken_data' \(demo_data:Nothing\)"),
+        (lambda: load_exporter("broken_format"), r"Export format 'broken_format' \(demo_nowhere\)"),
+    ],
+)
+def test_an_entry_point_that_fails_is_named_with_what_it_points_at(load, message):
+    with pytest.raises(BrokenFile, match=message):
+        load()

@@ -2,7 +2,6 @@
 
 import tomllib
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -10,8 +9,6 @@ from hypothesis import strategies as st
 
 from nas.errors import InvalidSetting
 from nas.recipe import INCOMPARABLE, Recipe
-
-STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.toml"))
 
 
 def test_flags_override_the_file_and_the_file_overrides_the_defaults(tmp_path):
@@ -108,9 +105,3 @@ def test_nonsense_is_refused_in_one_line_or_makes_a_recipe(flags):
 
 def test_the_settings_that_make_trials_incomparable_exist():
     assert set(INCOMPARABLE) <= set(Recipe.model_fields)
-
-
-@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.name)
-def test_every_recipe_that_comes_with_us_is_valid_and_opens_with_its_promise(file):
-    assert file.read_text().startswith("# ")
-    Recipe.load(file)

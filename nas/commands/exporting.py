@@ -5,22 +5,49 @@ from typing import Annotated
 
 import typer
 
-from nas.commands.app import Folder, Storage, StudyName, app, examples
+from nas.commands.app import Folder, Storage, StudyName, app, examples, fail
+from nas.errors import VerificationFailed
 
 
-@app.command(epilog=examples("nas export", "nas export cnn_fc-digits --trial 12 --out my_model"))
+@app.command(
+    epilog=examples(
+        "nas export",
+        "nas export cnn_fc-digits --trial 12 --out my_model",
+        "nas export --format onnx --format int8 --uint8",
+    )
+)
 def export(
     study: StudyName = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write (default <study>-export).")] = None,
-    formats: Annotated[list[str], typer.Option("--format", help="May be given again.")] = ["source"],  # noqa: B006
+    formats: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="May be given again.", show_default="source torch onnx int8"),
+    ] = None,
     trial: Annotated[int | None, typer.Option(help="Export this trial (default the best).")] = None,
+    uint8: Annotated[
+        bool, typer.Option("--uint8", help="Raw images go in: the preprocessing is part of the files.")
+    ] = False,
+    max_drop: Annotated[
+        float, typer.Option(help="Validation accuracy that int8 may lose.", min=0.0, max=1.0)
+    ] = 0.01,
     storage: Storage = None,
     folder: Folder = Path("studies"),
 ) -> None:
-    """Write the best network into a folder of files that run without nas."""
+    """Write the best network into a folder of files that run without nas, each read back and verified.
+
+    A file that does not do what the network does is not kept, and the exit code is 1.
+    """
     from nas import api
     from nas.terminal import print_export
 
     found = api.load_study(study, storage=storage, folder=folder)
     chosen = found.best_or(trial)
-    print_export(chosen, chosen.export(out or Path(f"{found.name}-export"), formats))
+    try:
+        done = chosen.export(
+            out or Path(f"{found.name}-export"), formats or None, uint8=uint8, max_drop=max_drop
+        )
+    except VerificationFailed as error:
+        if error.export is not None:
+            print_export(chosen, error.export)
+        fail(str(error), 1)
+    print_export(chosen, done)

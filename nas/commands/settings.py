@@ -15,7 +15,8 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command `--recipe` and a flag for every setting of a recipe, and hand it the resolved one."""
 
     def flag(name: str, annotation: Any, text: str, **options: Any) -> Parameter:
-        kind: Any = annotation if annotation in (bool, Path) else str  # pydantic reads the text
+        repeatable = get_origin(annotation) in (dict, tuple)
+        kind: Any = annotation if annotation in (bool, Path) else list[str] if repeatable else str
         option = typer.Option(help=text, show_default=False, metavar=metavar(annotation), **options)
         annotated = Annotated[kind | None, option]
         return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotated)
@@ -23,7 +24,7 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     flags = [flag("recipe", Path, "TOML file of settings; flags override it.")]
     for name, field in Recipe.model_fields.items():
         environment = {"envvar": "NAS_STORAGE"} if name == "storage" else {}
-        shown = field.default is not None and field.default is not False
+        shown = field.default not in (None, False, (), {})
         text = f"{field.description} (default {field.default})" if shown else str(field.description)
         flags.append(flag(name, field.annotation, f"{text[0].upper()}{text[1:]}.", **environment))
     own = list(signature(command).parameters.values())[1:]
@@ -32,6 +33,7 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     def with_settings(**values: Any) -> None:
         file = values.pop("recipe")
         settings = {name: values.pop(name) for name in Recipe.model_fields}
+        settings = {name: None if value == [] else value for name, value in settings.items()}
         command(Recipe.load(file, **settings), **values)
 
     with_settings.__signature__ = Signature([*flags, *own])  # type: ignore[attr-defined]
@@ -40,13 +42,15 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def metavar(annotation: Any) -> str | None:
-    """What stands for a value in the help: N for a number, PATH for a path, NAME for one of a few."""
+    """What stands for a value in the help: N for a number, PATH for a path, NAME for one of a few …"""
     if annotation is bool:
         return None
     if get_origin(annotation) is Literal:
         return get_args(annotation)[0] if len(get_args(annotation)) == 1 else "NAME"
     if get_origin(annotation) is Annotated:
         return metavar(get_args(annotation)[0])
-    if parts := [part for part in get_args(annotation) if part is not type(None)]:
+    if get_origin(annotation) is dict:
+        return "NAME=VALUE"
+    if parts := [part for part in get_args(annotation) if part not in (type(None), ...)]:
         return "|".join(metavar(part) or "" for part in parts)
     return {int: "N", float: "N", Path: "PATH"}.get(annotation, "TEXT")

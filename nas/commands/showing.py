@@ -10,26 +10,36 @@ from nas.commands.app import AsJson, Folder, Storage, StudyName, app, examples
 
 
 @app.command(
-    epilog=examples("nas show", "nas show cnn_fc-digits --trial 12", "nas show --json | jq .best.value")
+    epilog=examples(
+        "nas show",
+        "nas show cnn_fc-digits --trial 12",
+        "nas show --trial 3 --trial 12",
+        "nas show --json | jq .best.value",
+    )
 )
 def show(
     study: StudyName = None,
-    trial: Annotated[int | None, typer.Option(help="Show this trial: its layers and its curve.")] = None,
+    trial: Annotated[
+        list[int] | None, typer.Option(help="Show this trial; given again, compare trials side by side.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="List every trial of a long study.")] = False,
     as_json: AsJson = False,
     storage: Storage = None,
     folder: Folder = Path("studies"),
 ) -> None:
-    """List the trials of a study, or show one of them."""
+    """List the trials of a study, show one of them, or compare some."""
     from nas import api
+    from nas.terminal import print_comparison, print_study, print_trial
 
     found = api.load_study(study, storage=storage, folder=folder)
+    chosen = [found.trial(number) for number in dict.fromkeys(trial or [])]
     if as_json:
-        content = found.to_json() if trial is None else found.trial(trial).record.to_json()
+        listed = [each.record.to_json() for each in chosen]
+        content = found.to_json() if not listed else listed[0] if len(listed) == 1 else listed
         print(json.dumps(content, indent=2))
-        return
-    from nas.terminal import print_study, print_trial
-
-    if trial is None:
-        print_study(found)
+    elif not chosen:
+        print_study(found, everything=everything)
+    elif len(chosen) == 1:
+        print_trial(chosen[0])
     else:
-        print_trial(found.trial(trial))
+        print_comparison(chosen)

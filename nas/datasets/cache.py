@@ -18,7 +18,7 @@ from platformdirs import user_cache_path
 
 from nas.errors import StorageError
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the decoded files change their meaning: older folders are then never looked at again."""
 
 TEMPORARY = ".tmp"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from nas.datasets.source import Listing
+from nas.datasets.source import NO_FLIP, Listing
 
 
 class Digits:
     """`sklearn.datasets.load_digits`: the test set of UCI's Optical Recognition of Handwritten Digits."""
 
     name = "digits"
-    augmentations = ("shift", "cutout")  # a mirrored digit is no digit
+    augmentations = NO_FLIP
 
     def key(self) -> str:
         return "the same for ever"

@@ -10,6 +10,7 @@ import numpy as np
 from nas.datasets.files import digest_files, walk
 from nas.datasets.source import Listing
 from nas.errors import DataError
+from nas.space import AUGMENTATIONS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,7 +33,7 @@ class Folder:
     folders, are left out and counted in the notes.
     """
 
-    augmentations = ("shift", "flip", "cutout")
+    augmentations = AUGMENTATIONS
 
     def __init__(self, path: Path) -> None:
         """Raises DataError where there is no such folder."""

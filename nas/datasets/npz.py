@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nas.datasets.files import FileEntry, digest_files
 from nas.datasets.source import SPLITS, Listing
 from nas.errors import DataError
+from nas.space import AUGMENTATIONS
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -24,7 +25,7 @@ class Npz:
     or floats in [0, 1] or [0, 255]. Labels are the integers 0..k-1. The arrays are read into memory.
     """
 
-    augmentations = ("shift", "flip", "cutout")
+    augmentations = AUGMENTATIONS
 
     def __init__(self, path: Path) -> None:
         """Raises DataError where there is no such file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import EntryPoint, entry_points
 from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,11 +18,15 @@ from nas.datasets.npz import Npz
 from nas.datasets.source import SPLITS, Listing, Settings, Source
 from nas.datasets.split import check_classes, digest_split, stratify
 from nas.datasets.vision import SETS, Vision
-from nas.errors import InvalidSetting, UnknownName
+from nas.errors import BrokenFile, InvalidSetting, NasError, UnknownName
 from nas.space import DataInfo
 
 if TYPE_CHECKING:
     from nas.datasets.decoding import Progress
+
+DATASETS = "nas.datasets"
+"""The entry-point group of other distributions' datasets: functions, or classes, that take the folder where
+downloads lie or are put, and make a `nas.datasets.source.Source`, whose `name` is that of the entry point."""
 
 
 def open_data(
@@ -63,7 +68,7 @@ def open_data(
 
 def known_datasets() -> list[str]:
     """Every name that `open_data` takes, sorted; besides these it takes paths."""
-    return sorted([Digits.name, *SETS])
+    return sorted({Digits.name, *SETS, *(point.name for point in entry_points(group=DATASETS))})
 
 
 def source_name(source: str) -> str:
@@ -72,10 +77,13 @@ def source_name(source: str) -> str:
 
 
 def _find(source: str, data_dir: Path | None) -> Source:
+    downloads = _path(data_dir) if data_dir else cache.cache_root() / "downloads"
     if source == Digits.name:
         return Digits()
     if source in SETS:
-        return Vision(source, _path(data_dir) if data_dir else cache.cache_root() / "downloads")
+        return Vision(source, downloads)
+    if points := [point for point in entry_points(group=DATASETS) if point.name == source]:
+        return _of_others(points[0], downloads)
     path = _path(source)
     if source.endswith(".npz"):
         return Npz(path)
@@ -83,6 +91,18 @@ def _find(source: str, data_dir: Path | None) -> Source:
         return Folder(path)
     hint = "Your own: give the path of a folder of class folders, or of an .npz file."
     raise UnknownName("dataset", source, known_datasets(), hint)
+
+
+def _of_others(point: EntryPoint, downloads: Path) -> Source:
+    try:
+        source: Source = point.load()(downloads)
+    except NasError:
+        raise
+    except Exception as error:
+        raise BrokenFile(
+            f"Dataset {point.name!r} ({point.value}): {type(error).__name__}: {error}"
+        ) from error
+    return source
 
 
 def _path(path: str | Path) -> Path:

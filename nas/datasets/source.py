@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.space import AUGMENTATIONS
+
 if TYPE_CHECKING:  # opening decoded images must not wait for Pillow
     from PIL import Image
 
 SPLITS = ("train", "val", "test")
+
+NO_FLIP = tuple(name for name in AUGMENTATIONS if "flip" not in name)
+"""For digits, characters and signs: mirrored, they are others, or none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +57,7 @@ class Source(Protocol):
 
     @property
     def augmentations(self) -> tuple[str, ...]:
-        """Which of "shift", "flip", "cutout" leave the class of an image unchanged."""
+        """Which of `nas.space.AUGMENTATIONS` leave the class of an image unchanged."""
 
     def key(self) -> str:
         """Another one as soon as what would be read has changed; found without reading it."""

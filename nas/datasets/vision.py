@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.datasets.files import FileEntry, digest_files, walk
-from nas.datasets.source import SPLITS, Listing
+from nas.datasets.source import NO_FLIP, SPLITS, Listing
 from nas.errors import DataError
+from nas.space import AUGMENTATIONS
 
-ALL = ("shift", "flip", "cutout")
-NO_FLIP = ("shift", "cutout")
-"""For digits, characters and signs: mirrored, they are others, or none."""
+ALL = AUGMENTATIONS
+COLOURS = ("brightness", "contrast", "noise")
 
 Arguments = Mapping[str, Any]
 
@@ -59,7 +59,7 @@ SETS = {
     "cifar10": VisionSet("CIFAR10", "cifar-10-batches-py", BY_TRAIN, ALL),
     "cifar100": VisionSet("CIFAR100", "cifar-100-python", BY_TRAIN, ALL),
     # objects are counted: moved out of the picture or covered, one is missing
-    "clevr": VisionSet("CLEVRClassification", "clevr", VAL_AS_TEST, ("flip",)),
+    "clevr": VisionSet("CLEVRClassification", "clevr", VAL_AS_TEST, ("flip", "alternating_flip", *COLOURS)),
     "country211": VisionSet(
         "Country211", "country211", _splits(train="train", val="valid", test="test"), ALL
     ),
@@ -85,7 +85,7 @@ SETS = {
     "pcam": VisionSet("PCAM", "pcam", BY_SPLIT_AND_VAL, ALL),
     "qmnist": VisionSet("QMNIST", "QMNIST/raw", BY_TRAIN, NO_FLIP),
     # sentences: what is covered may be the word that matters
-    "rendered_sst2": VisionSet("RenderedSST2", "rendered-sst2", BY_SPLIT_AND_VAL, ("shift",)),
+    "rendered_sst2": VisionSet("RenderedSST2", "rendered-sst2", BY_SPLIT_AND_VAL, ("shift", *COLOURS)),
     "semeion": VisionSet("SEMEION", "semeion.data", WHOLE, NO_FLIP),
     "stanford_cars": VisionSet("StanfordCars", "stanford_cars", BY_SPLIT, ALL, offers_download=False),
     "stl10": VisionSet("STL10", "stl10_binary", BY_SPLIT, ALL),

@@ -1,29 +1,57 @@
 """The seam between the driver and whatever runs its trials."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from nas.engines.messages import Message, Task
+
+HEAP_SLACK = 128 * 2**20
+"""Bytes that a trial on a processor gets beyond its reservation: glibc's heap grows in steps, and holds what
+libraries allocate for good when they first meet a layer, such as the code that oneDNN generates."""
 
 
 class Engine(Protocol):
     """Runs tasks in workers and hands their messages back."""
 
-    def free_worker(self) -> int | None:
-        """A worker that can take a task now, or None when all are busy."""
+    def open(self) -> None:
+        """Start the first worker of every device, which measures what the driver must know of it."""
+        ...
+
+    def free_workers(self) -> dict[int, str]:
+        """The workers that can take a task now, with the device that each trains on."""
         ...
 
     def start(self, worker: int, task: Task) -> None:
         """Give a free worker its task."""
         ...
 
-    def stop(self, number: int) -> None:
-        """Ask for the end of trial `number`; its worker answers `Ended` and is free again."""
+    def stop(self, number: int, *, keep: bool = False) -> None:
+        """Ask for the end of trial `number`; its worker answers `Ended` and is free again.
+
+        Args:
+            keep: leave a checkpoint to go on from.
+        """
+        ...
+
+    def kill(self, number: int, reason: str) -> None:
+        """End the worker that trains trial `number`; the engine says `Died` with the reason."""
+        ...
+
+    def retire(self, worker: int) -> None:
+        """End an idle worker, so that its device gets back what the process holds."""
+        ...
+
+    def post(self, message: Message) -> None:
+        """Put a message of this process beside those of the workers; from any thread."""
         ...
 
     def messages(self, timeout: float) -> list[Message]:
-        """What workers said since the last call, oldest first; waits up to `timeout` seconds for it."""
+        """What was said since the last call, oldest first; waits up to `timeout` seconds for it."""
         ...
 
     def close(self) -> None:
         """End all workers, busy or not."""
         ...
+
+
+Post = Callable[[Message], None]

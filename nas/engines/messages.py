@@ -1,10 +1,31 @@
 """What driver and workers say to each other: plain data, one JSON object a line."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nas.training.epoch import Epoch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a trial trains within its memory."""
+
+    micro_batch: int
+    """Images of one forward and backward."""
+    accumulation: int
+    """Micro-batches that make a batch, and a step."""
+    checkpointing: bool
+    """Whether activations are computed again in the backward."""
+    predicted: int
+    """Bytes that its process takes at most, as far as is known: its reservation."""
+    parts: dict[str, int]
+    """Bytes of the prediction by part, before calibration; empty where nothing could be predicted."""
+
+    @property
+    def levers(self) -> dict[str, int]:
+        """The choices alone."""
+        return {name: getattr(self, name) for name in ("micro_batch", "accumulation", "checkpointing")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,6 +34,8 @@ class Setup:
 
     space: str
     """What `nas.plugins.load_space` takes."""
+    training: dict[str, Any]
+    """Training settings that are fixed."""
     data: str
     """Folder of the decoded dataset."""
     device: str
@@ -29,8 +52,11 @@ class Task:
     params: dict[str, Any]
     seed: int
     epochs: int
+    plan: Plan
     weights: str
     """File to write the weights to after the last epoch."""
+    checkpoint: str
+    """File to go on from, if it is there, and to leave checkpoints in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +64,8 @@ class Stop:
     """To a worker: leave trial `number` where it is, in the midst of an epoch."""
 
     number: int
+    keep: bool = False
+    """Whether to write a checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +75,10 @@ class Ready:
     worker: int
     device: str
     """The device's own name."""
+    constants: dict[str, int]
+    """Fields of `nas.memory.prediction.MemoryConstants`, measured."""
+    resident: int = 0
+    """Bytes of the process before its first trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +98,8 @@ class Trained:
 
     number: int
     epoch: Epoch
+    again: bool = False
+    """It was trained before the trial was interrupted, and comes from the checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +108,7 @@ class Ended:
 
     number: int
     how: str
-    """completed, stopped, diverged, out of memory or failed."""
+    """completed, stopped, diverged, out of memory, no room (on the disk) or failed."""
     reason: str | None = None
 
 
@@ -85,12 +119,38 @@ class Died:
     worker: int
     number: int | None
     reason: str
+    resident: int = 0
+    """The most bytes that the process has had; 0 where nobody knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """From the planner: how a trial can train within the memory cap, or that it cannot."""
+
+    number: int
+    plan: Plan | None
+    """None if it does not fit."""
+    needed: int
+    """Bytes that the plan takes, or the smallest cap that would do."""
+    parts: dict[str, int] = field(default_factory=dict)
+    """Of `needed`, before calibration."""
+    reason: str | None = None
+    """Why it does not fit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotPlanned:
+    """From the planner: the network cannot even be built."""
+
+    number: int
+    reason: str
 
 
 Command = Setup | Task | Stop
-Message = Ready | Built | Trained | Ended | Died
+Message = Ready | Built | Trained | Ended | Died | Planned | NotPlanned
 
 _KINDS = {kind.__name__: kind for kind in (Setup, Task, Stop, Ready, Built, Trained, Ended)}
+_NESTED = {"epoch": Epoch, "plan": Plan}
 
 
 def encode(message: Command | Message) -> bytes:
@@ -101,6 +161,7 @@ def encode(message: Command | Message) -> bytes:
 def decode(line: bytes) -> Any:
     """The message that `encode` wrote."""
     content = json.loads(line)
-    if "epoch" in content:
-        content["epoch"] = Epoch(**content["epoch"])
+    for name, kind in _NESTED.items():
+        if name in content:
+            content[name] = kind(**content[name])
     return _KINDS[content.pop("kind")](**content)

@@ -3,29 +3,40 @@
 Started as `python -m nas.engines.worker INDEX` by an engine, which speaks `messages` through its pipes.
 """
 
-import gc
 import os
 import queue
 import signal
 import sys
 import threading
+import time
 import traceback
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
 
+import psutil
 import torch
 from optuna.trial import FixedTrial
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from nas.datasets import ImageData
+from nas.disk import disk_errors
+from nas.engines.checkpoint import Checkpoint
+from nas.engines.constants import measure_constants
+from nas.engines.limits import is_out_of_memory, limited, release
 from nas.engines.messages import Built, Ended, Message, Ready, Setup, Stop, Task, Trained, decode, encode
-from nas.errors import NasError
+from nas.errors import NasError, StorageError
 from nas.layers import layer_table
+from nas.memory.checkpointing import checkpointed
 from nas.plugins import load_space
-from nas.training.epoch import Diverged
+from nas.training.epoch import Diverged, Epoch
 from nas.training.images import Images
-from nas.training.loop import train
+from nas.training.loop import Trainer
 from nas.versions import versions
+
+CHECKPOINT_SHARE = 0.05
+"""The most of its time that a trial spends on writing checkpoints."""
 
 
 class Worker:
@@ -35,19 +46,22 @@ class Worker:
         self.index = index
         self.setup = setup
         self._output = output
-        self._stopped: set[int] = set()
+        self._stopped: dict[int, Stop] = {}
         torch.set_num_threads(setup.threads)
-        self.space = load_space(setup.space)
+        self.space = load_space(setup.space).fixing(setup.training)
         self.data = ImageData.open(Path(setup.data))
-        device = torch.device(setup.device)
-        self.images = Images.load(self.data, device, resident=has_room(device, self.data))
+        self.device = torch.device(setup.device)
+        self.images = Images.load(self.data, self.device, resident=has_room(self.device, self.data))
         self.device_name = device_name(setup.device)
+        self.constants = measure_constants(self.images)
 
     def serve(self, commands: BinaryIO) -> None:
         """Take tasks until the input ends, then end at once: nobody is left to hear the result."""
         tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
         threading.Thread(target=self._listen, args=(commands, tasks), daemon=True).start()
-        self._send(Ready(worker=self.index, device=self.device_name))
+        resident = psutil.Process().memory_info().rss
+        constants = asdict(self.constants)
+        self._send(Ready(worker=self.index, device=self.device_name, constants=constants, resident=resident))
         while True:
             self._run(tasks.get())
 
@@ -55,9 +69,10 @@ class Worker:
         for line in commands:
             match decode(line):
                 case Task() as task:
+                    self._stopped.pop(task.number, None)  # of an earlier attempt
                     tasks.put(task)
-                case Stop(number=number):
-                    self._stopped.add(number)
+                case Stop(number=number) as stop:
+                    self._stopped[number] = stop
         os._exit(0)
 
     def _run(self, task: Task) -> None:
@@ -65,20 +80,54 @@ class Worker:
             how, reason = self._train(task), None
         except Diverged as error:
             how, reason = "diverged", str(error)
-        except torch.OutOfMemoryError as error:
-            how, reason = "out of memory", str(error).splitlines()[0]
+        except StorageError as error:
+            how, reason = "no room", str(error)
         except NasError as error:
             how, reason = "failed", str(error)
         except Exception as error:
-            traceback.print_exc()
-            how, reason = "failed", f"{type(error).__name__}: {error}".splitlines()[0]
-        if how == "out of memory":  # here, because the exception held the frames and they the tensors
-            gc.collect()
-            torch.cuda.empty_cache()
+            out_of_memory = is_out_of_memory(error)
+            if not out_of_memory:
+                with suppress(OSError):  # the log may lie on a full disk
+                    traceback.print_exc()
+            how = "out of memory" if out_of_memory else "failed"
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        release(self.device)  # here, because the exception held the frames and they the tensors
         self._send(Ended(number=task.number, how=how, reason=reason))
 
     def _train(self, task: Task) -> str:
-        """Train one proposal to its end and tell how it ended."""
+        """Train one proposal to its end, from its checkpoint if it has one, and tell how it ended."""
+        with limited(self.device, task.plan.predicted, self.constants.context):
+            trainer, checkpoint = self._prepare(task), Checkpoint(Path(task.checkpoint), identity(task))
+            curve: list[Epoch] = []
+            if saved := checkpoint.load():
+                state, curve = saved
+                trainer.load_state_dict(state)
+                for epoch in curve:
+                    self._send(Trained(number=task.number, epoch=epoch, again=True))
+            saved_at, cost = time.monotonic(), 0.0
+            for epoch in trainer.run(lambda: task.number in self._stopped):
+                curve.append(epoch)
+                if epoch.number == task.epochs:
+                    break
+                now = time.monotonic()
+                if cost <= CHECKPOINT_SHARE * (now - saved_at):
+                    with disk_errors(Path(task.checkpoint)):
+                        checkpoint.save(trainer.state_dict(), curve)
+                    saved_at = time.monotonic()
+                    cost = saved_at - now
+                self._send(Trained(number=task.number, epoch=epoch))
+        if not curve or curve[-1].number < task.epochs:
+            if self._stopped[task.number].keep:
+                with disk_errors(Path(task.checkpoint)):
+                    checkpoint.save(trainer.state_dict(), curve)
+            return "stopped"
+        with disk_errors(Path(task.weights)):
+            save_weights(trainer.evaluated, Path(task.weights))
+        self._send(Trained(number=task.number, epoch=curve[-1]))
+        return "completed"
+
+    def _prepare(self, task: Task) -> Trainer:
+        """Build the network of a task, and what trains it."""
         info = self.data.info
         proposal = self.space.suggest(FixedTrial(task.params), info)
         torch.manual_seed(task.seed)
@@ -93,35 +142,43 @@ class Worker:
                 versions=versions(),
             )
         )
-        epochs = train(
-            model,
+        return Trainer(
+            checkpointed(model) if task.plan.checkpointing else model,
             self.images,
             proposal.training,
             epochs=task.epochs,
             precision="bf16" if self.setup.precision == "bf16" else "fp32",
             seed=task.seed,
-            should_stop=lambda: task.number in self._stopped,
+            accumulation=task.plan.accumulation,
         )
-        last = 0
-        for epoch in epochs:
-            last = epoch.number
-            if last == task.epochs:
-                save_weights(model, Path(task.weights))
-            self._send(Trained(number=task.number, epoch=epoch))
-        return "completed" if last == task.epochs else "stopped"
 
     def _send(self, message: Message) -> None:
         self._output.write(encode(message))
         self._output.flush()
 
 
+def identity(task: Task) -> str:
+    """What a checkpoint must have been made with to be of use to a task."""
+    return f"{task.seed} {task.epochs} {versions()['torch']}"
+
+
 def save_weights(model: torch.nn.Module, file: Path) -> None:
-    """Write a model's state to a safetensors file, whole or not at all."""
+    """Write a model's state to a safetensors file, whole or not at all.
+
+    Raises:
+        OSError: the disk is full or read-only; what was there before is still there.
+    """
+    content = save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(file.name + ".part")
-    save_file({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}, part)
-    with part.open("rb+") as stream:
-        os.fsync(stream.fileno())
+    try:
+        with part.open("wb") as stream:  # safetensors' own writing hides what the system said
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     os.replace(part, file)
 
 

@@ -1,10 +1,11 @@
 """A trained network as files that need nothing of us: one format per file, each found by being here.
 
-A format is a module with one function, `export`, as `nas.exporters.parts.formats.Exporter` describes it.
+What a format is, `nas.exporters.parts.formats.Exporter` describes. Other distributions add theirs by an entry
+point in the group `nas.exporters`.
 """
 
-from nas.exporters.parts.exporting import Export, export_trial
+from nas.exporters.parts.exporting import MAX_DROP, Export, export_model
 from nas.exporters.parts.formats import known_exporters
-from nas.exporters.parts.trained import TrainedModel
+from nas.exporters.parts.trained import Origin, Score, TrainedModel
 
-__all__ = ["Export", "TrainedModel", "export_trial", "known_exporters"]
+__all__ = ["MAX_DROP", "Export", "Origin", "Score", "TrainedModel", "export_model", "known_exporters"]

@@ -4,64 +4,81 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from types import ModuleType
 
-import torch
-from safetensors.torch import save
-
-from nas.errors import NasError
-from nas.exporters.parts.source_check import difference
-from nas.exporters.parts.source_layers import write_layers
+from nas.exporters.parts.runtime import Runtime
 from nas.exporters.parts.source_literals import write_names
 from nas.exporters.parts.trained import TrainedModel
 
-TOLERANCE = 1e-5
-"""The same code on the same weights: logits differ at all only where threads share the sums differently."""
+LOSSY = False
 
-BEGIN, END = "# The network {", "# }"
+MODEL, WEIGHTS = "model.py", "model.safetensors"
+
+BEGIN, END = "# The network {\n", "# }\n"
 """Lines of the template; what lies between them is replaced."""
 
 
-def export(trained: TrainedModel, folder: Path) -> float:
-    """Write model.py and model.safetensors, and check them; see `nas.exporters.parts.formats.Exporter`."""
-    write(trained, folder)
-    largest = difference(trained, folder)
-    if not largest <= TOLERANCE:  # nor is NaN
-        raise NasError(
-            f"The network that model.py builds does not compute what trial {trained.trial} computes: "
-            f"logits differ by up to {largest:g}. Nothing was exported; please report this."
-        )
-    return largest
+def check() -> None:
+    """It needs nothing but torch."""
 
 
-def write(trained: TrainedModel, folder: Path) -> None:
-    """Write the two files.
+def export(trained: TrainedModel, folder: Path, *, uint8: bool) -> None:
+    """Write model.py, which has the preprocessing in any case, and model.safetensors.
 
     Raises:
-        NasError: the network has a layer or a structure that cannot be written.
+        NasError: the network has a part that cannot be written.
     """
-    (folder / "model.py").write_text(_source(trained), encoding="utf-8")
+    import torch
+    from safetensors.torch import save
+
+    (folder / MODEL).write_text(_source(trained), encoding="utf-8")
     state = trained.model.state_dict()
     # a copy of each, because safetensors takes neither shared nor strided memory
     weights = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
     # not save_file, which would close the file to other users
-    (folder / "model.safetensors").write_bytes(save(weights))
+    (folder / WEIGHTS).write_bytes(save(weights))
+
+
+def load(folder: Path, threads: int) -> Runtime:
+    """The network that model.py builds."""
+    import torch
+
+    torch.set_num_threads(threads)
+    file = folder / MODEL
+    module = ModuleType("exported_model")
+    module.__file__ = str(file)
+    # not imported, which would leave bytecode in the folder
+    exec(compile(file.read_text(encoding="utf-8"), file, "exec"), module.__dict__)
+    model = module.load()
+    return Runtime(lambda images: model(torch.from_numpy(images)).detach().numpy(), uint8=False)
+
+
+def usage(*, uint8: bool) -> str:
+    """Model.py as a module."""
+    return """\
+from model import load
+model = load()  # needs torch and Pillow; model.predict("image.png") takes an image of any kind and size
+logits = model(images)  # both are torch.Tensor
+"""
 
 
 def _source(trained: TrainedModel) -> str:
     """The text of model.py: the template with this network in the place of the example."""
     template = files("nas.exporters.parts").joinpath("source_template.py").read_text(encoding="utf-8")
-    before, rest = template.split(f"{BEGIN}\n")
-    _, after = rest.split(f"{END}\n")
+    before, rest = template.split(BEGIN)
+    _, after = rest.split(END)
     return before + _network(trained) + after
 
 
 def _network(trained: TrainedModel) -> str:
+    from nas.exporters.parts.source_layers import write_network
+
     table = trained.layers
     channels, height, width = trained.input_shape
+    blocks, body = write_network(trained.model, table)
     return f'''\
-# Trial {trained.trial} of study {trained.study!r}, found in search space {trained.space!r}: \
-{100 * trained.val_accuracy:.2f} % of the validation
-# images right, with {table.parameters:,} parameters and {table.multiply_adds:,} multiply-adds for one image.
+# {_title(trained)}
+# {table.parameters:,} parameters, {table.multiply_adds:,} multiply-adds for one image.
 
 CLASSES = {write_names(trained.classes)}
 CHANNELS, HEIGHT, WIDTH = {channels}, {height}, {width}
@@ -69,7 +86,17 @@ MEAN = {trained.mean!r}  # of each channel, scaled to [0, 1]
 STD = {trained.std!r}
 
 
-def layers() -> OrderedDict[str, nn.Module]:
-    """The layers in their order, each with its output shape: channels x height x width, or features."""
-    return {write_layers(trained.model, table)}
+{blocks}def network() -> nn.Module:
+    """The layers, each with its output shape: channels x height x width, or features."""
+{body}
 '''
+
+
+def _title(trained: TrainedModel) -> str:
+    origin = trained.origin
+    if origin is None:
+        return f"A {type(trained.model).__name__}."
+    return (
+        f"Trial {origin.trial} of study {origin.study!r}, found in search space {origin.space!r}: "
+        f"{100 * origin.val_accuracy:.2f} % of the validation images right."
+    )

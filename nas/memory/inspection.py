@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from math import prod
 
 from torch import nn
@@ -67,11 +66,10 @@ def inspect(
     layers = tuple(InspectedLayer(**vars(layer)) for layer in table.layers)
     training = Training(batch_size=batch_size, optimizer=optimizer, learning_rate=1.0)
     program = trace_training(module, input_shape, training, precision=precision)
-    outputs = [FLOAT * prod(input_shape), *(layer.output_bytes for layer in layers)]
     return Inspection(
         layers=layers,
         parameters=table.parameters,
         multiply_adds=table.multiply_adds,
         training_memory=predict(program, BatchSizes(batch_size), device, MemoryConstants()),
-        inference_memory=batch_size * max(sum(pair) for pair in pairwise(outputs)),
+        inference_memory=batch_size * FLOAT * table.inference_elements(input_shape),
     )

@@ -19,6 +19,8 @@ from nas.space import Training
 
 MIN_BATCH_NORM_BATCH = 16
 """Images whose statistics batch norm can still trust."""
+NEARLY = 0.98
+"""Nobody needs to know the smallest cap more exactly than this part of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +34,9 @@ class MemoryPlan:
     checkpointing: bool
     """Whether the network is trained as `nas.memory.checkpointing.checkpointed` wraps it."""
     memory: Memory
-    """The predicted peak."""
-
-    @property
-    def predicted(self) -> int:
-        """Bytes that the trial's process takes, context included."""
-        return self.memory.total
+    """The predicted peak, before calibration."""
+    predicted: int
+    """Bytes that the trial's process takes, context included, calibrated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +48,7 @@ class DoesNotFit:
     smallest_cap: int
     """Bytes that would do."""
     memory: Memory
-    """The predicted peak under the smallest cap."""
+    """The predicted peak under the smallest cap, before calibration."""
     smallest_cap_bf16: int | None
     """Bytes that would do in bf16, trained the same way; None where bf16 is in use already."""
 
@@ -75,6 +74,14 @@ class DoesNotFit:
         return "; ".join(reasons)
 
 
+class Levers(NamedTuple):
+    """What a plan chooses."""
+
+    micro_batch: int
+    accumulation: int
+    checkpointing: bool
+
+
 def plan_memory(
     network: nn.Module | Callable[[], nn.Module],
     shape: tuple[int, int, int],
@@ -84,11 +91,15 @@ def plan_memory(
     precision: Precision,
     device: Device,
     constants: MemoryConstants,
+    after: Levers | None = None,
 ) -> MemoryPlan | DoesNotFit:
     """Choose how to train `network`, or what builds it, on images of `shape` (channels, height, width).
 
     Takes the first way that stays under `cap` bytes, context included: whole batches; halves, quarters … of a
     batch, not under 16 images with batch norm, and accumulation; the same with checkpoints.
+
+    Args:
+        after: a way that was not frugal enough in spite of its prediction, whatever it was; begin behind it.
 
     Raises:
         Untraceable: the memory of the network cannot be predicted.
@@ -96,27 +107,19 @@ def plan_memory(
     module = network if isinstance(network, nn.Module) else _build(network)
     planner = _Planner(module, shape, training, precision, device, constants)
     ways = list(planner.ways())
-    for way in ways:
-        with suppress(OutOfMemory):
-            return MemoryPlan(
-                micro_batch=way.batches.micro_batch,
-                accumulation=way.batches.accumulation,
-                checkpointing=way.checkpointing,
-                memory=planner.predict(way, cap),
-            )
-    frugal = min(ways, key=planner.smallest_cap)
-    enough = planner.smallest_cap(frugal)
-    bf16 = None if precision == "bf16" else replace(planner, precision="bf16").smallest_cap(frugal)
-    return DoesNotFit(
-        cap=cap, smallest_cap=enough, memory=planner.predict(frugal, enough), smallest_cap_bf16=bf16
-    )
-
-
-class _Way(NamedTuple):
-    """One way of training."""
-
-    batches: BatchSizes
-    checkpointing: bool
+    for levers in ways[ways.index(after) + 1 if after else 0 :]:
+        if planner.least(levers) <= cap:
+            with suppress(OutOfMemory):
+                return MemoryPlan(
+                    **levers._asdict(),
+                    memory=(memory := planner.predict(levers, cap)),
+                    predicted=constants.calibrated(memory),
+                )
+    frugal, enough, memory = planner.most_frugal(ways)
+    bf16 = None
+    if precision == "fp32":
+        bf16 = replace(planner, precision="bf16").smallest_cap(frugal)[0]
+    return DoesNotFit(cap=cap, smallest_cap=enough, memory=memory, smallest_cap_bf16=bf16)
 
 
 @dataclass(frozen=True)
@@ -131,40 +134,79 @@ class _Planner:
     constants: MemoryConstants
     _programs: dict[tuple[bool, bool], AllocationProgram] = field(default_factory=dict, init=False)
 
-    def ways(self) -> Iterator[_Way]:
+    def ways(self) -> Iterator[Levers]:
         """From the fastest to the most frugal."""
         normalised = any(isinstance(module, _BatchNorm) for module in self.module.modules())
         least = MIN_BATCH_NORM_BATCH if normalised else 1
         for checkpointing in (False, True):
             micro_batch, accumulation = self.training.batch_size, 1
-            yield self._way(micro_batch, accumulation, checkpointing)
+            yield Levers(micro_batch, accumulation, checkpointing)
             while micro_batch % 2 == 0 and micro_batch // 2 >= least:
                 micro_batch, accumulation = micro_batch // 2, accumulation * 2
-                yield self._way(micro_batch, accumulation, checkpointing)
+                yield Levers(micro_batch, accumulation, checkpointing)
 
-    def predict(self, way: _Way, cap: int | None = None) -> Memory:
-        return predict(self._program(way), way.batches, self.device, self.constants, cap)
+    def predict(self, levers: Levers, cap: int) -> Memory:
+        program = self._program(levers.accumulation > 1, levers.checkpointing)
+        return predict(program, self._batches(levers), self.device, self.constants, cap)
 
-    def smallest_cap(self, way: _Way) -> int:
-        return smallest_cap(self._program(way), way.batches, self.device, self.constants)
+    def least(self, levers: Levers) -> int:
+        """Bytes that a way takes at least, as far as a step in whole batches tells.
 
-    def _way(self, micro_batch: int, accumulation: int, checkpointing: bool) -> _Way:
-        evaluation = min(self.constants.evaluation_batch, micro_batch)
-        return _Way(BatchSizes(micro_batch, accumulation, evaluation), checkpointing)
+        Accumulation keeps the gradients beside what such a step of a micro-batch needs; checkpoints spare
+        nothing of what would be needed without any image.
+        """
+        batches = BatchSizes(0) if levers.checkpointing else self._batches(levers)
+        peak = self._program(False, False).peak(batches)
+        return self.constants.calibrated(self.constants.beside(peak))
 
-    def _program(self, way: _Way) -> AllocationProgram:
-        accumulate = way.batches.accumulation > 1
-        kind = accumulate, way.checkpointing
+    def most_frugal(self, ways: list[Levers]) -> tuple[Levers, int, Memory]:
+        """The way with the smallest cap: one of three, and those that could hardly win are not traced."""
+        best: tuple[Levers, int, Memory] | None = None
+        middle = len(ways) // 2
+        for levers in dict.fromkeys((ways[-1], ways[middle - 1], ways[0])):
+            if best is None or self.least(levers) < NEARLY * best[1]:
+                cap, memory = self.smallest_cap(levers)
+                if best is None or cap < best[1]:
+                    best = levers, cap, memory
+        assert best
+        return best
+
+    def smallest_cap(self, levers: Levers) -> tuple[int, Memory]:
+        """The smallest cap in bytes that a way survives, and its peak then."""
+        program = self._traced(levers.accumulation > 1, levers.checkpointing, levers.micro_batch)
+        batches = self._batches(levers)
+        enough = smallest_cap(program, batches, self.device, self.constants)
+        return enough, predict(program, batches, self.device, self.constants, enough)
+
+    def _batches(self, levers: Levers) -> BatchSizes:
+        evaluation = min(self.constants.evaluation_batch, levers.micro_batch)
+        return BatchSizes(levers.micro_batch, levers.accumulation, evaluation)
+
+    def _program(self, accumulate: bool, checkpointing: bool) -> AllocationProgram:
+        """For any batch size."""
+        kind = accumulate, checkpointing
         if kind not in self._programs:
-            self._programs[kind] = trace_training(
-                self.module,
-                self.shape,
-                self.training,
-                precision=self.precision,
-                accumulate=accumulate,
-                checkpointing=way.checkpointing,
-            )
+            self._programs[kind] = self._trace(*kind)
         return self._programs[kind]
+
+    def _traced(self, accumulate: bool, checkpointing: bool, micro_batch: int) -> AllocationProgram:
+        """For one micro-batch at least: half the work where there is no program for any."""
+        known = self._programs.get((accumulate, checkpointing))
+        if known or micro_batch == 1:  # batch norm cannot train on one image
+            return known or self._program(accumulate, checkpointing)
+        return self._trace(accumulate, checkpointing, micro_batch)
+
+    def _trace(self, accumulate: bool, checkpointing: bool, images: int | None = None) -> AllocationProgram:
+        return trace_training(
+            self.module,
+            self.shape,
+            self.training,
+            precision=self.precision,
+            accumulate=accumulate,
+            checkpointing=checkpointing,
+            scratch=self.device == "cpu",
+            images=images,
+        )
 
 
 def _build(build: Callable[[], nn.Module]) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,16 +14,27 @@ Device = Literal["cpu", "cuda"]
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryConstants:
-    """What all trials of a worker share; measured once, in bytes unless said otherwise."""
+    """What all trials of a worker share; measured, in bytes unless said otherwise."""
 
     context: int = 0
-    """What the process takes outside the caching allocator."""
+    """What the process takes outside the caching allocator; on a CPU, beside the tensors of a step."""
     workspace: int = 0
     """What CUDA's libraries keep inside the caching allocator."""
     data: int = 0
     """The dataset, where it lies on the device."""
     evaluation_batch: int = 0
     """The most images that are evaluated at once; never more than a micro-batch."""
+    factor: float = 1.0
+    """What everything but the context is multiplied by: see `nas.memory.calibration`."""
+
+    def beside(self, peak: Memory) -> Memory:
+        """A peak of training, with what is there besides."""
+        workspace = peak.workspace + self.workspace
+        return replace(peak, workspace=workspace, data=self.data, context=self.context)
+
+    def calibrated(self, memory: Memory) -> int:
+        """Bytes that a process is expected to take."""
+        return self.context + math.ceil(self.factor * memory.reserved)
 
 
 def predict(
@@ -32,22 +44,20 @@ def predict(
     constants: MemoryConstants,
     cap: int | None = None,
 ) -> Memory:
-    """The peak of a process that trains.
+    """The peak of a process that trains, before calibration.
 
     On CUDA it counts the segments of the caching allocator, which gives unused ones back when it reaches the
     `cap`; on the CPU it counts the tensors alone.
 
     Raises:
-        OutOfMemory: it exceeds `cap` bytes.
+        OutOfMemory: calibrated, it exceeds `cap` bytes.
     """
-    memory = replace(
-        program.peak(batches), workspace=constants.workspace, data=constants.data, context=constants.context
-    )
-    if cap is not None and memory.total > cap:
+    memory = constants.beside(program.peak(batches))
+    if cap is not None and constants.calibrated(memory) > cap:
         raise OutOfMemory
     if device == "cpu":
         return memory
-    limit = None if cap is None else cap - constants.context
+    limit = None if cap is None else math.floor((cap - constants.context) / constants.factor)
     segments = reserved(program, batches, resident=_resident(constants), limit=limit)
     return replace(memory, fragmentation=segments - memory.reserved)
 
@@ -55,10 +65,11 @@ def predict(
 def smallest_cap(
     program: AllocationProgram, batches: BatchSizes, device: Device, constants: MemoryConstants
 ) -> int:
-    """The smallest cap in bytes under which training survives; on CUDA to within 2 MiB."""
+    """The smallest cap in bytes under which training survives, calibrated; on CUDA to within 2 MiB."""
     if device == "cpu":
-        return predict(program, batches, device, constants).total
-    return constants.context + smallest_limit(program, batches, resident=_resident(constants))
+        return constants.calibrated(predict(program, batches, device, constants))
+    limit = smallest_limit(program, batches, resident=_resident(constants))
+    return constants.context + math.ceil(constants.factor * limit)
 
 
 def _resident(constants: MemoryConstants) -> tuple[int, int]:

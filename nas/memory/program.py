@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from nas.errors import NasError
 
-Role = Literal["parameters", "buffers", "gradients", "optimizer_state", "batch", "activations", "temporaries"]
+Role = (
+    Literal["parameters", "buffers", "gradients", "optimizer_state"]
+    | Literal["batch", "activations", "temporaries", "workspace"]
+)
 Events = tuple[int, ...]
 """In order of time: `block` where it is allocated, `~block` where it is freed. Blocks are numbered from 0."""
 
@@ -46,7 +49,7 @@ class Memory:
     fragmentation: int = 0
     """What the caching allocator holds beyond the tensors."""
     workspace: int = 0
-    """What CUDA's libraries keep inside the caching allocator."""
+    """What CUDA's libraries keep inside the caching allocator. On a CPU: what a kernel takes for itself."""
     data: int = 0
     """The dataset, where it lies on the device."""
     context: int = 0
@@ -128,6 +131,15 @@ class AllocationProgram:
         sizes = np.array(small.sizes)
         per_image = (np.array(large.sizes) - sizes) // (many - few)
         return cls(small, sizes - few * per_image, per_image)
+
+    @classmethod
+    def from_trace(cls, trace: Trace, images: int) -> Self:
+        """For micro-batches of `images` alone, without an evaluation: one of no more images needs less."""
+        sizes = np.array(trace.sizes)
+        of_batch = list(trace.of_batch)
+        per_image = np.zeros_like(sizes)
+        per_image[of_batch] = sizes[of_batch] // images
+        return cls(trace, sizes - images * per_image, per_image)
 
     @cached_property
     def later_step(self) -> Events:

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from nas.memory.program import Events, Role
+from nas.memory.scratch import scratch_bytes
 
 FUSED_SGD = torch.ops.aten._fused_sgd_.default
 """Works in place. Having no fake kernel, it would get real tensors for fake ones, with all their bytes."""
@@ -22,8 +23,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Fake tensors have storages too, which live as long as a tensor or the autograd graph needs them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, scratch: bool = False) -> None:
+        """`scratch`: see also what convolutions take on a CPU, and give back at once."""
         super().__init__()  # type: ignore[no-untyped-call]
+        self._scratch = scratch
         self.roles: list[Role] = []
         """Of each block."""
         self.sizes: list[int] = []
@@ -40,6 +43,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor in tree_leaves(output):
             if isinstance(tensor, Tensor):
                 self._block(tensor)
+        if self._scratch and (size := scratch_bytes(func, args)):
+            block = self._new_block("workspace", size)
+            self._events.append(~block)
         return output
 
     def label(self, role: Role, *tensors: Tensor) -> list[int]:
@@ -64,15 +70,19 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         storage = tensor.untyped_storage()
         address = storage._cdata
         if address not in self._live:
-            block = len(self.sizes)
+            # gradients are on in a forward, repeated by a checkpoint or not; off in backward and optimizer
+            role: Role = "activations" if torch.is_grad_enabled() else "temporaries"
+            block = self._new_block(role, storage.nbytes())
 
             def freed(_: object) -> None:
                 del self._live[address]
                 self._events.append(~block)
 
             self._live[address] = block, weakref.ref(storage, freed)
-            self.sizes.append(storage.nbytes())
-            # gradients are on in a forward, repeated by a checkpoint or not; off in backward and optimizer
-            self.roles.append("activations" if torch.is_grad_enabled() else "temporaries")
-            self._events.append(block)
         return self._live[address][0]
+
+    def _new_block(self, role: Role, size: int) -> int:
+        self.roles.append(role)
+        self.sizes.append(size)
+        self._events.append(len(self.sizes) - 1)
+        return self._events[-1]

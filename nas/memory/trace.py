@@ -24,12 +24,15 @@ from nas.memory.checkpointing import checkpointed
 from nas.memory.program import AllocationProgram, Trace, Untraceable
 from nas.memory.recorder import Recorder
 from nas.space import Training
-from nas.training.optimizers import make_optimizer
+from nas.training.augment import Augmentation
+from nas.training.averaging import WeightAverage
+from nas.training.mixup import mix, mixed_cross_entropy
+from nas.training.optimizers import make_optimizers
 
 Precision = Literal["fp32", "bf16"]
 
 IMAGES = (8, 16)
-"""Of the two rehearsals. Any two numbers would do: batch norm alone needs more than one image."""
+"""Of two rehearsals. Any two numbers would do: batch norm alone needs more than one image."""
 
 
 def trace_training(
@@ -40,25 +43,34 @@ def trace_training(
     precision: Precision = "fp32",
     accumulate: bool = False,
     checkpointing: bool = False,
+    scratch: bool = False,
+    images: int | None = None,
 ) -> AllocationProgram:
     """Follow a training step and an evaluation of `network` on images of `shape` (channels, height, width).
 
     The network may lie on any device, and is neither run nor changed. With `accumulate` a step has two
-    micro-batches; more of them need no more memory, but for their pixels. Batch sizes are left open.
+    micro-batches; more of them need no more memory, but for their pixels.
+
+    Args:
+        scratch: count what kernels of a CPU take and give back at once, as workspace.
+        images: of a micro-batch, and of no evaluation; if None, batch sizes are left open, which takes twice
+            the time.
 
     Raises:
         Untraceable: the network depends on values of tensors, or computes otherwise at another batch size.
     """
     traces = []
     try:
-        for images in IMAGES:
+        for number in (images,) if images else IMAGES:
             with FakeTensorMode(allow_non_fake_inputs=True), CudaAutocast():
-                rehearsal = _Rehearsal(network, shape, training, precision, checkpointing, images)
-                traces.append(rehearsal.trace(accumulate))
+                rehearsal = _Rehearsal(network, shape, training, precision, checkpointing, scratch, number)
+                traces.append(rehearsal.trace(accumulate, evaluate=images is None))
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
         raise Untraceable(
             f"its forward needs the values of tensors, not just their shapes ({error})"
         ) from error
+    if images:
+        return AllocationProgram.from_trace(traces[0], images)
     few, many = traces
     return AllocationProgram.from_traces(few, many, IMAGES)
 
@@ -73,14 +85,23 @@ class _Rehearsal:
         training: Training,
         precision: Precision,
         checkpointing: bool,
+        scratch: bool,
         images: int,
     ) -> None:
-        self.recorder = Recorder()
+        self.recorder = Recorder(scratch=scratch)
         self.model = _twin(network)
         self.recorder.label("parameters", *self.model.parameters())
         self.recorder.label("buffers", *self.model.buffers())
+        self.average = WeightAverage(_twin(network), training.ema_decay) if training.ema_decay else None
+        if self.average:
+            model = self.average.model
+            self.recorder.label("optimizer_state", *model.parameters(), *model.buffers())
+        fill, generator = torch.zeros(shape[0], dtype=torch.uint8), torch.Generator()
+        self.augmentation = Augmentation(training.augmentation, shape, images, fill, generator)
+        self.drawn = self.augmentation.draw(torch.arange(images), 1, generator)
+        self.recorder.label("batch", self.augmentation.grain)
         self.load = self.recorder.take_events()
-        self.optimizer = make_optimizer(self.model, training)
+        self.optimizers = make_optimizers(self.model, training)
         if checkpointing:
             self.model = checkpointed(self.model)
         channels, height, width = shape
@@ -88,14 +109,15 @@ class _Rehearsal:
         self.training = training
         self.autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
 
-    def trace(self, accumulate: bool) -> Trace:
+    def trace(self, accumulate: bool, evaluate: bool) -> Trace:
         with self.recorder:
             self.model.train()
             of_batch = self._step(accumulate)
             self.recorder.label_temporaries("optimizer_state")
             step = self.recorder.take_events()
-            self.model.eval()
-            self._evaluate()
+            if evaluate:
+                self.model.eval()
+                self._evaluate()
             evaluation = self.recorder.take_events()
         return Trace(
             roles=tuple(self.recorder.roles),
@@ -114,17 +136,26 @@ class _Rehearsal:
             self._train(pixels, labels)
         gradients = (parameter.grad for parameter in self.model.parameters())
         self.recorder.label("gradients", *(gradient for gradient in gradients if gradient is not None))
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        if self.training.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self.model.zero_grad()
+        if self.average:
+            self.average.update(self.model, 1)
         return of_batch
 
     def _train(self, pixels: Tensor, labels: Tensor) -> None:
         """One micro-batch."""
         if self.training.augmentation:
-            pixels = pixels.clone()
+            with torch.no_grad():  # what comes and goes in it is temporary
+                pixels = self.augmentation(pixels, self.drawn)
             self.recorder.label("batch", pixels)
-        logits = self._forward(pixels)
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.training.label_smoothing)
+        smoothing = self.training.label_smoothing
+        if self.training.mixup:
+            loss = mixed_cross_entropy(self._forward(mix(pixels, 0.5)), labels, 0.5, smoothing)
+        else:
+            loss = F.cross_entropy(self._forward(pixels), labels, label_smoothing=smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
 
     @torch.no_grad()

@@ -10,10 +10,16 @@ class Outcome(StrEnum):
 
     COMPLETED = "completed"
     PRUNED = "pruned"
+    DOES_NOT_FIT = "does_not_fit"
+    DUPLICATE = "duplicate"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     RUNNING = "running"
     WAITING = "waiting"
+
+    @property
+    def in_words(self) -> str:
+        return self.value.replace("_", " ")
 
     @property
     def charged(self) -> bool:
@@ -25,6 +31,8 @@ class Outcome(StrEnum):
         return {
             Outcome.COMPLETED: TrialState.COMPLETE,
             Outcome.PRUNED: TrialState.PRUNED,
+            Outcome.DOES_NOT_FIT: TrialState.PRUNED,
+            Outcome.DUPLICATE: TrialState.PRUNED,
             Outcome.FAILED: TrialState.FAIL,
             Outcome.INTERRUPTED: TrialState.FAIL,
             Outcome.RUNNING: TrialState.RUNNING,

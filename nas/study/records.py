@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 import optuna
+from optuna.trial import TrialState
 from sqlalchemy import Engine, select
 
 from nas.study import tables
 from nas.study.outcome import Outcome
+from nas.study.samplers import STARTUP_TRIALS
 from nas.training.epoch import Epoch
 
 
@@ -40,7 +43,31 @@ class TrialRecord:
     finished_at: datetime | None = None
     """UTC, like `started_at`."""
     retry_of: int | None = None
+    predicted_memory: dict[str, int] | None = None
+    """Bytes by part."""
+    plan: dict[str, Any] | None = None
+    """`micro_batch`, `accumulation`, `checkpointing`."""
+    predicted: int | None = None
+    """Bytes of the process at its peak: the parts, calibrated by what was measured before."""
+    deaths: int | None = None
+    """Workers that died of it."""
+    recoveries: int | None = None
+    """Times it ran out of memory and went on with a more frugal plan."""
+    duplicate_of: int | None = None
+    """Number of the trial with the same proposal, whose curve it was told with."""
     epochs: tuple[Epoch, ...] = ()
+
+    @property
+    def predicted_peak(self) -> int | None:
+        """Bytes that training was predicted to need, to be compared with `measured_peak`."""
+        reserved = any(epoch.peak_reserved for epoch in self.epochs)
+        return comparable(self.predicted_memory, reserved=reserved) if self.predicted_memory else None
+
+    @property
+    def measured_peak(self) -> int | None:
+        """Bytes: of the allocator's segments on CUDA, else of live tensors."""
+        peaks = (epoch.peak_reserved or epoch.peak_allocated for epoch in self.epochs)
+        return max(filter(None, peaks), default=None)
 
     @property
     def seconds(self) -> float | None:
@@ -60,20 +87,32 @@ class TrialRecord:
         return record
 
 
-def read_trials(engine: Engine, uuid: str, study: optuna.Study) -> list[TrialRecord]:
-    """Every trial of a study in the order of their numbers."""
+def comparable(parts: Mapping[str, int], *, reserved: bool) -> int:
+    """Of a prediction, the bytes that a measurement sees.
+
+    They are without the context of a process; and without the scratch memory of kernels, unless the segments
+    of an allocator were counted rather than tensors.
+    """
+    unseen = ("context",) if reserved else ("context", "workspace")
+    return sum(parts.values()) - sum(parts.get(name, 0) for name in unseen)
+
+
+def read_trials(engine: Engine, uuid: str, study: optuna.Study, since: int = 0) -> list[TrialRecord]:
+    """Every trial of a study from number `since` on, in the order of their numbers."""
     curves: dict[int, list[Epoch]] = {}
     rows: dict[int, dict[str, Any]] = {}
     with engine.connect() as connection:
-        wanted = select(tables.epochs).where(tables.epochs.c.study_uuid == uuid)
+        wanted = select(tables.epochs).where(
+            tables.epochs.c.study_uuid == uuid, tables.epochs.c.number >= since
+        )
         for row in connection.execute(wanted.order_by(tables.epochs.c.epoch)).mappings():
-            curves.setdefault(row["number"], []).append(_epoch(dict(row)))
+            curves.setdefault(row["number"], []).append(epoch_of(dict(row)))
         for row in connection.execute(
-            select(tables.trials).where(tables.trials.c.study_uuid == uuid)
+            select(tables.trials).where(tables.trials.c.study_uuid == uuid, tables.trials.c.number >= since)
         ).mappings():
             rows[row["number"]] = {name: value for name, value in row.items() if name != "study_uuid"}
     records = []
-    for frozen in study.get_trials(deepcopy=False):
+    for frozen in study.get_trials(deepcopy=False)[since:]:
         row_values = rows.get(frozen.number, {"number": frozen.number, "outcome": _outcome_of(frozen)})
         outcome = Outcome(row_values.pop("outcome"))
         params = frozen.params or frozen.system_attrs.get("fixed_params", {})
@@ -88,13 +127,41 @@ def best_of(records: Sequence[TrialRecord]) -> TrialRecord | None:
     return max(completed, key=lambda record: (record.value or 0.0, -record.number), default=None)
 
 
+def random_start(records: Sequence[TrialRecord]) -> tuple[TrialRecord, int] | None:
+    """The best of the trials before the sampler began to learn, and how many of them were trained.
+
+    Optuna's samplers draw at random until so many trials have ended. None if nothing was completed by then.
+    """
+    told = [record for record in records if record.outcome.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    start = told[:STARTUP_TRIALS]
+    best = best_of(start)
+    return (best, sum(record.outcome.charged for record in start)) if best else None
+
+
 def counts_of(records: Sequence[TrialRecord]) -> dict[str, int]:
     """Number of trials for each outcome, zeros included."""
     counts = Counter(record.outcome for record in records)
     return {outcome.value: counts[outcome] for outcome in Outcome}
 
 
-def _epoch(row: dict[str, Any]) -> Epoch:
+def curve_of(records: Sequence[TrialRecord]) -> tuple[float, ...]:
+    """The best value so far after each completed trial, in the order in which they ended."""
+    completed = [record for record in records if record.outcome is Outcome.COMPLETED]
+    ended = sorted((record.finished_at or datetime.min, record.value or 0.0) for record in completed)
+    return tuple(accumulate((value for _, value in ended), max))
+
+
+def plan_in_words(plan: Mapping[str, Any] | None) -> str | None:
+    """How the batches of a trial are trained: 4 x 32 images, checkpoints."""
+    if plan is None:
+        return None
+    times = f"{plan['accumulation']} x " if plan["accumulation"] > 1 else ""
+    checkpoints = ", checkpoints" if plan["checkpointing"] else ""
+    return f"{times}{plan['micro_batch']} images{checkpoints}"
+
+
+def epoch_of(row: dict[str, Any]) -> Epoch:
+    """The epoch that a row of `nas_epochs` holds."""
     del row["study_uuid"], row["number"]
     return Epoch(number=row.pop("epoch"), **row)
 

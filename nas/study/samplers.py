@@ -14,6 +14,9 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 
 from nas.recipe import Pruner, Sampler
 
+STARTUP_TRIALS = 10
+"""Drawn at random before a sampler learns."""
+
 
 def make_sampler(name: Sampler, seed: int, trials_so_far: int) -> BaseSampler:
     """A sampler whose random numbers depend on the study's seed and on where the study stands.
@@ -24,9 +27,9 @@ def make_sampler(name: Sampler, seed: int, trials_so_far: int) -> BaseSampler:
     run_seed = int.from_bytes(digest[:4], "big")
     match name:
         case "tpe":
-            return TPESampler(seed=run_seed)
+            return TPESampler(seed=run_seed, n_startup_trials=STARTUP_TRIALS)
         case "gp":
-            return GPSampler(seed=run_seed)
+            return GPSampler(seed=run_seed, n_startup_trials=STARTUP_TRIALS)
         case "random":
             return RandomSampler(seed=run_seed)
 

@@ -1,5 +1,6 @@
 """From a database URL to Optuna's storage, with one clear line for whatever can go wrong on the way."""
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,16 +8,41 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import ArgumentError
 
+from nas.disk import INTACT, disk_errors
 from nas.errors import StorageError
+from nas.study.failures import DATABASE_ERRORS, explain
+from nas.study.network_folders import network_file_system
+from nas.study.patience import StudyStorage
 from nas.study.tables import create_tables
 
-INTACT = "Nothing was changed."
+UNCHANGED = "Nothing was changed."
+EXAMPLE = "Write sqlite:///studies/nas.db or postgresql://user@host/database."
 
+SQLITE_TIMEOUT = 15.0
+"""Seconds that SQLite itself waits for another program's lock."""
+
+POSTGRESQL_POOL = {"pool_size": 2, "max_overflow": 2, "pool_pre_ping": True, "pool_recycle": 1800}
+
+POSTGRESQL_CONNECTION = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds: an answer that is lost on the way is not waited for for ever
+}
+"""Options of libpq where the URL does not set them."""
+
+DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
+"""What the two databases are spoken to with."""
+
+COLLISIONS = 20
+"""Attempts at creating tables while others create them too; each meets those that are there by then."""
+
+SECRET = ("password", "sslpassword")
+"""Options of a URL that nobody may read."""
 
 class WalConnection(sqlite3.Connection):
     """Readers never block the driver, and what was committed survives a power cut."""
@@ -29,27 +55,20 @@ class WalConnection(sqlite3.Connection):
 
 def storage_url(storage: str | None, folder: Path) -> str:
     """The study's database: `storage` if given, else nas.db in the study folder."""
-    return storage or f"sqlite:///{(folder / 'nas.db').as_posix()}"
-
-
-def lock_folder(url: str, study: str, folder: Path) -> Path:
-    """Where the lock of a study lies: beside a SQLite file, whatever `folder` its results go to."""
-    parsed = _parse(url)
-    beside = (
-        Path(parsed.database).parent if parsed.get_backend_name() == "sqlite" and parsed.database else folder
-    )
-    return beside / study
+    file = URL.create("sqlite", database=(folder / "nas.db").as_posix())
+    return storage or file.render_as_string(hide_password=False)
 
 
 def redacted(url: str) -> str:
-    """`url` without its password, fit for people."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return url.split("@")[-1]
+    """`url` without its passwords, fit for people."""
+    parsed = _read(url)
+    if parsed is None:  # what stands where is anybody's guess
+        return re.sub(r":(?!//)(?s:.*)@", ":***@", re.sub(r"(password=)[^&]*", r"\1***", url))
+    hidden = {name: "***" for name in SECRET if name in parsed.query}
+    return parsed.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
-def open_storage(url: str, *, create: bool) -> RDBStorage:
+def open_storage(url: str, *, create: bool) -> StudyStorage:
     """Optuna's storage at `url`, with our tables beside its own.
 
     Args:
@@ -60,72 +79,36 @@ def open_storage(url: str, *, create: bool) -> RDBStorage:
     """
     parsed = _parse(url)
     shown = redacted(url)
-    options: dict[str, Any] = {}
+    options: dict[str, Any]
     if parsed.get_backend_name() == "sqlite":
         _prepare_sqlite(parsed, create)
-        options = {"connect_args": {"timeout": 60, "factory": WalConnection}}
-    elif parsed.get_backend_name() == "postgresql":
-        options = {"pool_size": 2, "max_overflow": 2, "pool_pre_ping": True, "pool_recycle": 1800}
+        options = {"connect_args": {"timeout": SQLITE_TIMEOUT, "factory": WalConnection}}
+    else:
+        unset = {name: value for name, value in POSTGRESQL_CONNECTION.items() if name not in parsed.query}
+        options = {"connect_args": unset, **POSTGRESQL_POOL}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        storage = RDBStorage(url, engine_kwargs=options)
-        create_tables(storage.engine)
-    except (ModuleNotFoundError, ImportError) as error:
-        raise StorageError(f"{shown} needs a database driver: {_install_hint(parsed)}.") from error
-    except (DatabaseError, StorageInternalError) as error:
-        raise StorageError(f"{shown} cannot be opened: {_cause(error)}. {INTACT}") from error
+        return _connect(url, shown, options)
+    except ImportError as error:
+        raise StorageError(f"{shown} needs a database driver: pip install 'optuna-nas[postgres]'.") from error
+    except DATABASE_ERRORS as error:
+        raise StorageError(f"{shown} cannot be opened: {explain(error)}. {UNCHANGED}") from error
     except RuntimeError as error:  # Optuna's word for tables of another version
-        raise StorageError(f"{shown} has tables of another Optuna: {error}. {INTACT}") from error
-    return storage
+        raise StorageError(f"{shown} has tables of another Optuna: {error} {UNCHANGED}") from error
 
 
 @contextmanager
-def storage_errors(url: str) -> Iterator[None]:
-    """Turn what a database says in the midst of work into one clear line.
+def storage_errors(url: str, folder: Path) -> Iterator[None]:
+    """Turn what a database or the study's folder says in the midst of work into one clear line.
 
     Raises:
-        StorageError: the database failed; what it had taken before is intact.
+        StorageError: it failed; what it had taken before is intact.
     """
     try:
-        yield
-    except (DatabaseError, StorageInternalError) as error:
-        raise StorageError(
-            f"{redacted(url)} failed: {_cause(error)}. What was stored is intact; the same command goes on."
-        ) from error
-
-
-def _parse(url: str) -> URL:
-    example = "Write sqlite:///studies/nas.db or postgresql://user@host/database."
-    try:
-        parsed = make_url(url)
-        parsed.get_dialect()
-    except ArgumentError as error:  # also what nobody knows how to speak to
-        raise StorageError(f"{redacted(url)!r} is no database URL. {example}") from error
-    except ImportError as error:
-        raise StorageError(f"{redacted(url)} needs a database driver: {_install_hint(parsed)}.") from error
-    return parsed
-
-
-def _prepare_sqlite(url: URL, create: bool) -> None:
-    if not url.database or url.database == ":memory:":
-        raise StorageError(
-            "A study must outlive its search: give SQLite a file, as in sqlite:///studies/nas.db."
-        )
-    file = Path(url.database)
-    if file.is_dir():
-        raise StorageError(f"{file} is a folder, not a SQLite database.")
-    if file.exists():
-        try:
-            with file.open("rb") as stream:
-                head = stream.read(16)
-        except OSError as error:
-            raise StorageError(f"{file} cannot be read: {error.strerror}.") from error
-        if head and head != b"SQLite format 3\0":
-            raise StorageError(f"{file} is no SQLite database. {INTACT}")
-    elif not create:
-        raise StorageError(f"There is no study yet: {file} does not exist. Start one with: nas search")
-    else:
-        make_folder(file.parent)
+        with disk_errors(folder):
+            yield
+    except DATABASE_ERRORS as error:
+        raise StorageError(f"{redacted(url)} failed: {explain(error)}. {INTACT}") from error
 
 
 def make_folder(folder: Path) -> Path:
@@ -146,14 +129,70 @@ def make_folder(folder: Path) -> Path:
     return folder
 
 
-def _install_hint(url: URL) -> str:
-    if url.get_backend_name() == "postgresql":
-        return "pip install 'optuna-nas[postgres]'"
-    return f"install the one that SQLAlchemy asks for with {url.drivername}"
+def _read(url: str) -> URL | None:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # ValueError: of a port that is no number
+        return None
+    rest = parsed.database if parsed.get_backend_name() != "sqlite" else None
+    return None if "@" in f"{parsed.host}{rest}" else parsed  # of a password that nobody encoded
 
 
-def _cause(error: BaseException) -> str:
-    """The database's own first line, without SQLAlchemy's decoration."""
-    inner = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
-    origin = inner.orig if isinstance(inner, OperationalError | DatabaseError) and inner.orig else inner
-    return str(origin).strip().splitlines()[0].rstrip(".")
+def _parse(url: str) -> URL:
+    parsed = _read(url)
+    if parsed is None:
+        hint = " In a password, write @ : / # as %40 %3A %2F %23." if "@" in url else ""
+        raise StorageError(f"{redacted(url)!r} is no database URL. {EXAMPLE}{hint}")
+    if parsed.drivername not in (*DRIVERS, *DRIVERS.values()):
+        raise StorageError(
+            f"{redacted(url)!r} is no database URL that nas can use: it needs SQLite or PostgreSQL. {EXAMPLE}"
+        )
+    return parsed
+
+
+def _prepare_sqlite(url: URL, create: bool) -> None:
+    if not url.database or url.database.startswith((":memory:", "file:")):
+        raise StorageError(f"A study must outlive its search: give SQLite a file. {EXAMPLE}")
+    if url.query or url.host:
+        raise StorageError(f"A SQLite URL is three slashes and a file, nothing else. {EXAMPLE}")
+    file = Path(url.database)
+    try:
+        head = _head(file)
+        kind = network_file_system(file)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in its name
+        raise StorageError(f"{file} cannot be read: {getattr(error, 'strerror', error)}.") from error
+    if head and head != b"SQLite format 3\0":
+        raise StorageError(f"{file} is no SQLite database. {UNCHANGED}")
+    if kind is not None:
+        raise StorageError(
+            f"{file} lies on a network file system ({kind}), where SQLite loses data. Use a local folder with"
+            " --folder, or PostgreSQL with --storage postgresql://user@host/database."
+        )
+    if head is None and not create:
+        raise StorageError(f"There is no study yet: {file} does not exist. Start one with: nas search")
+    if head is None:
+        make_folder(file.parent)
+
+
+def _head(file: Path) -> bytes | None:
+    """The first bytes of a file, or None where there is none."""
+    if file.is_dir():
+        raise StorageError(f"{file} is a folder, not a SQLite database.")
+    if not file.exists():
+        return None
+    with file.open("rb") as stream:
+        return stream.read(16)
+
+
+def _connect(url: str, shown: str, options: dict[str, Any]) -> StudyStorage:
+    """Open the database and create what tables it lacks, while others may be doing the same."""
+    for attempts_left in reversed(range(COLLISIONS)):
+        try:
+            storage = StudyStorage(url, shown, options)
+            create_tables(storage.engine)
+            break
+        except DATABASE_ERRORS as error:
+            collided = re.search("already exists|duplicate (key|column)|UNIQUE constraint", str(error))
+            if not (collided and attempts_left):
+                raise
+    return storage

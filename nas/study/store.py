@@ -8,25 +8,28 @@ from __future__ import annotations
 
 import math
 import uuid
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.storages import RDBStorage
-from optuna.trial import Trial, TrialState
+from optuna.storages._rdb.models import StudyModel
+from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import Engine, insert, select, update
 
 from nas.errors import InvalidSetting, StudyError, UnknownName
 from nas.recipe import Recipe
 from nas.space import Proposal
 from nas.study import tables
+from nas.study.checkpoints import keep_only_checkpoints
 from nas.study.outcome import Outcome
+from nas.study.patience import StudyStorage
 from nas.study.records import TrialRecord, read_trials
 from nas.study.samplers import make_pruner, make_sampler
-from nas.study.storage import redacted
+from nas.study.storage import make_folder, redacted
 from nas.study.weights import KEPT, keep_only
 from nas.training.epoch import Epoch
 from nas.versions import versions
@@ -34,57 +37,91 @@ from nas.versions import versions
 UUID = "nas:uuid"
 RETRY_OF = "nas:retry_of"
 
+MEMORY = "memory"
+"""The constraint on every trial: bytes needed over bytes allowed, less one."""
+
+OUT_OF_MEMORY = "oom"
+"""The constraint on a trial that no plan could train, though the prediction said so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """What a trial inherits from the one that it repeats."""
+
+    of: int
+    """Number of the trial that was interrupted."""
+    origin: int
+    """Number of the first of them, which names their checkpoint."""
+    deaths: int = 0
+    """Workers that died of it."""
+
 
 class StudyStore:
     """A study that exists. `StudyStore.create` makes one, `StudyStore.find` opens one."""
 
-    def __init__(self, storage: RDBStorage, name: str, folder: Path) -> None:
+    def __init__(self, storage: StudyStorage, name: str, folder: Path) -> None:
         self.name = name
         self.folder = (folder / name).resolve()
         """Where weights, logs and the lock lie, whichever database is used."""
         self._storage = storage
         self._study = optuna.load_study(study_name=name, storage=storage)
+        self._ranking: list[tuple[float, int]] = []
+        """(-value, number) of the best trials."""
         self.uuid = str(self._study.user_attrs.get(UUID, ""))
         """Empty for a study that another program created."""
 
     @classmethod
     def create(
         cls,
-        storage: RDBStorage,
+        storage: StudyStorage,
         name: str,
         folder: Path,
         recipe: Recipe,
         space_version: int,
         data: dict[str, Any],
+        memory_cap: int | None = None,
+        companion_of: str | None = None,
+        first: dict[str, Any] | None = None,
     ) -> StudyStore:
-        """A new study with everything that rebuilds its trials."""
+        """A new study with everything that rebuilds its trials.
+
+        It appears all at once: until its last transaction it has no name that anybody would look for.
+
+        Args:
+            memory_cap: bytes.
+            companion_of: UUID of the study that this one trains a baseline for.
+            first: parameters of its first trial.
+        """
         identity = str(uuid.uuid4())
-        with storage.engine.begin() as connection:
-            row = {
-                "study_uuid": identity,
-                "name": name,
-                "created_at": _now(),
-                "recipe": _storable(recipe),
-                "space_version": space_version,
-                "data": data,
-                "versions": versions(),
-            }
-            connection.execute(insert(tables.studies).values(row))
-        study = optuna.create_study(study_name=name, storage=storage, direction="maximize")
+        row = {
+            "study_uuid": identity,
+            "name": name,
+            "created_at": _now(),
+            "recipe": _storable(recipe),
+            "space_version": space_version,
+            "data": data,
+            "versions": versions(),
+            "memory_cap": memory_cap,
+            "companion_of": companion_of,
+        }
+        study = optuna.create_study(study_name=identity, storage=storage, direction="maximize")
         study.set_user_attr(UUID, identity)
+        if first is not None:
+            study.enqueue_trial(first)
+        named = update(StudyModel).where(StudyModel.study_name == identity).values(study_name=name)
+        storage.put(tables.studies, row, named)
         return cls(storage, name, folder)
 
     @classmethod
-    def find(cls, storage: RDBStorage, name: str | None, folder: Path) -> StudyStore:
+    def find(cls, storage: StudyStorage, name: str | None, folder: Path) -> StudyStore:
         """The study called `name`, or the latest one when it is None.
 
         Raises:
             UnknownName: there is no such study; the message lists those there are.
             StudyError: there is none at all, or it was made by another program.
         """
-        with storage.engine.connect() as connection:
-            rows = select(tables.studies.c.name).order_by(tables.studies.c.created_at)
-            stored = list(connection.scalars(rows))
+        rows = select(tables.studies.c.name).where(tables.studies.c.companion_of.is_(None))
+        stored = [row["name"] for row in storage.read(rows.order_by(tables.studies.c.created_at))]
         present = set(optuna.get_all_study_names(storage))
         known = [name for name in stored if name in present]
         if name is None:
@@ -99,18 +136,37 @@ class StudyStore:
         return store
 
     @classmethod
-    def exists(cls, storage: RDBStorage, name: str) -> bool:
+    def exists(cls, storage: StudyStorage, name: str) -> bool:
         """Whether the database holds a study of this name, ours or not."""
         return name in optuna.get_all_study_names(storage)
+
+    def companions(self) -> list[StudyStore]:
+        """The studies of its baselines, in the order in which they were added."""
+        columns = tables.studies.c
+        query = select(columns.name).where(columns.companion_of == self.uuid).order_by(columns.created_at)
+        names = [row["name"] for row in self._storage.read(query)]
+        return [StudyStore(self._storage, name, self.folder.parent) for name in names]
+
+    def add_companion(self, name: str, recipe: Recipe, space_version: int) -> StudyStore:
+        """A study for a baseline, on the same data and under the same memory cap."""
+        make_folder(self.folder.parent / name)
+        return StudyStore.create(
+            self._storage,
+            name,
+            self.folder.parent,
+            recipe,
+            space_version,
+            self.data,
+            self.memory_cap,
+            companion_of=self.uuid,
+        )
 
     # What is stored -----------------------------------------------------------------------------------
 
     @cached_property
     def row(self) -> dict[str, Any]:
         """The study's row in `nas_studies`."""
-        with self.engine.connect() as connection:
-            query = select(tables.studies).where(tables.studies.c.study_uuid == self.uuid)
-            row = connection.execute(query).mappings().one()
+        (row,) = self._storage.read(select(tables.studies).where(tables.studies.c.study_uuid == self.uuid))
         return dict(row)
 
     @property
@@ -129,71 +185,137 @@ class StudyStore:
         return int(self.row["space_version"])
 
     @property
+    def memory_cap(self) -> int | None:
+        """Bytes that one trial may use; None for a study from before there were caps."""
+        cap: int | None = self.row["memory_cap"]
+        return cap
+
+    @property
+    def calibration(self) -> dict[str, Any]:
+        """By device, what measured memory has taught of predictions."""
+        return dict(self.row["calibration"] or {})
+
+    @property
+    def storage(self) -> StudyStorage:
+        """The database that the study lies in."""
+        return self._storage
+
+    @property
     def engine(self) -> Engine:
         engine: Engine = self._storage.engine
         return engine
 
-    def trials(self) -> list[TrialRecord]:
-        return read_trials(self.engine, self.uuid, self._study)
+    @property
+    def optuna_study(self) -> optuna.Study:
+        """Optuna's view of the study, to be read."""
+        return self._study
+
+    def trials(self, since: int = 0) -> list[TrialRecord]:
+        """Every trial from number `since` on."""
+        read = partial(read_trials, self.engine, self.uuid, self._study, since)
+        return self._storage.patiently(read)
 
     # What the driver does -----------------------------------------------------------------------------
 
-    def take_over(self, recipe: Recipe) -> None:
+    def take_over(self, recipe: Recipe, memory_cap: int) -> None:
         """Store the settings of the run that continues this study."""
-        content = _storable(recipe)
-        with self.engine.begin() as connection:
-            mine = tables.studies.c.study_uuid == self.uuid
-            connection.execute(update(tables.studies).where(mine).values(recipe=content))
-        self.row["recipe"] = content
+        self._set(recipe=_storable(recipe), memory_cap=memory_cap)
+
+    def run_begins(self, workers: int, budgets: Mapping[str, int]) -> None:
+        """Tell those who watch what the run may use; `budgets` are bytes by device."""
+        self._set(workers=workers, budgets=dict(budgets), ended=None)
+
+    def run_ends(self, why: str) -> None:
+        """Tell those who watch why."""
+        self._set(ended=why)
+
+    def keep_calibration(self, device: str, content: dict[str, Any]) -> None:
+        """Store what the memory of a device has taught."""
+        self._set(calibration=self.calibration | {device: content})
 
     def begin(self) -> None:
         """Get ready to ask: settle what an earlier driver left behind, then choose sampler and pruner."""
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._settle(frozen.number)
-        self._retry_interrupted()
+            self._settle(frozen)
+        waiting = self._retry_interrupted()
+        keep_only_checkpoints(self.folder, {retry.origin for retry in waiting})
         recipe, trials = self.recipe, self._study.get_trials(deepcopy=False)
         self._study.sampler = make_sampler(recipe.sampler, recipe.seed, len(trials))
         self._study.pruner = make_pruner(recipe.pruner, recipe.epochs)
-
-    def enqueue(self, params: dict[str, Any]) -> None:
-        """Propose these parameters next."""
-        self._study.enqueue_trial(params)
+        completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+        self._ranking = sorted((-(trial.value or 0.0), trial.number) for trial in completed)[:KEPT]
 
     def ask(self) -> Trial:
         return self._study.ask()
 
     @staticmethod
-    def retry_of(trial: Trial) -> int | None:
-        """Number of the interrupted trial that this one repeats."""
-        number: int | None = trial.user_attrs.get(RETRY_OF)
-        return number
+    def retry_of(trial: Trial) -> Retry | None:
+        """What this trial inherits, if it repeats another."""
+        return _retry(trial.user_attrs)
 
-    def start(self, trial: Trial, proposal: Proposal, seed: int, worker: int) -> None:
-        """Record what a trial trains."""
+    def enter(
+        self,
+        trial: Trial,
+        proposal: Proposal,
+        seed: int,
+        outcome: Outcome,
+        *,
+        excess: float,
+        reason: str | None = None,
+        curve: Sequence[Epoch] = (),
+        **columns: Any,
+    ) -> None:
+        """Record what a trial would train, and whether it will: it waits, does not fit, or is a duplicate.
+
+        Args:
+            excess: bytes needed over bytes allowed, less one; the sampler learns it.
+            curve: of the trial that this one duplicates; the sampler learns it too.
+            columns: others of `nas_trials`.
+        """
+        retry = self.retry_of(trial)
         row = {
             "study_uuid": self.uuid,
             "number": trial.number,
-            "outcome": Outcome.RUNNING,
+            "outcome": outcome,
+            "reason": reason,
             "proposal": proposal.description,
             "digest": proposal.digest,
             "seed": seed,
-            "worker": worker,
             "started_at": _now(),
-            "retry_of": self.retry_of(trial),
+            "retry_of": retry and retry.of,
+            **columns,
         }
-        with self.engine.begin() as connection:
-            connection.execute(insert(tables.trials).values(row))
+        if outcome is not Outcome.WAITING:
+            row["finished_at"] = row["started_at"]
+        self._storage.put(tables.trials, row)
+        self.constrain(trial, MEMORY, excess)
+        if outcome is not Outcome.WAITING:
+            for epoch in curve:
+                trial.report(epoch.val_accuracy, step=epoch.number)
+            self._tell_optuna(trial.number, outcome, None)
+
+    @staticmethod
+    def constrain(trial: Trial, name: str, excess: float) -> None:
+        """Tell the sampler how far a trial violates a constraint; not above 0 is feasible. Once for each."""
+        trial.set_constraint(name, excess)
+
+    def start(self, number: int, worker: int) -> None:
+        """A worker has taken a trial that waited."""
+        self._update(number, outcome=Outcome.RUNNING, worker=worker, started_at=_now())
 
     def describe(self, number: int, **columns: Any) -> None:
-        """Add what the worker found out about a trial: its size, its device, its versions."""
+        """Add what the worker found out about a trial: its size, its device, its versions, its plan."""
         self._update(number, **columns)
 
     def report(self, trial: Trial, epoch: Epoch) -> None:
-        """Record one epoch. Numbers that are not finite become NULL."""
+        """Record one epoch. Numbers that are not finite become NULL.
+
+        Raises:
+            optuna.exceptions.UpdateFinishedTrialError: other hands have ended the trial in Optuna's tables.
+        """
         row: dict[str, Any] = {name: _finite(value) for name, value in asdict(epoch).items()}
         row |= {"study_uuid": self.uuid, "number": trial.number, "epoch": row.pop("number")}
-        with self.engine.begin() as connection:
-            connection.execute(insert(tables.epochs).values(row))
+        self._storage.put(tables.epochs, row)
         trial.report(epoch.val_accuracy, step=epoch.number)
 
     def tell(
@@ -207,43 +329,66 @@ class StudyStore:
         assert (value is not None) == (outcome is Outcome.COMPLETED)
         self._update(number, outcome=outcome, value=value, reason=reason, finished_at=_now())
         self._tell_optuna(number, outcome, value)
+        if value is not None:
+            self._ranking = sorted([*self._ranking, (-value, number)])[:KEPT]
+
+    def retry(self, retry: Retry, params: dict[str, Any]) -> None:
+        """Propose the parameters of an interrupted trial again, before any other."""
+        self._study.enqueue_trial(params, user_attrs={RETRY_OF: asdict(retry)})
 
     def keep_best_weights(self, running: set[int]) -> None:
         """Remove all weights but those of the best three trials and of trials that still run."""
-        completed = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        ranked = sorted(completed, key=lambda trial: (-(trial.value or 0.0), trial.number))
-        keep_only(self.folder, {trial.number for trial in ranked[:KEPT]} | running)
+        keep_only(self.folder, {number for _, number in self._ranking} | running)
 
     # --------------------------------------------------------------------------------------------------
 
-    def _settle(self, number: int) -> None:
+    def _settle(self, frozen: FrozenTrial) -> None:
         """End a trial that a dead driver left RUNNING: as our row says, else as interrupted."""
-        query = select(tables.trials.c.outcome, tables.trials.c.value)
-        mine = (tables.trials.c.study_uuid == self.uuid) & (tables.trials.c.number == number)
-        with self.engine.connect() as connection:
-            row = connection.execute(query.where(mine)).one_or_none()
-        if row is not None and row.outcome != Outcome.RUNNING:
-            self._tell_optuna(number, Outcome(row.outcome), row.value)
-        else:
-            self.tell(number, Outcome.INTERRUPTED, reason="the search stopped")
+        columns = tables.trials.c
+        query = select(columns.outcome, columns.value, columns.predicted)
+        mine = (columns.study_uuid == self.uuid) & (columns.number == frozen.number)
+        row = next(iter(self._storage.read(query.where(mine))), None)
+        if row is None or row["outcome"] in (Outcome.RUNNING, Outcome.WAITING):
+            self.tell(frozen.number, Outcome.INTERRUPTED, reason="the search stopped")
+            return
+        if row["predicted"] and self.memory_cap and not frozen.constraints:
+            trial = Trial(self._study, frozen._trial_id)
+            trial.set_constraint(MEMORY, row["predicted"] / self.memory_cap - 1)
+        self._tell_optuna(frozen.number, Outcome(row["outcome"]), row["value"])
 
-    def _retry_interrupted(self) -> None:
-        """Enqueue every interrupted trial that no other trial repeats yet."""
-        repeated = {trial.user_attrs.get(RETRY_OF) for trial in self._study.get_trials(deepcopy=False)}
+    def _retry_interrupted(self) -> list[Retry]:
+        """Enqueue every interrupted trial that no other trial repeats yet. Returns all that wait."""
+        trials = self._study.get_trials(deepcopy=False)
+        retries = {trial.number: _retry(trial.user_attrs) for trial in trials}
+        repeated = {retry.of for retry in retries.values() if retry}
         for record in self.trials():
-            if record.outcome is Outcome.INTERRUPTED and record.number not in repeated and record.params:
-                self._study.enqueue_trial(record.params, user_attrs={RETRY_OF: record.number})
+            number = record.number
+            if record.outcome is Outcome.INTERRUPTED and number not in repeated and record.params:
+                before = retries[number] or Retry(of=number, origin=number)
+                deaths = max(before.deaths, record.deaths or 0)  # the column is empty until one more dies
+                self.retry(replace(before, of=number, deaths=deaths), record.params)
+        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        return [retry for trial in waiting if (retry := _retry(trial.user_attrs))]
 
     def _tell_optuna(self, number: int, outcome: Outcome, value: float | None) -> None:
-        self._study.tell(number, value, state=outcome.state)
+        self._study.tell(number, value, state=outcome.state, skip_if_finished=True)
+
+    def _set(self, **columns: Any) -> None:
+        mine = tables.studies.c.study_uuid == self.uuid
+        self._storage.write(update(tables.studies).where(mine).values(columns))
+        self.row.update(columns)
 
     def _update(self, number: int, **columns: Any) -> None:
         mine = (tables.trials.c.study_uuid == self.uuid) & (tables.trials.c.number == number)
-        with self.engine.begin() as connection:
-            changed = connection.execute(update(tables.trials).where(mine).values(columns))
-            if changed.rowcount == 0:  # it ended before it was started: its proposal failed
-                row = {"study_uuid": self.uuid, "number": number, **columns}
-                connection.execute(insert(tables.trials).values(row))
+
+        def transaction() -> None:
+            with self.engine.begin() as connection:
+                changed = connection.execute(update(tables.trials).where(mine).values(columns))
+                if changed.rowcount == 0:  # it ended before it was entered: its proposal failed
+                    row = {"study_uuid": self.uuid, "number": number, **columns}
+                    connection.execute(insert(tables.trials).values(row))
+
+        self._storage.patiently(transaction)
 
 
 def check_study_name(name: str) -> str:
@@ -264,9 +409,19 @@ def _storable(recipe: Recipe) -> dict[str, Any]:
     return content | {"storage": recipe.storage and redacted(recipe.storage)}
 
 
+def _retry(user_attrs: Mapping[str, Any]) -> Retry | None:
+    match user_attrs.get(RETRY_OF):
+        case None:
+            return None
+        case int(number):  # of a nas without checkpoints
+            return Retry(of=number, origin=number)
+        case content:
+            return Retry(**content)
+
+
 def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -16,12 +16,15 @@ from sqlalchemy import (
     Table,
     Text,
     insert,
+    inspect,
     select,
+    text,
+    update,
 )
 
 from nas.errors import StorageError
 
-VERSION = 1
+VERSION = 2
 """Of these tables; Optuna keeps its own in `alembic_version` and `version_info`."""
 
 metadata = MetaData()
@@ -38,6 +41,12 @@ studies = Table(
     Column("space_version", Integer, nullable=False),
     Column("data", JSON, nullable=False),  # shape, classes, counts, fingerprint, split digest
     Column("versions", JSON, nullable=False),  # nas, python, optuna, torch at the first start
+    Column("memory_cap", BigInteger),  # bytes that one trial may use
+    Column("calibration", JSON),  # by device: what measured memory has taught of predictions
+    Column("workers", Integer),  # of the latest run
+    Column("budgets", JSON),  # of the latest run, by device: bytes of its running trials together
+    Column("ended", String(16)),  # why the latest run ended; NULL while it runs, or when it was killed
+    Column("companion_of", String(36)),  # the study whose baseline this is
 )
 
 trials = Table(
@@ -59,6 +68,12 @@ trials = Table(
     Column("started_at", DateTime),  # UTC
     Column("finished_at", DateTime),  # UTC
     Column("retry_of", Integer),  # number of the interrupted trial it repeats
+    Column("duplicate_of", Integer),  # number of the trial with the same proposal
+    Column("plan", JSON),  # micro_batch, accumulation, checkpointing
+    Column("predicted_memory", JSON),  # bytes by part
+    Column("predicted", BigInteger),  # bytes of the process at its peak: the parts, calibrated
+    Column("deaths", Integer),  # workers that died of it
+    Column("recoveries", Integer),  # times it ran out of memory and went on with a more frugal plan
 )
 
 epochs = Table(
@@ -73,23 +88,52 @@ epochs = Table(
     Column("learning_rate", Float),
     Column("seconds", Float),
     Column("images_per_second", Float),
-    Column("peak_memory", BigInteger),  # bytes
+    Column("peak_allocated", BigInteger),  # bytes of tensors
+    Column("peak_reserved", BigInteger),  # bytes of segments of the caching allocator; NULL without CUDA
+    Column("peak_resident", BigInteger),  # bytes of the process
 )
+
+MIGRATIONS = {
+    1: (
+        "ALTER TABLE nas_studies ADD COLUMN memory_cap BIGINT",
+        "ALTER TABLE nas_studies ADD COLUMN calibration JSON",
+        "ALTER TABLE nas_studies ADD COLUMN workers INTEGER",
+        "ALTER TABLE nas_studies ADD COLUMN budgets JSON",
+        "ALTER TABLE nas_studies ADD COLUMN ended VARCHAR(16)",
+        "ALTER TABLE nas_studies ADD COLUMN companion_of VARCHAR(36)",
+        "ALTER TABLE nas_trials ADD COLUMN duplicate_of INTEGER",
+        "ALTER TABLE nas_trials ADD COLUMN plan JSON",
+        "ALTER TABLE nas_trials ADD COLUMN predicted_memory JSON",
+        "ALTER TABLE nas_trials ADD COLUMN predicted BIGINT",
+        "ALTER TABLE nas_trials ADD COLUMN deaths INTEGER",
+        "ALTER TABLE nas_trials ADD COLUMN recoveries INTEGER",
+        "ALTER TABLE nas_epochs ADD COLUMN peak_allocated BIGINT",
+        "ALTER TABLE nas_epochs ADD COLUMN peak_reserved BIGINT",
+        "ALTER TABLE nas_epochs RENAME COLUMN peak_memory TO peak_resident",
+    ),
+}
+"""What brings the tables of a version to the next."""
 
 
 def create_tables(engine: Engine) -> None:
-    """Create what is missing.
+    """Create what is missing, and bring tables of an older version to ours.
 
     Raises:
         StorageError: the database was written by a newer nas.
     """
+    if inspect(engine).has_table(schema.name):
+        with engine.begin() as connection:
+            version = connection.scalar(select(schema.c.version)) or VERSION
+            if version > VERSION:
+                raise StorageError(
+                    f"This database was written by a newer nas (tables of version {version}, ours {VERSION})."
+                    " Upgrade: pip install --upgrade optuna-nas."
+                )
+            for step in range(version, VERSION):
+                for statement in MIGRATIONS[step]:
+                    connection.execute(text(statement))
+            connection.execute(update(schema).values(version=VERSION))
     metadata.create_all(engine)
     with engine.begin() as connection:
-        version = connection.scalar(select(schema.c.version))
-        if version is None:
+        if connection.scalar(select(schema.c.version)) is None:
             connection.execute(insert(schema).values(version=VERSION))
-        elif version > VERSION:
-            raise StorageError(
-                f"This database was written by a newer nas (its tables: version {version}, ours: {VERSION})."
-                " Upgrade: pip install --upgrade optuna-nas."
-            )

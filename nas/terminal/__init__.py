@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -12,8 +12,9 @@ from rich.text import Text
 
 from nas.errors import NasError
 from nas.events import Event
+from nas.terminal.comparison import comparison_page
 from nas.terminal.dataset import data_page
-from nas.terminal.export import export_page
+from nas.terminal.exported import bench_page, export_page
 from nas.terminal.format import clean
 from nas.terminal.inspection import inspection_page, plan_line
 from nas.terminal.live import LiveView
@@ -40,7 +41,7 @@ def choose_view(quiet: bool = False) -> AbstractContextManager[View]:
     if quiet:
         return nullcontext(lambda event: None)
     console = _console()
-    return LiveView(console) if _can_redraw(console) else nullcontext(PlainView(sys.stdout))
+    return LiveView(console) if _can_redraw(console) else PlainView(sys.stdout)
 
 
 def decode_progress(quiet: bool = False) -> AbstractContextManager[Callable[[int, int], None] | None]:
@@ -58,9 +59,14 @@ def print_summary(study: Study, *, quiet: bool = False) -> None:
         _print(summary_page(study, best, _network(best) if best else ""))
 
 
-def print_study(study: Study) -> None:
-    """List the trials of a study."""
-    _print(study_page(study))
+def print_idle(study: Study) -> None:
+    """Say that nobody searches."""
+    _print(Text(clean(f"No search of study {study.name!r} is running."), style="cyan"))
+
+
+def print_study(study: Study, *, everything: bool = False) -> None:
+    """List the trials of a study: the best and the latest of many, or `everything`."""
+    _print(study_page(study, _console().width, everything=everything))
 
 
 def print_trial(trial: Trial) -> None:
@@ -68,9 +74,21 @@ def print_trial(trial: Trial) -> None:
     _print(trial_page(trial, _network(trial)))
 
 
+def print_comparison(trials: Iterable[Trial]) -> None:
+    """Two or more trials side by side."""
+    _print(comparison_page([trial.record for trial in trials]))
+
+
 def print_export(trial: Trial, export: Export) -> None:
     """What was exported, how well it agrees, and how to run it."""
     _print(export_page(trial, export))
+
+
+def print_bench(
+    measured: Mapping[str, Mapping[int, float]], left_out: Mapping[str, str], threads: int, processor: str
+) -> None:
+    """How fast the formats of an export run."""
+    _print(bench_page(measured, left_out, threads, processor))
 
 
 def print_inspection(title: str, cost: Cost) -> None:

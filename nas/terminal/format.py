@@ -81,16 +81,42 @@ def place(path: Path | None) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
+def outcome(name: str) -> str:
+    """An outcome as people say it: does not fit."""
+    return name.replace("_", " ")
+
+
 def counts(numbers: Mapping[str, int]) -> str:
-    """Trials by outcome: 20 completed, 9 pruned."""
-    return ", ".join(f"{number:,} {name}" for name, number in numbers.items() if number) or "none"
+    """Trials by outcome: 20 completed, 9 pruned, 3 did not fit."""
+    words = {"does_not_fit": "did not fit"}
+    told = [f"{number:,} {words.get(name, name)}" for name, number in numbers.items() if number]
+    return ", ".join(told) or "none"
 
 
-def sparkline(values: Sequence[float]) -> str:
-    """One bar for each value, from the lowest to the highest."""
-    low, high = min(values), max(values)
+def sparkline(values: Sequence[float], width: int | None = None) -> str:
+    """One bar for each value, from the lowest to the highest; of more than `width`, the last of each of as
+    many groups."""
+    if width is not None and len(values) > width:
+        values = [values[len(values) * (column + 1) // width - 1] for column in range(width)]
+    low, high = min(values, default=0.0), max(values, default=0.0)
     scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
     return "".join(BARS[round((value - low) * scale)] for value in values)
+
+
+def value(setting: object) -> str:
+    """One setting: 0.00123, 32-64-128, yes."""
+    match setting:
+        case None | "" | [] | ():
+            return MISSING
+        case bool():
+            return "yes" if setting else "no"
+        case float():
+            return real(setting)
+        case [*values]:
+            return "-".join(value(each) for each in values)
+        case {}:
+            return in_words(setting)
+    return clean(str(setting))
 
 
 def in_words(description: Mapping[str, Any]) -> str:

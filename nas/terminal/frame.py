@@ -9,27 +9,49 @@ from rich.text import Text
 
 from nas.events import SearchStarted
 from nas.study.outcome import Outcome
-from nas.terminal.format import MISSING, accuracy, clean, count, duration, plural, shape, space
-from nas.terminal.state import Message, RunningTrial, SearchState
+from nas.terminal import format
+from nas.terminal.format import MISSING, accuracy, clean, count, duration, memory, plural
+from nas.terminal.state import UNCHARGED, Message, RunningTrial, SearchState
 
-FIXED_ROWS = 8
-"""Rows of a frame beside those of its workers."""
+FIXED_ROWS = 9
+"""Rows of a frame beside those of its devices, workers and reasons."""
+
+NARROW, WIDE = 70, 100
+"""Columns from which on a worker's row has room for its progress bar, and for its memory and plan."""
 
 STYLES = {"notice": "cyan", "failure": "red"}
 
 
-def frame(state: SearchState, now: float, height: int, *, ended: bool = False) -> Group:
-    """Header, progress, best trial, and a row for each worker as far as `height` rows allow.
+def frame(state: SearchState, now: float, width: int, height: int, *, ended: bool = False) -> Group:
+    """Header, progress, best trial and memory; then workers and reasons, as far as `height` rows allow.
 
     Args:
         now: on the clock of `state`.
+        width: columns of the console.
         ended: the search is over, and its workers are gone.
     """
-    parts: list[RenderableType] = ["", *_header(state), "", _progress(state), _figures(state, now, ended)]
+    parts: list[RenderableType] = [
+        "",
+        *_header(state),
+        "",
+        _progress(state),
+        *_figures(state, now, width, ended),
+    ]
+    reasons = _reasons(state)
     room = height - FIXED_ROWS
-    if not ended and room > 0:
-        parts += ["", _workers(state, room)]
-    return Group(*parts)
+    if ended or room <= 0:
+        reasons = reasons[: max(0, room)]
+    else:
+        devices = list(state.reserved.items())[: room // 2]
+        room -= len(devices)
+        reasons = reasons[: max(room // 5, room - state.start.workers - 1)]
+        room -= len(reasons) + bool(reasons)
+        if devices:
+            parts.append(_memory(state, devices, width))
+        parts += ["", _workers(state, width, room)]
+    if reasons:
+        parts += ["", *reasons]
+    return Group(*parts[:height])
 
 
 def message_lines(messages: Iterable[Message]) -> list[Text]:
@@ -41,8 +63,8 @@ def data_facts(start: SearchStarted) -> list[str]:
     """The search space and the dataset with its shape and counts."""
     info = start.data["info"]
     return [
-        f"{space(start.recipe.space)} on {info['name']}",
-        shape(info["shape"]),
+        f"{format.space(start.recipe.space)} on {info['name']}",
+        format.shape(info["shape"]),
         f"{info['num_classes']} classes",
         f"{info['num_train']:,} training + {info['num_val']:,} validation",
     ]
@@ -71,56 +93,108 @@ def _progress(state: SearchState) -> Table:
     return row
 
 
-def _figures(state: SearchState, now: float, ended: bool) -> Text:
-    best, where = MISSING, ""
+def _figures(state: SearchState, now: float, width: int, ended: bool) -> list[Text]:
+    """The best value with the way to it, and the times."""
+    best = _line(("best ", "dim"), (accuracy(state.best and state.best[1]), "bold green"))
     if state.best is not None:
-        best, where = accuracy(state.best[1]), f" (trial {state.best[0]})"
-    figures = [("best", best, "bold green", where), ("elapsed", duration(state.elapsed(now)), "", "")]
+        best.append(f" (trial {state.best[0]})", "dim")
+    if len(state.curve) > 1:
+        origin = f" from {accuracy(state.curve[0])}"
+        room = width - best.cell_len - 2 - len(origin)
+        best.append("  ").append(format.sparkline(state.curve, max(1, room)), "cyan").append(origin, "dim")
+    figures = {"elapsed": duration(state.elapsed(now))}
     if not ended:
         left = state.time_left(now)
-        figures.append(("left", MISSING if left is None else f"about {duration(left)}", "", ""))
-        figures.append(("images/s", count(state.images_per_second), "", ""))
-    line = _line()
-    for name, figure, style, addition in figures:
-        line.append(f"{name} ", "dim").append(figure, style).append(f"{addition}   ", "dim")
-    line.rstrip()
-    return line
+        figures["left"] = MISSING if left is None else f"about {duration(left)}"
+        figures["images/s"] = count(state.images_per_second)
+    times = _line()
+    for name, figure in figures.items():
+        times.append(f"{name} ", "dim").append(f"{figure}   ")
+    times.rstrip()
+    return [best, times]
 
 
-def _workers(state: SearchState, room: int) -> Table:
+def _memory(state: SearchState, devices: list[tuple[str, int]], width: int) -> Table:
+    """What the running trials of each device have reserved, of its budget."""
+    cap = state.start.memory_cap if width >= NARROW else None
+    rows = Table.grid(padding=(0, 2, 0, 0), expand=True)
+    rows.add_column(max_width=width // 3)
+    rows.add_column(ratio=1)
+    rows.add_column(no_wrap=True)
+    for device, used in devices:
+        budget = state.start.budgets.get(device)
+        of_budget = f"{memory(used)} of {memory(budget)}" if budget else f"{memory(used)} reserved"
+        rows.add_row(
+            _line(("memory ", "dim"), clean(device)),
+            _bar(used, budget) if budget else "",
+            _line(of_budget, (f"  cap {memory(cap)}" if cap else "", "dim")),
+        )
+    return rows
+
+
+def _workers(state: SearchState, width: int, room: int) -> Table:
     """A row for each worker, so that rows keep their place; the last one tells how many have none."""
     workers, epochs = state.start.workers, state.start.recipe.epochs
     shown = workers if workers <= room else room - 1
+    headings = _headings(width, any(trial.reserved is not None for trial in state.running.values()))
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
-    for _ in range(6):
-        table.add_column(justify="right", no_wrap=True)
+    for heading in headings:
+        table.add_column(justify="left" if heading in ("epoch", "plan") else "right", no_wrap=True)
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
-    headings = ("worker", "trial", Text("epoch", justify="left"), "", "val acc", "images/s", "architecture")
-    table.add_row(*headings, style="dim")
+    table.add_row(*headings, "architecture", style="dim")
     busy = {trial.worker: trial for trial in state.running.values()}
+    blank = [""] * (len(headings) - 1)
     for worker in range(shown):
         if worker in busy:
-            table.add_row(str(worker), *_trial(busy[worker], epochs))
+            cells = _cells(busy[worker], epochs, width)
+            table.add_row(*(cells[heading] for heading in headings), _network(busy[worker]))
         else:
             doing = "idle" if worker in state.devices else "starting"
-            table.add_row(str(worker), *[""] * 5, doing, style="dim")
+            table.add_row(str(worker), *blank, doing, style="dim")
     if shown < workers:
-        table.add_row(*[""] * 6, f"and {plural(workers - shown, 'more worker')}", style="dim")
+        table.add_row("", *blank, f"and {plural(workers - shown, 'more worker')}", style="dim")
     return table
 
 
-def _trial(trial: RunningTrial, epochs: int) -> list[RenderableType]:
+def _headings(width: int, with_memory: bool) -> list[str]:
+    headings = ["worker", "trial", "epoch", "val acc"]
+    if width >= NARROW:
+        headings.append("images/s")
+    if width >= WIDE and with_memory:
+        headings += ["memory", "plan"]
+    return headings
+
+
+def _cells(trial: RunningTrial, epochs: int, width: int) -> dict[str, RenderableType]:
     epoch = trial.epoch
     done = epoch.number if epoch else 0
+    progress = Table.grid(padding=(0, 2, 0, 0))
+    bar = [_bar(done, epochs, width=10)] if width >= NARROW else []
+    progress.add_row(*bar, f"{done:{len(str(epochs))}}/{epochs}")
+    return {
+        "worker": str(trial.worker),
+        "trial": str(trial.number),
+        "epoch": progress,
+        "val acc": accuracy(epoch.val_accuracy if epoch else None),
+        "images/s": count(epoch.images_per_second if epoch else None),
+        "memory": memory(trial.reserved),
+        "plan": Text(clean(trial.plan or "")),
+    }
+
+
+def _network(trial: RunningTrial) -> Text:
     repeats = f"repeats trial {trial.retry_of}: " if trial.retry_of is not None else ""
-    return [
-        str(trial.number),
-        _bar(done, epochs, width=10),
-        f"{done:{len(str(epochs))}}/{epochs}",
-        accuracy(epoch.val_accuracy if epoch else None),
-        count(epoch.images_per_second if epoch else None),
-        Text(repeats + clean(trial.network)),
-    ]
+    return Text(repeats + clean(trial.network))
+
+
+def _reasons(state: SearchState) -> list[Text]:
+    """How many proposals were not trained; then why the last trials were stopped or do not fit."""
+    untrained = {outcome.value: state.counts[outcome] for outcome in UNCHARGED}
+    lines = [_line((f"not charged  {format.counts(untrained)}", "dim"))] if any(untrained.values()) else []
+    for reason in reversed(state.reasons):
+        head = f"trial {reason.number} {format.outcome(reason.outcome)}: "
+        lines.append(_line((head, "dim"), clean(reason.text)))
+    return lines
 
 
 def _bar(done: int, total: int, width: int | None = None) -> ProgressBar:

@@ -102,7 +102,7 @@ class _Drawing(Thread):
         if lines := message_lines(state.messages[self._told :]):
             self._console.print(*lines, sep="\n")
         self._told = len(state.messages)
-        self._live.update(frame(state, now, self._console.height, ended=ended), refresh=True)
+        self._live.update(frame(state, now, *self._console.size, ended=ended), refresh=True)
         self._second = int(state.elapsed(now))
 
     def _start_over(self) -> None:

@@ -12,11 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.study.outcome import Outcome
-from nas.study.records import TrialRecord, best_of, counts_of
+from nas.study.records import TrialRecord, best_of, counts_of, plan_in_words
 from nas.terminal import format
+from nas.terminal.chart import Chart, Curve
 from nas.terminal.format import clean
 from nas.terminal.network import training_in_words
 from nas.terminal.tables import new_table
+from nas.terminal.usage import measured_in_words, predicted_in_words
 from nas.training.epoch import Epoch
 
 if TYPE_CHECKING:
@@ -28,9 +30,17 @@ LISTED = 40
 EPOCHS = 24
 """Of a longer curve, about so many epochs are shown, the first, the best and the last among them."""
 
+CURVES = 4
+"""So many of the best trials are drawn."""
+
+NARROW, WIDE = 70, 100
+"""Columns from which on a list of trials has room for their sizes, and for their time beside their memory."""
+
 STYLES = {
     Outcome.COMPLETED: "",
     Outcome.PRUNED: "dim",
+    Outcome.DOES_NOT_FIT: "dim",
+    Outcome.DUPLICATE: "dim",
     Outcome.FAILED: "red",
     Outcome.INTERRUPTED: "yellow",
     Outcome.RUNNING: "cyan",
@@ -38,19 +48,27 @@ STYLES = {
 }
 
 
-def study_page(study: Study) -> Group:
-    """The trials of a study, the best one marked."""
+def study_page(study: Study, width: int, *, everything: bool = False) -> Group:
+    """The trials of a study, the best one marked, and the learning curves of the best.
+
+    Args:
+        width: columns of the console.
+        everything: list each trial, however many there are.
+    """
     records = [trial.record for trial in study.trials]
     recipe, data = study.store.recipe, study.store.data["info"]
     trained = f"{format.plural(recipe.epochs, 'epoch')}, {recipe.precision}"
     head = Text.assemble(
         (clean(study.name), "bold"), clean(f"  {format.space(recipe.space)} on {data['name']}, {trained}")
     )
-    listed = listed_trials(records)
-    parts: list[RenderableType] = [head, "", _trials(listed, best_of(records))]
+    listed = records if everything else listed_trials(records)
+    parts: list[RenderableType] = [head, "", _trials(listed, best_of(records), width)]
     if len(listed) < len(records):
-        everything = f"nas show {shlex.quote(study.name)} --json"
-        parts.append(Text(clean(f"The best and the latest of {len(records):,} trials; all: {everything}")))
+        command = f"nas show {shlex.quote(study.name)} --all"
+        parts.append(Text(clean(f"The best and the latest of {len(records):,} trials; all: {command}")))
+    completed = [record for record in records if record.outcome is Outcome.COMPLETED]
+    best = sorted(completed, key=lambda record: (-(record.value or 0.0), record.number))[:CURVES]
+    parts += curves(best)
     return Group(*parts, "", Text(format.counts(counts_of(records)), style="dim"))
 
 
@@ -63,21 +81,42 @@ def listed_trials(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     return [*sorted(ranked[:half], key=lambda record: record.number), *records[-half:]]
 
 
-def _trials(records: Iterable[TrialRecord], best: TrialRecord | None) -> Table:
+def curves(records: Iterable[TrialRecord]) -> list[RenderableType]:
+    """The learning curves of trials in one chart, without those that have no two epochs."""
+    lines = [
+        Curve(f"trial {record.number}", [epoch.val_accuracy for epoch in record.epochs])
+        for record in records
+        if len(record.epochs) > 1
+    ]
+    return ["", Text("Validation accuracy"), Chart(lines)] if lines else []
+
+
+def _trials(records: Sequence[TrialRecord], best: TrialRecord | None, width: int) -> Table:
+    sizes = any(record.measured_peak or record.predicted_peak for record in records)
+    headings = ["trial", "outcome", "val acc"]
+    headings += ["epochs", "params"] if width >= NARROW else []
+    headings += ["memory"] if sizes else []
+    headings += ["predicted"] if sizes and width >= WIDE else []
+    headings += ["time"] if not sizes or width >= WIDE else []
     table = new_table(expand=True)
-    for heading in ("trial", "outcome", "val acc", "epochs", "params", "time"):
+    for heading in headings:
         table.add_column(heading, justify="left" if heading == "outcome" else "right", no_wrap=True)
     table.add_column("network, or reason", no_wrap=True, overflow="ellipsis", ratio=1)
     for record in records:
         is_best = best is not None and record.number == best.number
         architecture = record.proposal["architecture"] if record.proposal else {}
+        cells = {
+            "trial": f"* {record.number}" if is_best else str(record.number),
+            "outcome": format.outcome(record.outcome),
+            "val acc": format.accuracy(record.value),
+            "epochs": str(len(record.epochs)),
+            "params": format.count(record.num_parameters),
+            "memory": format.memory(record.measured_peak),
+            "predicted": format.memory(record.predicted_peak),
+            "time": format.duration(record.seconds),
+        }
         table.add_row(
-            f"* {record.number}" if is_best else str(record.number),
-            record.outcome,
-            format.accuracy(record.value),
-            str(len(record.epochs)),
-            format.count(record.num_parameters),
-            format.duration(record.seconds),
+            *(cells[heading] for heading in headings),
             Text(clean(record.reason) if record.reason else format.in_words(architecture)),
             style="bold green" if is_best else STYLES[record.outcome],
         )
@@ -95,12 +134,13 @@ def trial_page(trial: Trial, network: RenderableType) -> Group:
     if record.proposal:
         parts += ["", Text(f"Training: {training_in_words(record.proposal['training'])}")]
     if record.epochs:
-        parts += ["", *_curve(record.epochs)]
+        parts += [*curves([record]), "", _epochs(record.epochs)]
     return Group(*parts, "", Text("Parameters of the search"), _parameters(record.params))
 
 
 def _headline(record: TrialRecord) -> Text:
-    head = Text.assemble((f"Trial {record.number}", "bold"), " ", (record.outcome, STYLES[record.outcome]))
+    outcome = format.outcome(record.outcome)
+    head = Text.assemble((f"Trial {record.number}", "bold"), " ", (outcome, STYLES[record.outcome]))
     if record.value is not None:
         head.append(", validation accuracy ").append(format.accuracy(record.value), "bold green")
     if record.reason:
@@ -113,6 +153,9 @@ def _facts(trial: Trial) -> list[Text]:
     parameters, multiply_adds = format.count(record.num_parameters), format.count(record.multiply_adds)
     facts = {
         "size": record.num_parameters and f"{parameters} parameters, {multiply_adds} multiply-adds",
+        "batches": plan_in_words(record.plan),
+        "predicted": predicted_in_words(record),
+        "measured": measured_in_words(record),
         "device": record.device,
         "seed": record.seed,
         "started": record.started_at and f"{record.started_at:%Y-%m-%d %H:%M:%S} UTC",
@@ -123,13 +166,13 @@ def _facts(trial: Trial) -> list[Text]:
         "weights": trial.weights and format.place(trial.weights),
     }
     return [
-        Text.assemble((f"{name:<10}", "dim"), clean(str(fact)), no_wrap=True, overflow="ignore")
+        Text.assemble((f"{name:<11}", "dim"), clean(str(fact)), no_wrap=True, overflow="ignore")
         for name, fact in facts.items()
         if fact is not None
     ]
 
 
-def _curve(epochs: Sequence[Epoch]) -> list[RenderableType]:
+def _epochs(epochs: Sequence[Epoch]) -> Table:
     best = max(epochs, key=lambda epoch: epoch.val_accuracy)
     step = -(-len(epochs) // EPOCHS)
     shown = [epoch for epoch in epochs if epoch in (epochs[0], best, epochs[-1]) or epoch.number % step == 0]
@@ -144,19 +187,13 @@ def _curve(epochs: Sequence[Epoch]) -> list[RenderableType]:
             format.accuracy(epoch.val_accuracy),
             format.real(epoch.learning_rate),
             format.count(epoch.images_per_second),
-            format.memory(epoch.peak_memory),
+            format.memory(epoch.peak_reserved or epoch.peak_allocated),
             f"{epoch.seconds:.1f} s",
             style="bold" if epoch is best else "",
         )
-    line = format.sparkline([epoch.val_accuracy for epoch in shown])
-    low = min(epoch.val_accuracy for epoch in shown)
-    figures = f"  {format.accuracy(low)} to {format.accuracy(best.val_accuracy)}"
-    return [Text.assemble("Validation accuracy  ", (line, "cyan"), (figures, "dim")), table]
+    return table
 
 
 def _parameters(params: Mapping[str, Any]) -> Columns:
-    values = {
-        name: format.real(value) if isinstance(value, float) else str(value) for name, value in params.items()
-    }
-    cells = [Text.assemble((clean(name), "dim"), f" {clean(value)}") for name, value in values.items()]
+    cells = [Text.assemble((clean(name), "dim"), f" {format.value(value)}") for name, value in params.items()]
     return Columns(cells, padding=(0, 3), column_first=True)

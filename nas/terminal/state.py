@@ -1,6 +1,6 @@
 """What a search has come to: its events, added up. Views draw it, and nothing here draws."""
 
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
@@ -19,6 +19,12 @@ from nas.events import (
 from nas.study.outcome import Outcome
 from nas.training.epoch import Epoch
 
+UNCHARGED = (Outcome.DOES_NOT_FIT, Outcome.DUPLICATE)
+"""How proposals end that no worker trains."""
+
+REASONS = 3
+"""So many of the last reasons are kept."""
+
 
 @dataclass
 class RunningTrial:
@@ -28,10 +34,23 @@ class RunningTrial:
     worker: int
     network: str
     retry_of: int | None
+    device: str
+    reserved: int | None
+    """Bytes of the device's budget."""
+    plan: str | None
     started: float
     """Seconds on the clock of `SearchState`."""
     epoch: Epoch | None = None
     """The last one."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a trial was pruned, or does not fit."""
+
+    number: int
+    outcome: Outcome
+    text: str
 
 
 @dataclass(frozen=True)
@@ -50,12 +69,16 @@ class SearchState:
 
     def __init__(self, start: SearchStarted, now: float) -> None:
         self.start = start
-        self.begun = now
+        self.begun = now - start.seconds
         self.counts = Counter({outcome: start.counts.get(outcome, 0) for outcome in Outcome})
         """Trials of the study by outcome, those of earlier runs included."""
         self.ended = 0
         """Trials that ended in this run."""
         self.best = start.best
+        self.curve = list(start.curve)
+        """The best value so far after each completed trial of the study."""
+        self.reasons: deque[Reason] = deque(maxlen=REASONS)
+        """Of the last trials that were pruned or do not fit."""
         self.running: dict[int, RunningTrial] = {}
         self.devices: dict[int, str] = {}
         """Of each worker that is ready, the name of its device."""
@@ -68,8 +91,17 @@ class SearchState:
         match event:
             case WorkerReady(worker=worker, device=device):
                 self.devices[worker] = device
-            case TrialStarted(number=number, worker=worker, network=network, retry_of=retry_of):
-                self.running[number] = RunningTrial(number, worker, network, retry_of, now)
+            case TrialStarted():
+                self.running[event.number] = RunningTrial(
+                    event.number,
+                    event.worker,
+                    event.network,
+                    event.retry_of,
+                    event.device,
+                    event.reserved,
+                    event.plan,
+                    now - event.seconds,
+                )
             case EpochTrained(number=number, epoch=epoch):
                 self.running[number].epoch = epoch
             case TrialEnded():
@@ -87,6 +119,8 @@ class SearchState:
                 return ["The time limit is reached. Run the command again to go on."]
             case "target":
                 return [f"The target accuracy of {recipe.target_accuracy} is reached."]
+            case "exhausted":
+                return ["The search space is exhausted: the last proposals were all trained before."]
             case "stopped":
                 return ["Stopped. Run the command again to go on; trials that were cut short are repeated."]
             case "trials" if not self.ended:
@@ -99,11 +133,15 @@ class SearchState:
         self.counts[event.outcome] += 1
         if event.outcome.charged:
             self.charged_seconds.append(event.seconds)
-        if event.value is not None and (self.best is None or event.value > self.best[1]):
-            self.best = (event.number, event.value)
+        if event.value is not None:
+            if self.best is None or event.value > self.best[1]:
+                self.best = (event.number, event.value)
+            self.curve.append(self.best[1])
+        reason = event.reason or "no reason is known"
         if event.outcome is Outcome.FAILED:
-            reason = event.reason or "no reason is known"
             self.messages.append(Message("failure", f"Trial {event.number} failed: {reason}"))
+        elif event.outcome in (Outcome.PRUNED, Outcome.DOES_NOT_FIT):
+            self.reasons.append(Reason(event.number, event.outcome, reason))
 
     @property
     def total(self) -> int:
@@ -114,6 +152,16 @@ class SearchState:
     def charged(self) -> int:
         """Trained trials that it has: completed and pruned."""
         return sum(number for outcome, number in self.counts.items() if outcome.charged)
+
+    @property
+    def reserved(self) -> dict[str, int]:
+        """By device, the bytes that its running trials use together; without a device that has no budget and
+        no trial whose bytes are known."""
+        used = Counter(dict.fromkeys(self.start.budgets, 0))
+        for trial in self.running.values():
+            if trial.reserved is not None:
+                used[trial.device] += trial.reserved
+        return dict(used)
 
     @property
     def images_per_second(self) -> float | None:

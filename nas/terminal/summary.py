@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
+from nas.study.outcome import Outcome
 from nas.study.records import counts_of
 from nas.study.storage import redacted, storage_url
-from nas.terminal.format import accuracy, clean, counts, place, plural
+from nas.terminal.format import MISSING, accuracy, clean, count, counts, memory, place, plural
 from nas.terminal.network import training_in_words
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def summary_page(study: Study, best: Trial | None, network: RenderableType) -> G
         parts.append(Text("No trial was completed, so there is no best network.", style="yellow"))
     else:
         parts += [_headline(study, best), "", network, "", _training(study, best)]
+        parts += _gains(study, best)
     return Group(*parts, "", *_facts(study, best), "", *_next_steps(study, best))
 
 
@@ -63,14 +66,41 @@ def _training(study: Study, best: Trial) -> Text:
     return Text(f"Training: {words}, {plural(recipe.epochs, 'epoch')}, {recipe.precision}")
 
 
+def _gains(study: Study, best: Trial) -> list[RenderableType]:
+    """How far the best lies above each baseline and above the random start, with their sizes and budgets."""
+    baselines = study.to_json().get("baselines", [])
+    if not baselines:
+        return []
+    trained = sum(trial.record.outcome.charged for trial in study.trials)
+    rows = Table.grid(padding=(0, 2, 0, 0))
+    for baseline in baselines:
+        value = baseline["value"]
+        gain = MISSING if value is None or best.value is None else f"{best.value - value:+.4f}"
+        size = f"{count(baseline['num_parameters'])} parameters"
+        cost = Text(f"{size}, {plural(baseline['trials'], 'trial')}", style="dim")
+        rows.add_row(Text(clean(baseline["name"])), accuracy(value), Text(gain, style="bold"), cost)
+    return ["", Text(f"Gain of the best of {plural(trained, 'trial')} above"), rows]
+
+
 def _facts(study: Study, best: Trial | None) -> list[RenderableType]:
     recipe = study.store.recipe
     facts = {
         "trials": _outcomes(study),
+        "memory cap": _cap(study),
         "database": redacted(storage_url(recipe.storage, recipe.folder)),
         "weights": place(best.weights if best else None),
     }
-    return [_to_copy((f"{name:<12}", "dim"), clean(fact)) for name, fact in facts.items()]
+    return [_to_copy((f"{name:<12}", "dim"), clean(fact)) for name, fact in facts.items() if fact]
+
+
+def _cap(study: Study) -> str | None:
+    """Of one trial, and how many proposals it kept out."""
+    if study.store.memory_cap is None:
+        return None
+    records = [trial.record for trial in study.trials]
+    unfit = counts_of(records)[Outcome.DOES_NOT_FIT]
+    kept_out = f"; {unfit:,} of {plural(len(records), 'proposal')} did not fit" if unfit else ""
+    return f"{memory(study.store.memory_cap)} for one trial{kept_out}"
 
 
 def _next_steps(study: Study, best: Trial | None) -> list[RenderableType]:

@@ -4,33 +4,97 @@ The random numbers of an epoch are drawn beforehand on the CPU, one row an image
 alike on every device and in batches of any size.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+LEVELS = 2**16
+"""Random numbers of this many values stand for angles, factors and places."""
 
-def draw(count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """What `augment` does to each of `count` images: int64 (count, 5), uniform."""
-    reach, side = shift_reach(height, width), cutout_side(height, width)
-    limits = 2 * reach + 1, 2 * reach + 1, 2, height - side + 1, width - side + 1
-    return torch.stack([torch.randint(limit, (count,), generator=generator) for limit in limits], dim=1)
+DEGREES = 10.0
+"""The most that an image is rotated."""
+
+CHANGE = 0.2
+"""The part by which brightness and contrast change at most."""
+
+NOISE = 8.0
+"""Standard deviation of noise, out of 255."""
 
 
-def augment(images: Tensor, drawn: Tensor, names: tuple[str, ...], fill: Tensor) -> Tensor:
-    """Shift, flip and cut out, as far as `names` has them.
+class Augmentation:
+    """What training does to images, as far as `names` has it: the order is that of `nas.space.AUGMENTATIONS`.
 
-    Args:
-        drawn: rows of `draw`, one for each image.
-        fill: uint8 (channels,): the colour of holes.
+    `draw` draws the random numbers of an epoch; called, it changes a batch by its rows of them.
     """
-    down, right, mirrored, top, left = drawn.unbind(1)
-    if "shift" in names:
-        images = shift(images, down, right)
-    if "flip" in names:
-        images = flip(images, mirrored)
-    if "cutout" in names:
-        images = cutout(images, top, left, fill)
-    return images
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        shape: tuple[int, int, int],
+        count: int,
+        fill: Tensor,
+        generator: torch.Generator,
+    ) -> None:
+        """For `count` images of `shape` (channels, height, width).
+
+        Args:
+            fill: uint8 (channels,): the colour of holes; on the device of the images.
+        """
+        self.names = names
+        self._height, self._width = shape[1:]
+        self._fill = fill
+        # what is not named draws no numbers, so that those of other proposals stay the same for ever
+        if "alternating_flip" in names:
+            self._mirrored_first = torch.randint(2, (count,), generator=generator)
+        grain = NOISE * torch.randn(
+            math.prod(shape) + LEVELS - 1 if "noise" in names else 0, generator=generator
+        )
+        self.grain = grain.round().to(torch.int8).to(fill.device)
+        """Noise to cut pieces from, for all images and epochs."""
+
+    def draw(self, order: Tensor, epoch: int, generator: torch.Generator) -> Tensor:
+        """Rows for the images of an epoch.
+
+        Args:
+            order: int64 (images,): which image comes when.
+            epoch: 1 for the first.
+
+        Returns:
+            int64 (images, columns), on the CPU.
+        """
+        reach, side = shift_reach(self._height, self._width), cutout_side(self._height, self._width)
+        limits = [2 * reach + 1, 2 * reach + 1, 2, self._height - side + 1, self._width - side + 1]
+        limits += [LEVELS] * len(self._by_level)
+        drawn = [torch.randint(limit, (len(order),), generator=generator) for limit in limits]
+        if "alternating_flip" in self.names:  # Jordan 2024, arXiv 2404.00498
+            drawn[2] = (self._mirrored_first[order] + epoch + 1) % 2
+        return torch.stack(drawn, dim=1)
+
+    def __call__(self, images: Tensor, drawn: Tensor) -> Tensor:
+        """Augmented images; `drawn`: rows of `draw`, one for each image, on the device of the images."""
+        top, left, mirrored, hole_top, hole_left, *others = drawn.unbind(1)
+        level = dict(zip(self._by_level, others, strict=True))
+        if "shift" in self.names:
+            images = shift(images, top, left)
+        if "flip" in self.names or "alternating_flip" in self.names:
+            images = flip(images, mirrored)
+        if "rotation" in level:
+            images = rotate(images, DEGREES * _uniform(level["rotation"]))
+        if "brightness" in level:
+            images = brighten(images, 1 + CHANGE * _uniform(level["brightness"]))
+        if "contrast" in level:
+            images = contrast(images, 1 + CHANGE * _uniform(level["contrast"]))
+        if "noise" in level:
+            images = add_noise(images, self.grain, level["noise"])
+        if "cutout" in self.names:
+            images = cutout(images, hole_top, hole_left, self._fill)
+        return images
+
+    @property
+    def _by_level(self) -> list[str]:
+        return [name for name in ("rotation", "brightness", "contrast", "noise") if name in self.names]
 
 
 def shift_reach(height: int, width: int) -> int:
@@ -61,6 +125,38 @@ def flip(images: Tensor, mirrored: Tensor) -> Tensor:
     return both.index_select(0, _every(images) + len(images) * mirrored)
 
 
+def rotate(images: Tensor, degrees: Tensor) -> Tensor:
+    """Turn each image counterclockwise about its centre by float32 (batch,); outside of it all is zero.
+
+    Bilinear, so that devices may differ by one brightness level.
+    """
+    height, width = images.shape[1:3]
+    cosine, sine = torch.cos(torch.deg2rad(degrees)), torch.sin(torch.deg2rad(degrees))
+    zero = torch.zeros_like(degrees)
+    rows = [cosine, -sine * height / width, zero], [sine * width / height, cosine, zero]
+    inverse = torch.stack([torch.stack(row, 1) for row in rows], 1)
+    pixels = images.permute(0, 3, 1, 2).float()
+    places = functional.affine_grid(inverse, list(pixels.shape), align_corners=False)
+    return _as_bytes(functional.grid_sample(pixels, places, align_corners=False).permute(0, 2, 3, 1))
+
+
+def brighten(images: Tensor, factor: Tensor) -> Tensor:
+    """Multiply each image by its factor, float32 (batch,)."""
+    return _as_bytes(images * factor[:, None, None, None])
+
+
+def contrast(images: Tensor, factor: Tensor) -> Tensor:
+    """Multiply each image's distance from its own mean by its factor, float32 (batch,)."""
+    mean = images.mean((1, 2, 3), keepdim=True, dtype=torch.float32)
+    return _as_bytes(torch.lerp(mean, images.float(), factor[:, None, None, None]))
+
+
+def add_noise(images: Tensor, grain: Tensor, start: Tensor) -> Tensor:
+    """Add to each image a piece of the noise `grain`, int8: that which begins at `start`, int64 (batch,)."""
+    pieces = grain.unfold(0, images[0].numel(), 1)[start].view_as(images)
+    return images.short().add_(pieces).clamp_(0, 255).to(torch.uint8)
+
+
 def cutout(images: Tensor, top: Tensor, left: Tensor, fill: Tensor) -> Tensor:
     """Fill one square of `cutout_side` pixels in each image; int64 (batch,): where it begins.
 
@@ -70,6 +166,16 @@ def cutout(images: Tensor, top: Tensor, left: Tensor, fill: Tensor) -> Tensor:
     images = images.clone()
     _windows(images, side, side)[_every(images), top, left] = fill
     return images
+
+
+def _as_bytes(pixels: Tensor) -> Tensor:
+    """uint8, the channels last in memory; overwrites the float pixels."""
+    return pixels.round_().clamp_(0, 255).to(torch.uint8).contiguous()
+
+
+def _uniform(level: Tensor) -> Tensor:
+    """float32 in [-1, 1]."""
+    return level.float() * (2 / (LEVELS - 1)) - 1
 
 
 def _windows(images: Tensor, height: int, width: int) -> Tensor:

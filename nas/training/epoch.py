@@ -21,8 +21,13 @@ class Epoch:
     """Training and validation."""
     images_per_second: float
     """Training images divided by the seconds spent on training."""
-    peak_memory: int
-    """Bytes. CUDA: peak of the allocator's live tensors. CPU: peak resident set of the process."""
+    peak_allocated: int | None
+    """Bytes of live tensors. CUDA: the allocator's peak, with the images that it holds. Elsewhere: the peak
+    of one training step, counted in the first epoch that this process trained."""
+    peak_reserved: int | None
+    """Bytes. CUDA: peak of the allocator's segments. None elsewhere."""
+    peak_resident: int | None
+    """Bytes: peak resident set of the process, on Linux in this epoch."""
 
 
 class Diverged(Exception):

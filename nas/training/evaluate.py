@@ -3,10 +3,10 @@
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.training.images import Examples, Images
+from nas.training.images import Batch, Examples, Images
 
 
 @torch.inference_mode()
@@ -25,11 +25,19 @@ def evaluate(
     """
     model.eval()
     autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16")
-    loss = torch.zeros((), device=images.device)
-    correct = torch.zeros((), device=images.device, dtype=torch.int64)
-    for pixels, labels in examples.batches(torch.arange(len(examples)), batch_size):
+
+    def judge(batch: Batch) -> tuple[Tensor, Tensor]:
+        """(summed cross-entropy, number of hits)"""
+        pixels, labels = batch
         with autocast:
             logits = model(images.normalise(pixels))
-        loss += functional.cross_entropy(logits.float(), labels, reduction="sum")
-        correct += (logits.argmax(1) == labels).sum()
+        losses = functional.cross_entropy(logits.float(), labels, reduction="sum")
+        return losses, (logits.argmax(1) == labels).sum()
+
+    loss = torch.zeros((), device=images.device)
+    correct = torch.zeros((), device=images.device, dtype=torch.int64)
+    # map, unlike the variable of a loop, lets go of a batch before it gathers the next
+    for losses, hits in map(judge, examples.batches(torch.arange(len(examples)), batch_size)):
+        loss += losses
+        correct += hits
     return loss.item() / len(examples), correct.item() / len(examples)

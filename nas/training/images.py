@@ -56,9 +56,10 @@ class Examples:
 
     def batches(self, order: Tensor, batch_size: int) -> Iterator[Batch]:
         """Batches on the device, in the given order (int64 indices on the CPU); the last may be smaller."""
+        parts = torch.split(order, batch_size)
         if not self.resident:
-            return self._stream(torch.split(order, batch_size))
-        return (self._gather(rows) for rows in torch.split(order.to(self.device), batch_size))
+            return self._stream(parts)
+        return (self._gather(rows.to(self.device, non_blocking=True)) for rows in parts)
 
     def _gather(self, rows: Tensor) -> Batch:
         return self.images.index_select(0, rows), self.labels.index_select(0, rows)
@@ -118,7 +119,11 @@ class Images:
         )
 
     def normalise(self, images: Tensor) -> Tensor:
-        """float32 (batch, channels, height, width), channels-last in memory, from a batch's uint8 images."""
+        """float32 (batch, channels, height, width), channels-last in memory, from a batch's images.
+
+        Args:
+            images: (batch, height, width, channels); uint8, or floats in [0, 255], which are overwritten.
+        """
         pixels = images.float()
         return torch.addcmul(self.bias, pixels, self.scale, out=pixels).permute(0, 3, 1, 2)
 

@@ -5,22 +5,27 @@ and normalised there in batches; tensors are channels-last, optimizers fused, al
 nothing waits for the device between the first and the last step of an epoch.
 """
 
+import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, Literal, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.space import Training
-from nas.training.augment import augment, draw
+from nas.training.augment import Augmentation
+from nas.training.averaging import WeightAverage
 from nas.training.epoch import Diverged, Epoch
 from nas.training.evaluate import evaluate
-from nas.training.images import Images
-from nas.training.optimizers import make_optimizer, set_learning_rate
-from nas.training.peak import peak_memory, reset_peak
+from nas.training.images import Batch, Images
+from nas.training.live import LiveBytes
+from nas.training.mixup import draw_shares, mix, mixed_cross_entropy
+from nas.training.optimizers import load_state, make_optimizers, set_learning_rate, state_tensors
+from nas.training.peak import cuda_peaks, peak_resident, reset_peaks
 from nas.training.schedules import learning_rates
 
 HOPELESS = 10
@@ -30,95 +35,198 @@ EVALUATED_AT_ONCE = 512
 """The most images of a validation batch; no more than of a training batch, so that they need less memory."""
 
 
-def train(
-    model: nn.Module,
-    images: Images,
-    training: Training,
-    *,
-    epochs: int,
-    precision: Literal["fp32", "bf16"],
-    seed: int,
-    accumulation: int = 1,
-    should_stop: Callable[[], bool] = lambda: False,
-) -> Iterator[Epoch]:
-    """Train `model` in place on the device of `images`; yields after each epoch, validation included.
+class Trainer:
+    """Trains a network in place, and can be interrupted after any epoch.
 
     The same model, settings and seed give the same epochs: on a CPU bit for bit, given as many threads,
-    whatever the process does before and in between. Shuffling and augmentation are the same on every device.
-
-    A batch size above the number of images means all of them. Images that fill no batch are left out of an
-    epoch, others each time.
-
-    Args:
-        accumulation: micro-batches whose gradients add up to the step of one batch.
-        should_stop: asked before every step; when true, training ends without the epoch it is in.
-
-    Raises:
-        Diverged: a loss is not finite, or the training loss of an epoch exceeds ten times ln(classes).
+    whatever the process does before and in between, interrupted or not. Shuffling and augmentation are the
+    same on every device.
     """
-    device = images.device
-    model.to(device)
-    cast(Any, model).to(memory_format=torch.channels_last)  # torch 2.13 does not declare it
-    optimizer = make_optimizer(model, training)
-    autocast = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
-    generator = torch.Generator().manual_seed(seed)
 
-    batch_size = min(training.batch_size, len(images.train))
-    steps = len(images.train) // batch_size
-    count = steps * batch_size
-    learning_rate = learning_rates(training, steps * epochs)
-    _, height, width = images.info.shape
+    def __init__(
+        self,
+        model: nn.Module,
+        images: Images,
+        training: Training,
+        *,
+        epochs: int,
+        precision: Literal["fp32", "bf16"],
+        seed: int,
+        accumulation: int = 1,
+    ) -> None:
+        """Brings `model` to the device of `images`.
 
-    for number in range(1, epochs + 1):
-        reset_peak(device)
-        began = time.perf_counter()
-        order = torch.randperm(len(images.train), generator=generator)[:count]
-        drawn = draw(count, height, width, generator).to(device)
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))  # of dropout
-        model.train()
-        total = torch.zeros((), device=device)
-        rate = 0.0
+        A batch size above the number of images means all of them. Images that fill no batch are left out of
+        an epoch, others each time.
 
-        batches = zip(images.train.batches(order, batch_size), torch.split(drawn, batch_size), strict=True)
-        for step, ((pixels, labels), choices) in enumerate(batches):
-            if should_stop():
+        Args:
+            accumulation: micro-batches whose gradients add up to the step of one batch.
+        """
+        model.to(images.device)
+        cast(Any, model).to(memory_format=torch.channels_last)  # torch 2.13 does not declare it
+        self.model = model
+        self.images = images
+        self.training = training
+        self.epochs = epochs
+        self.precision = precision
+        self.accumulation = accumulation
+        self._batch_size = min(training.batch_size, len(images.train))
+        self._steps = len(images.train) // self._batch_size
+        self._optimizers = make_optimizers(model, training)
+        self._average = (
+            WeightAverage(copy.deepcopy(model), training.ema_decay) if training.ema_decay else None
+        )
+        self._autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16")
+        self._generator = torch.Generator().manual_seed(seed)
+        self._augmentation = Augmentation(
+            training.augmentation, images.info.shape, len(images.train), images.mean_color, self._generator
+        )
+        self._accuracies: list[float] = []
+        self._live_bytes = 0
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network whose validation accuracy is told, and whose weights are to be kept."""
+        return self._average.model if self._average else self.model
+
+    def state_dict(self) -> dict[str, Any]:
+        """After an epoch: all that the following ones depend on.
+
+        Plain values, and the very tensors in use: save or copy them before training goes on. What
+        `torch.save` wrote, `torch.load(weights_only=True)` reads.
+        """
+        return {
+            "accuracies": list(self._accuracies),
+            "model": self.model.state_dict(),
+            "average": self._average.model.state_dict() if self._average else None,
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
+            "generator": self._generator.get_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Before `run`: go on where a trainer with the same settings was saved.
+
+        The device and the accumulation may be others. Tensors of `state` are taken over rather than copied.
+        """
+        self._accuracies = list(state["accuracies"])
+        self.model.load_state_dict(state["model"])
+        if self._average:
+            self._average.model.load_state_dict(state["average"])
+        for optimizer, its_state in zip(self._optimizers, state["optimizers"], strict=True):
+            load_state(optimizer, its_state)
+        self._generator.set_state(state["generator"].cpu())
+
+    def run(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Epoch]:
+        """Train the epochs that are left. Yields after each, validation included.
+
+        Args:
+            should_stop: asked before every step; when true, training ends without the epoch it is in.
+
+        Raises:
+            Diverged: a loss is not finite, or the training loss of an epoch exceeds ten times ln(classes).
+        """
+        device = self.images.device
+        while (number := len(self._accuracies) + 1) <= self.epochs:
+            rates = learning_rates(self.training, self._steps * self.epochs, self._accuracies)
+            reset_peaks(device)
+            began = time.perf_counter()
+            train_loss = self._train(number, rates, should_stop)
+            if train_loss is None:
                 return
-            rate = learning_rate((number - 1) * steps + step)
-            set_learning_rate(optimizer, rate)
-            micro_batches = (tensor.chunk(accumulation) for tensor in (pixels, labels, choices))
-            for some_pixels, some_labels, some_choices in zip(*micro_batches, strict=True):
-                augmented = augment(some_pixels, some_choices, training.augmentation, images.mean_color)
-                with autocast:
-                    logits = model(images.normalise(augmented))
-                losses = functional.cross_entropy(
-                    logits.float(), some_labels, label_smoothing=training.label_smoothing, reduction="sum"
-                )
-                loss = losses / batch_size
-                loss.backward()  # type: ignore[no-untyped-call]
-                total += loss.detach()
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            trained = time.perf_counter()
+            if not train_loss <= HOPELESS * math.log(self.images.info.num_classes):
+                raise Diverged(f"a training loss of {train_loss:.3g} in epoch {number}")
+            val_loss, val_accuracy = evaluate(
+                self.evaluated,
+                self.images,
+                self.images.val,
+                precision=self.precision,
+                batch_size=min(EVALUATED_AT_ONCE, math.ceil(self._batch_size / self.accumulation)),
+            )
+            if not math.isfinite(val_loss):
+                raise Diverged(f"a validation loss of {val_loss} in epoch {number}")
+            self._accuracies.append(val_accuracy)
+            allocated, reserved = cuda_peaks(device) or (self._live_bytes, None)
+            yield Epoch(
+                number=number,
+                train_loss=train_loss,
+                val_loss=val_loss,
+                val_accuracy=val_accuracy,
+                learning_rate=rates(number * self._steps - 1),
+                seconds=time.perf_counter() - began,
+                images_per_second=self._steps * self._batch_size / (trained - began),
+                peak_allocated=allocated,
+                peak_reserved=reserved,
+                peak_resident=peak_resident(),
+            )
 
-        train_loss = total.item() / steps  # the first look at the device since the epoch began
-        trained = time.perf_counter()
-        if not train_loss <= HOPELESS * math.log(images.info.num_classes):
-            raise Diverged(f"a training loss of {train_loss:.3g} in epoch {number}")
-        val_loss, val_accuracy = evaluate(
-            model,
-            images,
-            images.val,
-            precision=precision,
-            batch_size=min(EVALUATED_AT_ONCE, math.ceil(batch_size / accumulation)),
-        )
-        if not math.isfinite(val_loss):
-            raise Diverged(f"a validation loss of {val_loss} in epoch {number}")
-        yield Epoch(
-            number=number,
-            train_loss=train_loss,
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
-            learning_rate=rate,
-            seconds=time.perf_counter() - began,
-            images_per_second=count / (trained - began),
-            peak_memory=peak_memory(device),
-        )
+    def _train(
+        self, number: int, rates: Callable[[int], float], should_stop: Callable[[], bool]
+    ) -> float | None:
+        """One epoch. Returns its mean loss, or None when it was stopped."""
+        split, generator, training = self.images.train, self._generator, self.training
+        order = torch.randperm(len(split), generator=generator)[: self._steps * self._batch_size]
+        drawn = self._augmentation.draw(order, number, generator)
+        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))  # of dropout, and of shares
+        shares: Sequence[float | None] = [None] * self._steps
+        if training.mixup:
+            shares = draw_shares(training.mixup, self._steps)
+        self.model.train()
+        total = torch.zeros((), device=self.images.device)
+        batches = split.batches(order, self._batch_size)
+        for step, choices in enumerate(torch.split(drawn, self._batch_size)):
+            if should_stop():
+                return None
+            steps_before = (number - 1) * self._steps + step
+            set_learning_rate(self._optimizers, rates(steps_before))
+            counter = self._counter(step)
+            with counter or nullcontext():
+                # without a name, which would keep the batch while the next one is gathered
+                self._step(next(batches), choices, shares[step], total)
+                if self._average:
+                    self._average.update(self.model, steps_before + 1)
+            if counter:
+                self._live_bytes = counter.peak
+        return total.item() / self._steps  # the first look at the device since the epoch began
+
+    def _counter(self, step: int) -> LiveBytes | None:
+        """For the second step, the first to find the optimizer's state; the only one of an epoch of one step.
+
+        CUDA counts by itself.
+        """
+        if self._live_bytes or step != min(1, self._steps - 1) or self.images.device.type == "cuda":
+            return None
+        models = {self.model, self.evaluated}
+        weights = [tensor for model in models for tensor in (*model.parameters(), *model.buffers())]
+        return LiveBytes([*weights, *state_tensors(self._optimizers), self._augmentation.grain])
+
+    def _step(self, batch: Batch, choices: Tensor, share: float | None, total: Tensor) -> None:
+        """Train on one batch and add its loss to `total`.
+
+        Args:
+            choices: what augmentation does to its images, on the CPU.
+            share: of the first of two images in their mixture, if images are mixed at all.
+        """
+        parts = zip(*(tensor.chunk(self.accumulation) for tensor in (*batch, choices)), strict=True)
+        for pixels, labels, some_choices in parts:
+            total += self._backward(pixels, labels, some_choices, share)
+        if self.training.clip_norm:
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
+        for optimizer in self._optimizers:
+            optimizer.step()
+        self.model.zero_grad(set_to_none=True)
+
+    def _backward(self, pixels: Tensor, labels: Tensor, choices: Tensor, share: float | None) -> Tensor:
+        """Add a micro-batch's gradients; returns its part of the batch's mean loss."""
+        images, smoothing = self.images, self.training.label_smoothing
+        if self.training.augmentation:
+            pixels = self._augmentation(pixels, choices.to(images.device, non_blocking=True))
+        with self._autocast:
+            logits = self.model(images.normalise(pixels if share is None else mix(pixels, share))).float()
+        if share is None:
+            losses = functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
+        else:
+            losses = mixed_cross_entropy(logits, labels, share, smoothing)
+        loss = losses / self._batch_size
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()

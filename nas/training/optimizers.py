@@ -1,38 +1,98 @@
 """Optimizers by name, in their fastest form."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from torch import nn
-from torch.optim import SGD, Adam, AdamW, NAdam, Optimizer
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, AdamW, Muon, NAdam, Optimizer
 
 from nas.space import Training
 
 
-def make_optimizer(model: nn.Module, training: Training) -> Optimizer:
-    """The optimizer of a proposal. Biases and normalisation parameters, all of one dimension, do not decay.
+def make_optimizers(model: nn.Module, training: Training) -> list[Optimizer]:
+    """What steps together in a proposal: one optimizer, or Muon and the AdamW of its other parameters.
 
-    Fused implementations take a third to a half of the time on a CPU too; NAdam has none and takes foreach.
+    Biases and normalisation parameters, all of one dimension, do not decay. Fused implementations take a
+    third to a half of the time on a CPU too; NAdam has none and takes foreach, Muon has neither.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    rate, decay, momentum = training.learning_rate, training.weight_decay, training.momentum
+    match training.optimizer:
+        case "sgd":
+            nesterov = momentum > 0
+            groups = _groups(parameters)
+            return [SGD(groups, rate, momentum, weight_decay=decay, nesterov=nesterov, fused=True)]
+        case "adam":
+            return [Adam(_groups(parameters), rate, weight_decay=decay, fused=True)]
+        case "adamw":
+            return [AdamW(_groups(parameters), rate, weight_decay=decay, fused=True)]
+        case "nadam":
+            return [NAdam(_groups(parameters), rate, weight_decay=decay, foreach=True)]
+        case "muon":
+            hidden = [parameter for parameter in parameters if parameter.ndim > 1][1:-1]
+            others = [parameter for parameter in parameters if all(parameter is not each for each in hidden)]
+            adamw = AdamW(_groups(others), rate, weight_decay=decay, fused=True)
+            return [WeightMuon(hidden, rate, decay, momentum), adamw] if hidden else [adamw]
+
+
+def _groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
     groups: list[dict[str, Any]] = [
         {"params": [parameter for parameter in parameters if parameter.ndim > 1]},
         {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
     ]
-    groups = [group for group in groups if group["params"]]
-    rate, decay = training.learning_rate, training.weight_decay
-    match training.optimizer:
-        case "sgd":
-            momentum = training.momentum
-            return SGD(groups, rate, momentum, weight_decay=decay, nesterov=momentum > 0, fused=True)
-        case "adam":
-            return Adam(groups, rate, weight_decay=decay, fused=True)
-        case "adamw":
-            return AdamW(groups, rate, weight_decay=decay, fused=True)
-        case "nadam":
-            return NAdam(groups, rate, weight_decay=decay, foreach=True)
+    return [group for group in groups if group["params"]]
 
 
-def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+class WeightMuon(Muon):
+    """`torch.optim.Muon` for weights of any dimension, seen as matrices of one row an output.
+
+    Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks",
+    kellerjordan.github.io/posts/muon: convolutions are flattened, first and last layer left to AdamW. Updates
+    are scaled as in Liu et al. 2025, arXiv 2502.16982, so that AdamW's learning rate and decay suit both.
+    """
+
+    def __init__(self, weights: list[nn.Parameter], rate: float, decay: float, momentum: float) -> None:
+        self._weights = weights
+        # views, of the very same numbers
+        matrices = [
+            nn.Parameter(_as_it_lies(weight.detach(), weight).view(len(weight), -1)) for weight in weights
+        ]
+        nesterov, scale = momentum > 0, "match_rms_adamw"
+        super().__init__(matrices, rate, decay, momentum, nesterov, adjust_lr_fn=scale)
+        self.register_step_pre_hook(self._take_gradients)
+        self.register_step_post_hook(self._drop_gradients)
+
+    def _take_gradients(self, *_: object) -> None:
+        for weight, matrix in zip(self._weights, self.param_groups[0]["params"], strict=True):
+            matrix.grad = None if weight.grad is None else _as_it_lies(weight.grad, weight).flatten(1)
+
+    def _drop_gradients(self, *_: object) -> None:
+        for matrix in self.param_groups[0]["params"]:
+            matrix.grad = None
+
+
+def _as_it_lies(tensor: Tensor, weight: Tensor) -> Tensor:
+    """With the channels last, if those of `weight` lie there. The order of columns is the same to Muon."""
+    return tensor if weight.is_contiguous() else tensor.movedim(1, -1)
+
+
+def set_learning_rate(optimizers: Iterable[Optimizer], rate: float) -> None:
     """Of the next step."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+
+def state_tensors(optimizers: Iterable[Optimizer]) -> Iterator[Tensor]:
+    """All tensors that they keep from step to step."""
+    for optimizer in optimizers:
+        for state in optimizer.state.values():
+            yield from (value for value in state.values() if isinstance(value, Tensor))
+
+
+def load_state(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Of an optimizer that `make_optimizers` made alike, on any device."""
+    optimizer.load_state_dict(state)
+    if isinstance(optimizer, NAdam):  # keeps its scalars on the CPU, but does not bring them back there
+        for values in optimizer.state.values():
+            values |= {name: values[name].cpu() for name in ("step", "mu_product")}

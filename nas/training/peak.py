@@ -1,4 +1,4 @@
-"""The most memory that was in use since a moment, as far as the device tells."""
+"""The most memory that was in use since a moment, as far as device and system tell."""
 
 import sys
 from contextlib import suppress
@@ -8,19 +8,24 @@ import psutil
 import torch
 
 
-def reset_peak(device: torch.device) -> None:
-    """Forget earlier peaks. Without CUDA only Linux can; elsewhere the peak is that of the process so far."""
+def reset_peaks(device: torch.device) -> None:
+    """Forget earlier peaks. That of the process only Linux can forget."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    elif sys.platform == "linux":
+    if sys.platform == "linux":
         with suppress(OSError):  # some containers have no such file
             Path("/proc/self/clear_refs").write_text("5")  # proc(5): VmHWM becomes the present resident set
 
 
-def peak_memory(device: torch.device) -> int:
-    """Bytes. CUDA: live tensors of the allocator. Otherwise: resident set of the process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+def cuda_peaks(device: torch.device) -> tuple[int, int] | None:
+    """Bytes of the caching allocator: of its live tensors, and of its segments. None for other devices."""
+    if device.type != "cuda":
+        return None
+    return torch.cuda.max_memory_allocated(device), torch.cuda.max_memory_reserved(device)
+
+
+def peak_resident() -> int:
+    """Bytes of the process's resident set."""
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
     if sys.platform == "linux":

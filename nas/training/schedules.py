@@ -4,20 +4,27 @@ Each is that of the torch scheduler it names. A warm-up comes first; the schedul
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from nas.space import Training
 
 
-def learning_rates(training: Training, steps: int) -> Callable[[int], float]:
-    """The learning rate of each step, 0 to `steps` - 1."""
+def learning_rates(
+    training: Training, steps: int, accuracies: Sequence[float] = ()
+) -> Callable[[int], float]:
+    """The learning rate of each step, 0 to `steps` - 1.
+
+    Args:
+        accuracies: of the epochs so far, on the validation split. Only "plateau" looks at them.
+    """
     schedule = _SCHEDULES[training.schedule]
     warmup = 0 if training.schedule == "onecycle" else int(training.warmup * steps)
+    peak = training.learning_rate * (plateau(accuracies) if training.schedule == "plateau" else 1)
 
     def rate(step: int) -> float:
         if step < warmup:
-            return training.learning_rate * (step + 1) / (warmup + 1)  # LinearLR(1 / (warmup + 1), 1, warmup)
-        return training.learning_rate * schedule(step - warmup, steps - warmup)
+            return peak * (step + 1) / (warmup + 1)  # LinearLR(1 / (warmup + 1), 1, warmup)
+        return peak * schedule(step - warmup, steps - warmup)
 
     return rate
 
@@ -25,6 +32,24 @@ def learning_rates(training: Training, steps: int) -> Callable[[int], float]:
 def constant(step: int, steps: int) -> float:
     """ConstantLR(factor=1)."""
     return 1.0
+
+
+def plateau(accuracies: Sequence[float]) -> float:
+    """ReduceLROnPlateau(mode="max", factor=0.2, patience=1): the factor after these epochs."""
+    factor, best, bad = 1.0, -math.inf, 0
+    for accuracy in accuracies:
+        if accuracy > best * (1 + 1e-4):
+            best, bad = accuracy, 0
+        else:
+            bad += 1
+        if bad > 1:
+            factor, bad = 0.2 * factor, 0
+    return factor
+
+
+def linear(step: int, steps: int) -> float:
+    """LinearLR(start_factor=1, end_factor=0, total_iters=steps)."""
+    return 1 - step / steps
 
 
 def step(step: int, steps: int) -> float:
@@ -58,6 +83,8 @@ def _anneal(start: float, end: float, share: float) -> float:
 
 _SCHEDULES: dict[str, Callable[[int, int], float]] = {
     "constant": constant,
+    "plateau": constant,
+    "linear": linear,
     "step": step,
     "cosine": cosine,
     "restarts": restarts,

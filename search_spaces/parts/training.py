@@ -1,15 +1,24 @@
 """How a network is trained: the part of a proposal that every search space samples alike."""
 
+from dataclasses import replace
 from typing import cast
 
 from optuna.trial import BaseTrial
 
-from nas.space import DataInfo, Optimizer, Schedule, Training
+from nas.space import AUGMENTATIONS, DataInfo, Optimizer, Schedule, Training
 from search_spaces.parts.tenths import suggest_tenths
 
 OPTIMIZERS: tuple[Optimizer, ...] = ("sgd", "adam", "adamw", "nadam")
 SCHEDULES: tuple[Schedule, ...] = ("constant", "step", "cosine", "restarts", "onecycle")
+WIDE_OPTIMIZERS: tuple[Optimizer, ...] = (*OPTIMIZERS, "muon")
+WIDE_SCHEDULES: tuple[Schedule, ...] = (*SCHEDULES, "linear", "plateau")
+
 LADDER = ("shift", "flip", "cutout")
+EXTRAS = {"rotation": {"rotation"}, "colour": {"brightness", "contrast"}, "noise": {"noise"}}
+"""Parameters, and the augmentations that each adds to those of the ladder."""
+
+CLIP_NORMS = (0.0, 1.0)
+EMA_DECAYS = (0.0, 0.95, 0.99)
 
 LOG2_BATCH_SIZE = (5, 9)
 STEPS_PER_EPOCH = 8
@@ -23,17 +32,53 @@ def suggest_training(trial: BaseTrial, data: DataInfo) -> Training:
     """Propose batch size, optimizer, schedule and regularisation.
 
     Learning rate and weight decay mean different things to different optimizers, so each family has
-    parameters of its own: `learning_rate_sgd` and `learning_rate_adam` (adam, adamw and nadam);
-    `weight_decay_sgd`, `weight_decay_adam` (adam and nadam, an L2 penalty) and `weight_decay_adamw`
-    (decoupled).
+    parameters of its own: `learning_rate_sgd` and `learning_rate_adam` (all others); `weight_decay_sgd`,
+    `weight_decay_adam` (adam and nadam, an L2 penalty) and `weight_decay_adamw` (decoupled).
     """
+    return _suggest(trial, data, OPTIMIZERS, SCHEDULES)
+
+
+def suggest_wide_training(trial: BaseTrial, data: DataInfo) -> Training:
+    """As `suggest_training`, out of everything that training offers."""
+    training = _suggest(trial, data, WIDE_OPTIMIZERS, WIDE_SCHEDULES)
+    chosen = set(training.augmentation)
+    alternating = "flip" in chosen and "alternating_flip" in data.augmentations
+    if alternating and trial.suggest_categorical("alternating_flip", [False, True]):
+        chosen = chosen - {"flip"} | {"alternating_flip"}
+    for name, extra in EXTRAS.items():
+        if extra <= set(data.augmentations) and trial.suggest_categorical(name, [False, True]):
+            chosen |= extra
+    return replace(
+        training,
+        augmentation=tuple(name for name in AUGMENTATIONS if name in chosen),
+        mixup=suggest_tenths(trial, "mixup", 0.4),
+        clip_norm=trial.suggest_categorical("clip_norm", CLIP_NORMS),
+        ema_decay=trial.suggest_categorical("ema_decay", EMA_DECAYS),
+    )
+
+
+def standard_training(data: DataInfo) -> Training:
+    """How every baseline is trained: settings that suit most networks, with nothing to choose."""
+    return Training(
+        batch_size=64,
+        optimizer="adamw",
+        learning_rate=2e-3,
+        weight_decay=1e-2,
+        schedule="onecycle",
+        augmentation=tuple(name for name in ("shift", "flip") if name in data.augmentations),
+    )
+
+
+def _suggest(
+    trial: BaseTrial, data: DataInfo, optimizers: tuple[Optimizer, ...], schedules: tuple[Schedule, ...]
+) -> Training:
     batch_size = 2 ** trial.suggest_int("log2_batch_size", *_log2_batch_sizes(data.num_train))
-    optimizer = cast(Optimizer, trial.suggest_categorical("optimizer", OPTIMIZERS))
+    optimizer = cast(Optimizer, trial.suggest_categorical("optimizer", optimizers))
     family = "sgd" if optimizer == "sgd" else "adam"
     learning_rate = trial.suggest_float(f"learning_rate_{family}", *LEARNING_RATES[family], log=True)
-    decay = "adam" if optimizer == "nadam" else optimizer
+    decay = {"nadam": "adam", "muon": "adamw"}.get(optimizer, optimizer)
     weight_decay = trial.suggest_float(f"weight_decay_{decay}", *WEIGHT_DECAYS[decay], log=True)
-    schedule = cast(Schedule, trial.suggest_categorical("schedule", SCHEDULES))
+    schedule = cast(Schedule, trial.suggest_categorical("schedule", schedules))
     # onecycle brings a warm-up of its own
     warmup = 0.0 if schedule == "onecycle" else suggest_tenths(trial, "warmup", 0.2)
     label_smoothing = suggest_tenths(trial, "label_smoothing", 0.2)

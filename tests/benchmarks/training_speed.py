@@ -1,4 +1,4 @@
-"""How much processor time does `train` save over the loop a user would write? Both in one process, in turns.
+"""What processor time does `Trainer` save over the loop a user would write? Both in one process, in turns.
 
     NAS_CIFAR10=... python -m tests.benchmarks.training_speed --repeats 5
 
@@ -26,7 +26,7 @@ from torch.nn import functional
 from nas.datasets import ImageData, open_data
 from nas.space import Training
 from nas.training.images import Images
-from nas.training.loop import train
+from nas.training.loop import Trainer
 
 TARGET = 0.9
 SHIFT = 4
@@ -111,7 +111,7 @@ def shift_and_flip(images: Tensor) -> Tensor:
 def our_epoch(model: nn.Module, images: Images, batch_size: int, augmented: bool) -> None:
     names = ("shift", "flip") if augmented else ()
     training = Training(batch_size=batch_size, optimizer="adamw", learning_rate=1e-3, augmentation=names)
-    list(train(model, images, training, epochs=1, precision="fp32", seed=0))
+    list(Trainer(model, images, training, epochs=1, precision="fp32", seed=0).run())
 
 
 def load_images(count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -4,7 +4,6 @@ import bz2
 import csv
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +12,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from nas.testing import Sample
+
 TRAIN, TEST = 24, 6
 CLASSES = 3
 Pixels = NDArray[np.uint8]
 
-
-@dataclass(frozen=True)
-class Sample:
-    """A dataset on disk and what must come out of it."""
-
-    source: str
-    shape: tuple[int, int, int]
-    """(channels, height, width)"""
-    classes: tuple[str, ...]
-    counts: dict[str, int]
-    augmentations: tuple[str, ...]
-    test_images: Pixels | None = None
-    """(n, height, width, channels), where the source brings a test split in a format that loses nothing."""
-    files: Path | None = None
-    """The folder or file that the source reads."""
-    options: dict[str, Any] = field(default_factory=dict)
-    """Further arguments of `open_data`."""
-    seed_matters: bool = True
-
-
-ALL = ("shift", "flip", "cutout")
-NO_FLIP = ("shift", "cutout")
+COLOURS = ("brightness", "contrast", "noise")
+ALL = ("shift", "flip", "alternating_flip", "rotation", *COLOURS, "cutout")
+NO_FLIP = ("shift", "rotation", *COLOURS, "cutout")
 CUT_BOTH = {"train": 18, "val": 3, "test": 3}
 CUT_VAL = {"train": 21, "val": 3, "test": TEST}
 OWN = {"train": TRAIN, "val": TEST, "test": TEST}
@@ -66,7 +48,7 @@ def write_folder(
 
 def digits(root: Path, patch: pytest.MonkeyPatch) -> Sample:
     counts = {"train": 1259, "val": 269, "test": 269}
-    return Sample("digits", (1, 8, 8), tuple("0123456789"), counts, NO_FLIP)
+    return Sample("digits", (1, 8, 8), tuple("0123456789"), counts, NO_FLIP, distinct=False)
 
 
 def folder(root: Path, patch: pytest.MonkeyPatch) -> Sample:

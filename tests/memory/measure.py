@@ -1,5 +1,6 @@
 """The truth that predictions of memory are held to: the training loop, and what it really allocates."""
 
+import gc
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 from nas.memory.trace import Precision
 from nas.space import DataInfo, Training
 from nas.training.images import Examples, Images
-from nas.training.loop import train
+from nas.training.loop import Trainer
 
 STEPS = 3
 
@@ -56,8 +57,10 @@ def train_a_little(
     precision: Precision = "fp32",
 ) -> None:
     """One epoch."""
-    epochs = train(model, images, training, epochs=1, precision=precision, seed=0, accumulation=accumulation)
-    assert len(list(epochs)) == 1
+    trainer = Trainer(
+        model, images, training, epochs=1, precision=precision, seed=0, accumulation=accumulation
+    )
+    assert len(list(trainer.run())) == 1
 
 
 def measured_training(
@@ -80,6 +83,7 @@ def measured_training(
 
 def peak_of(work: Callable[[], object]) -> Peak:
     """What PyTorch's profiler sees. `work` must free nothing that was there before: it would stay unseen."""
+    gc.collect()  # or it might happen meanwhile
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
         work()
     assert seen.profiler is not None

@@ -8,7 +8,7 @@ from torch.nn import functional
 from nas.memory.checkpointing import checkpointed
 from nas.memory.program import BatchSizes
 from nas.memory.trace import trace_training
-from nas.training.loop import train
+from nas.training.loop import Trainer
 from tests.memory.measure import blank_images
 from tests.memory.networks import CLASSES, NETWORKS, SHAPE, normalised, plain, settings
 
@@ -71,7 +71,8 @@ def test_training_is_the_same_with_checkpoints() -> None:
     for wrap in (lambda model: model, checkpointed):
         torch.manual_seed(0)
         images = blank_images(SHAPE, 32)
-        (epoch,) = train(wrap(normalised()), images, settings(16), epochs=1, precision="fp32", seed=0)
+        trainer = Trainer(wrap(normalised()), images, settings(16), epochs=1, precision="fp32", seed=0)
+        (epoch,) = trainer.run()
         losses.append((epoch.train_loss, epoch.val_loss))
     assert losses[0] == losses[1]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from nas.memory.allocator import MIB
-from nas.memory.plan import DoesNotFit, MemoryPlan, plan_memory
+from nas.memory.plan import DoesNotFit, Levers, MemoryPlan, plan_memory
 from nas.memory.prediction import Device, MemoryConstants
 from nas.memory.trace import Precision
 from nas.space import Optimizer, Training
@@ -30,6 +30,7 @@ def plan(
     precision: Precision = "fp32",
     device: Device = "cuda",
     constants: MemoryConstants | None = None,
+    after: Levers | None = None,
 ) -> MemoryPlan | DoesNotFit:
     return plan_memory(
         build,
@@ -39,6 +40,7 @@ def plan(
         precision=precision,
         device=device,
         constants=constants or MemoryConstants(),
+        after=after,
     )
 
 
@@ -191,3 +193,44 @@ def test_a_module_is_planned_like_what_builds_it() -> None:
         constants=MemoryConstants(),
     )
     assert planned(plain()) == planned(plain)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_after_a_plan_that_was_not_enough_comes_the_next_more_frugal_one(device: Device) -> None:
+    plans: list[Levers] = []
+    while isinstance(found := plan(deep, device=device, after=plans[-1] if plans else None), MemoryPlan):
+        plans.append(Levers(found.micro_batch, found.accumulation, found.checkpointing))
+    assert plans == [
+        Levers(256 // accumulation, accumulation, checkpointing)
+        for checkpointing in (False, True)
+        for accumulation in (1, 2, 4, 8, 16)
+    ]
+    assert found.smallest_cap <= found.cap
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_was_measured_corrects_plans_and_refusals(device: Device) -> None:
+    context = 300 * MIB
+    raw = fitting(device=device, constants=MemoryConstants(context=context))
+    constants = MemoryConstants(context=context, factor=1.5)
+    corrected = fitting(device=device, constants=constants)
+    assert corrected.memory == raw.memory
+    assert raw.predicted == raw.memory.total
+    assert corrected.predicted == context + -(-3 * raw.memory.reserved // 2)
+    below = fitting(cap=corrected.predicted - 1, device=device, constants=constants)
+    assert below.predicted < corrected.predicted
+    assert below.predicted == context + -(-3 * below.memory.reserved // 2)
+    refusal = refused(cap=context, device=device, constants=constants)
+    uncorrected = refused(cap=context, device=device, constants=MemoryConstants(context=context))
+    assert refusal.smallest_cap - context == pytest.approx(
+        1.5 * (uncorrected.smallest_cap - context), abs=4 * MIB
+    )
+    assert fitting(cap=refusal.smallest_cap, device=device, constants=constants)
+
+
+def test_on_a_cpu_the_scratch_of_kernels_is_counted_beside_the_tensors() -> None:
+    wide = partial(deep, width=256, depth=2)
+    memory = fitting(wide, training=settings(4), device="cpu").memory
+    assert memory.workspace > 4 * 256 * 256 * 9
+    assert memory.total == memory.allocated + memory.workspace
+    assert fitting(wide, training=settings(4), device="cuda").memory.workspace == 0

@@ -14,9 +14,9 @@ from nas.errors import InvalidSetting
 from nas.layers import layer_table
 from nas.plugins import load_space
 from nas.ranges import parameters, smallest
+from nas.testing.spaces import proposals
 from search_spaces.cnn_fc import CnnFc, suggest
 from tests.conftest import DIGITS
-from tests.spaces.test_contract import proposals
 
 SPACE = load_space("cnn_fc")
 IMAGES = replace(DIGITS, shape=(3, 32, 32))

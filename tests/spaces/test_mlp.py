@@ -3,9 +3,9 @@
 import torch
 
 from nas.plugins import load_space
+from nas.testing.spaces import proposals
 from search_spaces.mlp import Mlp
 from tests.conftest import DIGITS
-from tests.spaces.test_contract import proposals
 
 
 def test_it_builds_what_it_says():

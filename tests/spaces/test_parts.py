@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import get_args
 
 import optuna
 import pytest
@@ -12,11 +13,11 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FixedTrial
 from torch import nn
 
-from nas.space import Training
+from nas.space import AUGMENTATIONS, Optimizer, Schedule, Training
 from search_spaces.parts.initialisation import initialise
 from search_spaces.parts.pyramid import fully_connected, suggest_pyramid
 from search_spaces.parts.tenths import suggest_tenths
-from search_spaces.parts.training import suggest_training
+from search_spaces.parts.training import standard_training, suggest_training, suggest_wide_training
 from tests.conftest import DIGITS
 
 PARAMS = {
@@ -105,6 +106,63 @@ def test_onecycle_brings_its_own_warmup():
     assert suggest_training(FixedTrial(params), DIGITS).warmup == 0.0
 
 
+WIDE = PARAMS | {"mixup": 0.0, "clip_norm": 0.0, "ema_decay": 0.0}
+EXTRAS = {"rotation": False, "colour": False, "noise": False}
+EVERYTHING = replace(DIGITS, augmentations=AUGMENTATIONS)
+
+
+def test_wide_training_adds_nothing_but_what_is_chosen():
+    assert suggest_wide_training(FixedTrial(WIDE), DIGITS) == suggest_training(FixedTrial(PARAMS), DIGITS)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "augmentation"),
+    [
+        ({}, ()),
+        ({"augmentation": "shift"}, ("shift",)),
+        ({"augmentation": "shift+flip", "alternating_flip": False}, ("shift", "flip")),
+        (
+            {"augmentation": "shift+flip+cutout", "alternating_flip": True},
+            ("shift", "alternating_flip", "cutout"),
+        ),
+        ({"rotation": True}, ("rotation",)),
+        ({"colour": True}, ("brightness", "contrast")),
+        (
+            {"augmentation": "shift", "noise": True, "rotation": True, "colour": True},
+            ("shift", "rotation", "brightness", "contrast", "noise"),
+        ),
+    ],
+)
+def test_further_augmentations_are_chosen_one_by_one(chosen, augmentation):
+    training = suggest_wide_training(FixedTrial(WIDE | EXTRAS | chosen), EVERYTHING)
+    assert training.augmentation == augmentation
+
+
+def test_wide_training_reaches_everything_that_training_offers():
+    sampled = [suggest_wide_training(trial, EVERYTHING) for trial in trials(200)]
+    assert {training.optimizer for training in sampled} == set(get_args(Optimizer))
+    assert {training.schedule for training in sampled} == set(get_args(Schedule))
+    assert {name for training in sampled for name in training.augmentation} == set(AUGMENTATIONS)
+    for field in ("mixup", "clip_norm", "ema_decay", "label_smoothing", "warmup"):
+        assert len({getattr(training, field) for training in sampled}) > 1, field
+
+
+def test_muon_takes_the_ranges_of_adamw():
+    params = {name: value for name, value in WIDE.items() if "sgd" not in name} | {
+        "optimizer": "muon",
+        "learning_rate_adam": 0.002,
+        "weight_decay_adamw": 0.05,
+    }
+    training = suggest_wide_training(FixedTrial(params), DIGITS)
+    assert (training.optimizer, training.learning_rate, training.weight_decay) == ("muon", 0.002, 0.05)
+
+
+def test_baselines_are_trained_with_what_leaves_the_class_unchanged():
+    assert standard_training(DIGITS).augmentation == ("shift",)
+    assert standard_training(EVERYTHING).augmentation == ("shift", "flip")
+    assert standard_training(replace(DIGITS, augmentations=())).augmentation == ()
+
+
 def test_three_times_a_tenth_is_three_tenths():
     sampled = suggest_tenths(FixedTrial({"dropout": 3 * 0.1}), "dropout", 0.5)
     assert sampled == 0.3
@@ -145,3 +203,34 @@ def test_initialisation_has_the_variance_of_its_paper(method, variance):
     initialise(linear, method)
     assert linear.weight.var().item() == pytest.approx(variance, rel=0.02)
     assert not linear.bias.any()
+
+
+def test_orthogonal_filters_are_orthogonal_with_the_gain_of_relu():
+    conv = nn.Conv2d(8, 16, 3)
+    initialise(conv, "orthogonal")
+    rows = conv.weight.flatten(1)
+    torch.testing.assert_close(rows @ rows.T, 2 * torch.eye(16))
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(4, 4), (4, 2), (4, 10)])
+@pytest.mark.parametrize("kernel_size", [1, 3, 5])
+def test_dirac_filters_pass_their_inputs_on_and_the_others_are_random(inputs, outputs, kernel_size):
+    conv = nn.Conv2d(inputs, outputs, kernel_size, padding=kernel_size // 2)
+    initialise(conv, "dirac")
+    images = torch.randn(2, inputs, 6, 6)
+    passed = min(inputs, outputs)
+    torch.testing.assert_close(conv(images)[:, :passed], images[:, :passed])
+    assert conv.weight[passed:].count_nonzero() == conv.weight[passed:].numel()
+
+
+@pytest.mark.parametrize("groups", [1, 2, 8])
+def test_dirac_is_that_of_pytorch_in_every_group(groups):
+    conv = nn.Conv2d(8, 8, 3, groups=groups)
+    initialise(conv, "dirac")
+    assert torch.equal(conv.weight, nn.init.dirac_(torch.empty_like(conv.weight), groups))
+
+
+def test_dirac_leaves_fully_connected_layers_to_he():
+    linear = nn.Linear(400, 600)
+    initialise(linear, "dirac")
+    assert linear.weight.var().item() == pytest.approx(2 / 400, rel=0.02)

@@ -1,8 +1,12 @@
 """What the study keeps."""
 
 import json
+import sqlite3
+
+from sqlalchemy import select
 
 from nas.recipe import Recipe
+from nas.study import tables
 from nas.study.storage import open_storage
 from nas.study.store import StudyStore
 
@@ -11,6 +15,38 @@ def test_the_password_of_the_database_is_not_stored(tmp_path):
     storage = open_storage(f"sqlite:///{tmp_path}/nas.db", create=True)
     recipe = Recipe.load(storage="postgresql://me:secret@host/database")
     store = StudyStore.create(storage, "study", tmp_path, recipe, 1, {})
-    store.take_over(recipe)
+    store.take_over(recipe, memory_cap=2**20)
     assert "secret" not in json.dumps(store.recipe.model_dump(mode="json"))
     assert b"secret" not in (tmp_path / "nas.db").read_bytes()
+
+
+VERSION_1 = """
+CREATE TABLE nas_schema (version INTEGER PRIMARY KEY);
+INSERT INTO nas_schema VALUES (1);
+CREATE TABLE nas_studies (study_uuid VARCHAR(36) PRIMARY KEY, name VARCHAR(512) NOT NULL,
+    created_at DATETIME NOT NULL, recipe JSON NOT NULL, space_version INTEGER NOT NULL, data JSON NOT NULL,
+    versions JSON NOT NULL);
+CREATE TABLE nas_trials (study_uuid VARCHAR(36), number INTEGER, outcome VARCHAR(16) NOT NULL, reason TEXT,
+    value FLOAT, num_parameters BIGINT, multiply_adds BIGINT, proposal JSON, digest VARCHAR(64), seed BIGINT,
+    worker INTEGER, device VARCHAR(64), versions JSON, started_at DATETIME, finished_at DATETIME,
+    retry_of INTEGER, PRIMARY KEY (study_uuid, number));
+CREATE TABLE nas_epochs (study_uuid VARCHAR(36), number INTEGER, epoch INTEGER, train_loss FLOAT,
+    val_loss FLOAT, val_accuracy FLOAT, learning_rate FLOAT, seconds FLOAT, images_per_second FLOAT,
+    peak_memory BIGINT, PRIMARY KEY (study_uuid, number, epoch));
+INSERT INTO nas_epochs VALUES ('u', 0, 1, 1.0, 1.0, 0.5, 0.1, 2.0, 100.0, 4096);
+"""
+
+
+def test_a_database_of_the_first_version_is_brought_to_ours(tmp_path):
+    file = tmp_path / "nas.db"
+    with sqlite3.connect(file) as connection:
+        connection.executescript(VERSION_1)
+    storage = open_storage(f"sqlite:///{file}", create=False)
+    (epoch,) = storage.read(select(tables.epochs))
+    assert (epoch["val_accuracy"], epoch["peak_resident"], epoch["peak_allocated"]) == (0.5, 4096, None)
+    recipe = Recipe.load(space="mlp", pruner="none")
+    store = StudyStore.create(storage, "study", tmp_path, recipe, 1, {}, memory_cap=2**20)
+    store.begin()
+    assert store.memory_cap == 2**20
+    assert storage.read(select(tables.schema)) == [{"version": tables.VERSION}]
+    assert open_storage(f"sqlite:///{file}", create=False)

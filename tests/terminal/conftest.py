@@ -24,6 +24,9 @@ ENDINGS: Endings = [
     (Outcome.INTERRUPTED, None, "the search stopped"),
 ]
 
+UNTRAINED = {Outcome.DOES_NOT_FIT: 0.5, Outcome.DUPLICATE: -0.5}
+"""Bytes over the memory cap, as a share of it."""
+
 
 def study_in(folder: Path, space: Space, endings: Endings | None = None, name: str = "mlp-digits") -> Study:
     """A study whose trials, of three epochs each, ended as listed; its trial 1 has kept its weights."""
@@ -38,8 +41,21 @@ def study_in(folder: Path, space: Space, endings: Endings | None = None, name: s
     info = DataInfo(**INFO | {name: tuple(INFO[name]) for name in ("shape", "augmentations")})
     for outcome, value, reason in ENDINGS if endings is None else endings:
         trial = store.ask()
-        store.start(trial, space.suggest(trial, info), seed=7, worker=0)
-        store.describe(trial.number, num_parameters=123456, multiply_adds=1410000, device="cuda")
+        proposal = space.suggest(trial, info)
+        if outcome in UNTRAINED:
+            store.enter(trial, proposal, 7, outcome, excess=UNTRAINED[outcome], reason=reason)
+            continue
+        store.enter(trial, proposal, 7, Outcome.WAITING, excess=-0.5)
+        store.start(trial.number, worker=0)
+        store.describe(
+            trial.number,
+            num_parameters=123456,
+            multiply_adds=1410000,
+            device="cuda",
+            plan={"micro_batch": 32, "accumulation": 4, "checkpointing": True},
+            predicted_memory={"context": 100 * 2**20, "activations": 200 * 2**20},
+            predicted=300 * 2**20,
+        )
         for number in (1, 2, 3):
             store.report(trial, epoch(number, number / 10))
         store.tell(trial.number, outcome, value, reason)

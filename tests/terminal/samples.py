@@ -13,6 +13,8 @@ HOSTILE = "[bold]x[/bold]\x1b[2J\x1b]0;title\x07\rback\nnext\tline\u202egnp 日�
 LITERAL = r"[bold]x[/bold]\x1b[2J\x1b]0;title\x07\rback\nnext\tline\u202egnp 日本 :smile:"
 """The same as a person shall read it."""
 
+GIB = 2**30
+
 INFO: dict[str, Any] = {
     "name": "digits",
     "shape": [1, 8, 8],
@@ -31,6 +33,10 @@ def started(
     notes: tuple[str, ...] = (),
     counts: dict[str, int] | None = None,
     best: tuple[int, float] | None = None,
+    curve: tuple[float, ...] = (),
+    memory_cap: int | None = None,
+    budgets: dict[str, int] | None = None,
+    seconds: float = 0.0,
     **settings: Any,
 ) -> SearchStarted:
     defaults: dict[str, Any] = {"space": "mlp", "trials": 10, "epochs": 12, "precision": "fp32"}
@@ -43,13 +49,17 @@ def started(
         workers=workers,
         counts=counts or {},
         best=best,
+        curve=curve,
+        memory_cap=memory_cap,
+        budgets=budgets or {},
+        seconds=seconds,
     )
 
 
 def trial_started(
-    number: int, worker: int = 0, network: str = "a network", retry_of: int | None = None
+    number: int, worker: int = 0, network: str = "a network", retry_of: int | None = None, **more: Any
 ) -> TrialStarted:
-    return TrialStarted(number=number, worker=worker, network=network, retry_of=retry_of)
+    return TrialStarted(number=number, worker=worker, network=network, retry_of=retry_of, **more)
 
 
 def trial_ended(
@@ -59,7 +69,10 @@ def trial_ended(
     reason: str | None = None,
     seconds: float = 10.0,
 ) -> TrialEnded:
-    return TrialEnded(number=number, outcome=outcome, value=value, reason=reason, epochs=3, seconds=seconds)
+    epochs = 0 if outcome in (Outcome.DOES_NOT_FIT, Outcome.DUPLICATE) else 3
+    return TrialEnded(
+        number=number, outcome=outcome, value=value, reason=reason, epochs=epochs, seconds=seconds
+    )
 
 
 def epoch(number: int, accuracy: float = 0.5, rate: float = 1000.0) -> Epoch:
@@ -71,5 +84,7 @@ def epoch(number: int, accuracy: float = 0.5, rate: float = 1000.0) -> Epoch:
         learning_rate=0.00123,
         seconds=4.2,
         images_per_second=rate,
-        peak_memory=600 * 2**20,
+        peak_allocated=600 * 2**20,
+        peak_reserved=None,
+        peak_resident=600 * 2**20,
     )

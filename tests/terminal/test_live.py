@@ -12,20 +12,27 @@ from nas.study.outcome import Outcome
 from nas.terminal.frame import frame, message_lines
 from nas.terminal.live import LiveView
 from nas.terminal.state import SearchState
-from tests.terminal.samples import HOSTILE, LITERAL, epoch, started, trial_ended, trial_started
+from tests.terminal.samples import GIB, HOSTILE, LITERAL, epoch, started, trial_ended, trial_started
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def busy_state(text="a network", workers=4, **settings):
     """A search of which every worker but the last trains, and one trial has failed."""
-    state = SearchState(started(workers=workers, study=text, notes=(text,), **settings), 0.0)
+    memory = {"memory_cap": 4 * GIB, "budgets": {text: 12 * GIB, "cuda:1": 12 * GIB}}
+    start = started(workers=workers, study=text, notes=(text,), curve=(0.25, 0.5), **memory | settings)
+    state = SearchState(start, 0.0)
     state.add(WorkerReady(worker=workers - 1, device=text), 0.0)
     for number in range(workers - 1):
-        state.add(trial_started(number, worker=number, network=text, retry_of=number or None), 1.0)
+        trial = trial_started(
+            number, number, text, number or None, device=text, reserved=GIB * 3 // 2, plan="4 x 32 images"
+        )
+        state.add(trial, 1.0)
         state.add(EpochTrained(number=number, epoch=epoch(3, 0.625, 12345.6)), 2.0)
     state.add(trial_ended(77, Outcome.COMPLETED, 0.9375), 3.0)
     state.add(trial_ended(88, Outcome.FAILED, reason=text), 3.0)
+    for number, outcome in enumerate((Outcome.PRUNED, Outcome.DOES_NOT_FIT, Outcome.DUPLICATE)):
+        state.add(trial_ended(89 + number, outcome, reason=text), 3.0)
     return state
 
 
@@ -43,29 +50,38 @@ def lines_of(renderable, width=80, color=False):
 
 @pytest.mark.parametrize("workers", [1, 4, 40])
 @pytest.mark.parametrize("text", ["plain", "long words " * 30, "unbroken" * 40, HOSTILE, "日本語" * 40])
-@pytest.mark.parametrize("width", [80, 81, 120, 200])
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
 def test_a_frame_fits_its_terminal_without_a_line_cut_or_wrapped(width, text, workers):
     for height in (6, 10, 24, 60):
-        lines = lines_of(frame(busy_state(text, workers), 100.0, height), width)
+        lines = lines_of(frame(busy_state(text, workers), 100.0, width, height), width)
         assert max(cell_len(line) for line in lines) <= width
-        assert len(lines) == len(lines_of(frame(busy_state("plain", workers), 100.0, height), 200)) <= height
+        assert (
+            len(lines)
+            == len(lines_of(frame(busy_state("plain", workers), 100.0, 200, height), 200))
+            <= height
+        )
 
 
 @pytest.mark.parametrize("width", [20, 40, 60])
 def test_a_narrow_terminal_gets_as_many_lines(width):
     console = Console(file=io.StringIO(), width=width, height=24)
-    lines = console.render_lines(frame(busy_state("long words " * 30), 100.0, 24))
-    assert len(lines) == len(lines_of(frame(busy_state(), 100.0, 24)))
+    lines = console.render_lines(frame(busy_state("long words " * 30), 100.0, width, 24))
+    assert len(lines) == len(lines_of(frame(busy_state(), 100.0, 80, 24)))
 
 
 def test_a_frame_tells_how_the_search_stands():
     state = busy_state(epochs=12, trials=10, counts={"pruned": 3})
-    shown = "\n".join(lines_of(frame(state, 62.0, 24)))
+    shown = "\n".join(lines_of(frame(state, 62.0, 80, 24)))
     for said in (
         "mlp on digits · 1×8×8 · 10 classes · 1,257 training + 270 validation",
         "4 workers · fp32",
-        "4 of 10 trials  3 pruned  1 failed",
-        "best 0.9375 (trial 77)",
+        "5 of 10 trials  4 pruned  1 failed",
+        "best 0.9375 (trial 77)  ▁▄█ from 0.2500",
+        "4.5 GiB of 12.0 GiB  cap 4.0 GiB",
+        "0 KiB of 12.0 GiB",
+        "not charged  1 did not fit, 1 duplicate",
+        "trial 90 does not fit: a network",
+        "trial 89 pruned: a network",
         "elapsed 1:02",
         "left about",
         "images/s 37.0k",
@@ -78,17 +94,48 @@ def test_a_frame_tells_how_the_search_stands():
 def test_a_row_stands_for_its_worker_however_trials_come_and_go():
     state = SearchState(started(workers=3), 0.0)
     state.add(trial_started(5, worker=2), 0.0)
-    rows = lines_of(frame(state, 1.0, 24))[-3:]
+    rows = lines_of(frame(state, 1.0, 80, 24))[-3:]
     assert [row.split()[:2] for row in rows] == [["0", "starting"], ["1", "starting"], ["2", "5"]]
 
 
+def test_a_wide_terminal_shows_the_memory_and_the_plan_of_each_trial():
+    state = busy_state()
+    assert "1.5 GiB  4 x 32 images" in "\n".join(lines_of(frame(state, 1.0, 120, 30), 120))
+    assert "4 x 32 images" not in "\n".join(lines_of(frame(state, 1.0, 80, 30)))
+
+
+def test_without_a_budget_the_reserved_memory_is_told():
+    shown = "\n".join(lines_of(frame(busy_state(budgets=None, memory_cap=None), 1.0, 80, 24)))
+    assert "4.5 GiB reserved" in shown
+    assert "cap" not in shown
+
+
+def test_without_any_word_of_memory_there_is_none():
+    state = SearchState(started(), 0.0)
+    state.add(trial_started(0), 0.0)
+    assert "memory" not in "\n".join(lines_of(frame(state, 1.0, 120, 24), 120))
+
+
+def test_the_last_reasons_come_first_and_give_way_to_workers():
+    def reasons(workers, height):
+        lines = lines_of(frame(busy_state(workers=workers), 1.0, 80, height))
+        return [line.split()[1] for line in lines if line.startswith("trial ")]
+
+    assert reasons(workers=2, height=40) == ["90", "89"]
+    assert reasons(workers=1, height=16) == ["90", "89"]
+    assert reasons(workers=2, height=16) == ["90"]
+    assert reasons(workers=40, height=18) == []
+
+
 def test_workers_without_room_are_counted():
-    shown = lines_of(frame(busy_state(workers=40), 1.0, 24))
-    assert "and 25 more workers" in shown[-1]
+    shown = lines_of(frame(busy_state(workers=40), 1.0, 80, 24))
+    (line,) = [line for line in shown if "more workers" in line]
+    numbers = [int(line.split()[0]) for line in shown if "a network" in line and line.split()[0].isdigit()]
+    assert line.strip() == f"and {40 - len(numbers)} more workers"
 
 
 def test_time_left_and_best_are_unknown_before_a_trial_ended():
-    shown = "\n".join(lines_of(frame(SearchState(started(), 0.0), 5.0, 24)))
+    shown = "\n".join(lines_of(frame(SearchState(started(), 0.0), 5.0, 80, 24)))
     assert "best –" in shown
     assert "left –" in shown
 
@@ -110,7 +157,7 @@ def frame_messages(state):
 
 def test_without_colour_nothing_is_coloured(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
-    shown = "\n".join(lines_of(frame(busy_state(), 1.0, 24), color=True))
+    shown = "\n".join(lines_of(frame(busy_state(), 1.0, 80, 24), color=True))
     codes = {code for found in re.findall(r"\x1b\[([0-9;]*)m", shown) for code in found.split(";")}
     assert codes <= {"0", "1", "2"}  # reset, bold, dim
 

@@ -5,7 +5,7 @@ import pytest
 from nas.events import EpochTrained, Notice, SearchEnded, WorkerReady
 from nas.study.outcome import Outcome
 from nas.terminal.plain import PlainView
-from tests.terminal.samples import HOSTILE, LITERAL, epoch, started, trial_ended, trial_started
+from tests.terminal.samples import GIB, HOSTILE, LITERAL, epoch, started, trial_ended, trial_started
 
 
 class Pipe(io.TextIOWrapper):
@@ -21,9 +21,9 @@ class Pipe(io.TextIOWrapper):
 
 def watched(*events, encoding="utf-8"):
     pipe = Pipe(encoding)
-    view = PlainView(pipe)
-    for event in events:
-        view(event)
+    with PlainView(pipe) as view:
+        for event in events:
+            view(event)
     return pipe.lines()  # what was not flushed has not arrived
 
 
@@ -57,6 +57,32 @@ def test_the_start_is_one_line():
 def test_an_ended_trial_or_a_notice_is_one_line(event, line):
     start = started(counts={"completed": 2}, best=(1, 0.5))
     assert watched(start, event)[1:] == [line]
+
+
+def test_the_memory_cap_is_told_at_the_start():
+    (line,) = watched(started(memory_cap=4 * GIB))
+    assert "memory cap 4.0 GiB" in line
+
+
+DOES_NOT_FIT = trial_ended(4, Outcome.DOES_NOT_FIT, reason="needs 9 GiB")
+
+
+@pytest.mark.parametrize(
+    ("events", "line"),
+    [
+        ([DOES_NOT_FIT], "trial 4 does not fit: needs 9 GiB"),
+        ([trial_ended(5, Outcome.DUPLICATE, reason="as trial 3")], "trial 5 duplicate: as trial 3"),
+        (
+            [trial_ended(3, Outcome.DUPLICATE), DOES_NOT_FIT],
+            "trials 3 to 4: 1 duplicate, 1 did not fit; the last: needs 9 GiB",
+        ),
+    ],
+)
+def test_proposals_in_a_row_that_are_not_trained_share_a_line(events, line):
+    assert watched(started(), *events, trial_started(6), DOES_NOT_FIT)[1:] == [
+        line,
+        watched(started(), DOES_NOT_FIT)[1],
+    ]
 
 
 def test_nothing_else_makes_a_line():

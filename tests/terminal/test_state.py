@@ -21,6 +21,8 @@ def fold(start, *events):
         (Outcome.PRUNED, 4, 1),
         (Outcome.FAILED, 3, 2),
         (Outcome.INTERRUPTED, 3, 1),
+        (Outcome.DOES_NOT_FIT, 3, 1),
+        (Outcome.DUPLICATE, 3, 1),
     ],
 )
 def test_only_completed_and_pruned_trials_count_towards_the_total(outcome, charged, failed):
@@ -107,7 +109,12 @@ def test_messages_are_what_a_person_should_read(start, events, expected):
 
 @pytest.mark.parametrize(
     ("why", "said"),
-    [("time", "time limit"), ("stopped", "again to go on"), ("trials", "Ask for more with --trials")],
+    [
+        ("time", "time limit"),
+        ("stopped", "again to go on"),
+        ("exhausted", "exhausted"),
+        ("trials", "Ask for more with --trials"),
+    ],
 )
 def test_an_end_that_is_not_the_plain_one_says_what_to_do(why, said):
     (message,) = fold(started(), SearchEnded(why=why)).messages
@@ -116,3 +123,30 @@ def test_an_end_that_is_not_the_plain_one_says_what_to_do(why, said):
 
 def test_a_worker_tells_its_device():
     assert fold(started(), WorkerReady(worker=1, device="NVIDIA H200")).devices == {1: "NVIDIA H200"}
+
+
+def test_the_curve_goes_on_from_earlier_runs_with_the_best_so_far():
+    start = started(best=(0, 0.5), curve=(0.25, 0.5))
+    ends = [trial_ended(n, Outcome.COMPLETED, value) for n, value in ((1, 0.4), (2, 0.75))]
+    assert fold(start, *ends, trial_ended(3, Outcome.PRUNED)).curve == [0.25, 0.5, 0.5, 0.75]
+
+
+def test_the_last_reasons_of_pruned_and_unfit_trials_are_kept():
+    outcomes = (Outcome.PRUNED, Outcome.DUPLICATE, Outcome.DOES_NOT_FIT, Outcome.FAILED, Outcome.PRUNED)
+    ends = [
+        trial_ended(number, outcome, reason=f"because {number}") for number, outcome in enumerate(outcomes)
+    ]
+    state = fold(started(), trial_ended(9, Outcome.PRUNED), *ends)
+    assert [reason.text for reason in state.reasons] == ["because 0", "because 2", "because 4"]
+
+
+def test_reserved_memory_is_that_of_running_trials_by_device():
+    start = started(budgets={"cuda:0": 10, "cuda:1": 10})
+    begun = [trial_started(n, device=f"cuda:{n % 2}", reserved=n) for n in (1, 2, 4)]
+    state = fold(start, *begun, trial_started(5), trial_ended(2, Outcome.PRUNED))
+    assert state.reserved == {"cuda:0": 4, "cuda:1": 1}
+
+
+def test_a_watcher_that_comes_late_counts_from_the_start():
+    state = fold(started(seconds=100.0), trial_started(0, seconds=50.0))
+    assert (state.elapsed(1.0), state.running[0].started) == (101.0, -49.0)

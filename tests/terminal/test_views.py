@@ -91,7 +91,11 @@ def test_pages_are_printed_whole_into_a_pipe(study, capsys):
     terminal.print_summary(study, quiet=True)
     terminal.print_study(study)
     terminal.print_trial(study.trial(3))
+    terminal.print_comparison([study.trial(0), study.trial(1)])
+    terminal.print_idle(study)
     out, _ = capsys.readouterr()
+    assert "No search of study 'mlp-digits' is running." in out
+    assert "trial 0" in out
     assert out.count("classifier") == 2  # the layers of the real network, in the summary and of the trial
     assert "OutOfMemoryError: tried to allocate 2 GiB" in out
     assert "\x1b" not in out

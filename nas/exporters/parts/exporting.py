@@ -1,57 +1,132 @@
-"""One export: a folder with the files of every format asked for, and the description of the network."""
+"""One export: a folder with the files of every format, each verified, and what describes the network."""
 
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import StorageError
-from nas.exporters.parts.folder import ARCHITECTURE, check_replaceable, replaced
-from nas.exporters.parts.formats import load_exporter
+from nas.errors import NasError, StorageError, VerificationFailed
+from nas.exporters.parts.describing import describe
+from nas.exporters.parts.folder import check_replaceable, replaced
+from nas.exporters.parts.formats import DEFAULT, Exporter, load_exporter
 from nas.exporters.parts.trained import TrainedModel
+from nas.exporters.parts.verification import Reference, Verification, judge, reference, verify
 
 if TYPE_CHECKING:
     from torch import nn
 
+MAX_DROP = 0.01
+"""Accuracy that a lossy format may lose."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Export:
-    """What was written."""
+    """What was written, and what was found when it was read back."""
 
     folder: Path
     files: tuple[str, ...]
     """Names in the folder, sorted."""
-    differences: Mapping[str, float]
-    """By format: the largest absolute difference of a logit from the network's in this process."""
+    formats: Mapping[str, Verification]
+    """Those in the folder."""
+    left_out: Mapping[str, str]
+    """Formats that nobody asked for by name and that could not be written, with the reason."""
+    failures: Mapping[str, str]
+    """Formats that do not do what the network does, with the reason; their files were not kept."""
+    reference: Reference
+    """What they were held against."""
 
 
-def export_trial(trained: TrainedModel, out: Path, formats: Sequence[str] = ("source",)) -> Export:
-    """Write a trained network into the folder `out`, all formats or none; an earlier export is replaced.
+def export_model(
+    trained: TrainedModel,
+    out: Path,
+    formats: Sequence[str] | None = None,
+    *,
+    uint8: bool = False,
+    max_drop: float = MAX_DROP,
+) -> Export:
+    """Write a trained network into the folder `out`, which appears whole; an earlier export is replaced.
 
-    Every format is read back and compared before the folder takes its place.
+    Args:
+        formats: names out of `known_exporters()`; None for those of `DEFAULT` that the packages at hand and
+            the network allow.
+        uint8: put the preprocessing into the files, so that they take raw images.
+        max_drop: accuracy that a lossy format may lose.
 
     Raises:
+        VerificationFailed: a format does not do what the network does. The others were written, if any.
         UnknownName: nobody provides one of the formats.
+        InvalidSetting: the network does not take such images, or tells other classes apart.
         StorageError: `out` is a file, or holds something other than an earlier export, or cannot be written.
-        NasError: a format cannot hold the network, or its files do not compute the same.
+        NasError: a format that was asked for cannot hold the network, or lacks a package.
     """
-    exporters = {name: load_exporter(name) for name in formats}
     out = out.expanduser().resolve()
+    chosen = {name: load_exporter(name) for name in (DEFAULT if formats is None else formats)}
     trained = replace(trained, model=_plain(trained.model))
     try:
         check_replaceable(out)
-        with replaced(out) as folder:
-            differences = {name: exporter.export(trained, folder) for name, exporter in exporters.items()}
-            files = sorted([ARCHITECTURE, *(path.name for path in folder.iterdir())])
-            description = json.dumps(_description(trained, files), indent=1)
-            (folder / ARCHITECTURE).write_text(description + "\n", encoding="utf-8")
+        with replaced(out) as folder, reference(trained) as wanted:
+            exporters, left_out = _write_all(chosen, trained, folder, uint8, required=formats is not None)
+            kept, failures = _verify_all(exporters, trained, folder, wanted, max_drop)
+            if failures and not kept:
+                raise VerificationFailed(" ".join(failures.values()))
+            export = Export(
+                folder=out,
+                files=describe(trained, folder, kept, wanted, uint8=uint8),
+                formats=kept,
+                left_out=left_out,
+                failures=failures,
+                reference=wanted,
+            )
     except OSError as error:
         raise StorageError(f"The folder {out} cannot be written: {error.strerror or error}.") from error
-    return Export(out, tuple(files), differences)
+    if failures:
+        raise VerificationFailed(" ".join(failures.values()), export)
+    return export
+
+
+Written = dict[str, tuple[Exporter, tuple[str, ...]]]
+"""By format: its exporter and the files it wrote."""
+
+
+def _write_all(
+    exporters: Mapping[str, Exporter], trained: TrainedModel, folder: Path, uint8: bool, *, required: bool
+) -> tuple[Written, dict[str, str]]:
+    """What was written, and what could not be, with the reason."""
+    written: Written = {}
+    left_out: dict[str, str] = {}
+    for name, exporter in exporters.items():
+        before = set(folder.iterdir())
+        try:
+            exporter.check()
+            exporter.export(trained, folder, uint8=uint8)
+        except NasError as error:
+            if required:
+                raise
+            left_out[name] = str(error)
+        else:
+            written[name] = exporter, tuple(sorted(path.name for path in {*folder.iterdir()} - before))
+    return written, left_out
+
+
+def _verify_all(
+    written: Written, trained: TrainedModel, folder: Path, wanted: Reference, max_drop: float
+) -> tuple[dict[str, Verification], dict[str, str]]:
+    """What does as the network does, and what does not, with the reason; files of the latter are removed."""
+    kept: dict[str, Verification] = {}
+    failures: dict[str, str] = {}
+    for name, (exporter, files) in written.items():
+        try:
+            kept[name] = verify(name, trained, folder, files, wanted)
+            judge(name, exporter, kept[name], wanted, max_drop)
+        except NasError as error:
+            kept.pop(name, None)
+            failures[name] = str(error)
+            for file in files:
+                (folder / file).unlink()
+    return kept, failures
 
 
 def _plain(model: nn.Module) -> nn.Module:
@@ -61,23 +136,3 @@ def _plain(model: nn.Module) -> nn.Module:
     plain: Any = copy.deepcopy(model).cpu().float().eval()  # torch 2.13 does not declare memory_format
     contiguous: nn.Module = plain.to(memory_format=torch.contiguous_format)
     return contiguous
-
-
-def _description(trained: TrainedModel, files: list[str]) -> dict[str, Any]:
-    """The content of architecture.json: what rebuilds the network, and what it is."""
-    return {
-        "study": trained.study,
-        "trial": trained.trial,
-        "val_accuracy": trained.val_accuracy,
-        "space": trained.space,
-        "space_version": trained.space_version,
-        "params": dict(trained.params),
-        "data": trained.data,
-        "input_shape": trained.input_shape,
-        "classes": trained.classes,
-        "mean": trained.mean,
-        "std": trained.std,
-        **asdict(trained.layers),
-        "versions": dict(trained.versions),
-        "files": files,
-    }

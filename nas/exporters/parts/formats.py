@@ -1,40 +1,76 @@
-"""From the name of a format to the module that writes it: a file of `nas/exporters/` is a format."""
+"""From the name of a format to the module that writes and reads it.
+
+A file of `nas/exporters/` is a format, and so is an entry point of another distribution in the group
+`nas.exporters` that names such a module.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, cast
 
-from nas.errors import UnknownName
+from nas.errors import BrokenFile, NasError, UnknownName
+from nas.exporters.parts.runtime import Runtime
 from nas.exporters.parts.trained import TrainedModel
 
 EXPORTERS = "nas.exporters"
+"""The package of our formats, and the entry-point group of those of others."""
+
+DEFAULT = ("source", "torch", "onnx", "int8")
+"""Of these, an export that names no format writes what the packages at hand and the network allow."""
 
 
 class Exporter(Protocol):
-    """A module of `nas/exporters/`."""
+    """A module that is a format. It imports nothing heavy before it is called."""
 
-    def export(self, trained: TrainedModel, folder: Path) -> float:
-        """Write the files of this format into `folder`, read them back, and compare.
+    LOSSY: bool
+    """Whether the accuracy may fall by --max-drop; otherwise the predictions must be the network's."""
+
+    def check(self) -> None:
+        """Raise NasError where a package is missing that the format needs."""
+        ...
+
+    def export(self, trained: TrainedModel, folder: Path, *, uint8: bool) -> None:
+        """Write the files of this format into `folder`.
 
         The model lies on the CPU, in evaluation mode, its weights float32 and contiguous.
 
-        Returns:
-            The largest absolute difference of a logit between the files' network and `trained.model`.
+        Args:
+            uint8: put the preprocessing into the file, where the format can.
 
         Raises:
-            NasError: the format cannot hold this network, or its files do not compute the same.
+            NasError: the format cannot hold this network.
             OSError: the folder cannot be written.
         """
         ...
 
+    def load(self, folder: Path, threads: int) -> Runtime:
+        """Open the files of this format in `folder`, to run with so many threads of the processor.
 
-def known_exporters() -> list[str]:
-    """The names of the formats, sorted."""
+        Raises:
+            NasError: a package is missing.
+            Exception: the files are broken.
+        """
+        ...
+
+    def usage(self, *, uint8: bool) -> str:
+        """Python that loads the file and makes `logits` of `images`, in about three lines."""
+        ...
+
+
+def shipped_exporters() -> list[str]:
+    """The names of our own formats, sorted."""
     package = importlib.import_module(EXPORTERS)
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
+
+
+def known_exporters() -> list[str]:
+    """The names of all formats, sorted: our own and those of other distributions."""
+    return sorted({*shipped_exporters(), *(point.name for point in entry_points(group=EXPORTERS))})
 
 
 def load_exporter(name: str) -> Exporter:
@@ -42,7 +78,36 @@ def load_exporter(name: str) -> Exporter:
 
     Raises:
         UnknownName: there is none of this name.
+        BrokenFile: another distribution's fails.
     """
-    if name not in known_exporters():
+    if name in shipped_exporters():
+        return cast(Exporter, importlib.import_module(f"{EXPORTERS}.{name}"))
+    points = [point for point in entry_points(group=EXPORTERS) if point.name == name]
+    if not points:
         raise UnknownName("export format", name, known_exporters())
-    return cast(Exporter, importlib.import_module(f"{EXPORTERS}.{name}"))
+    try:
+        return cast(Exporter, points[0].load())
+    except Exception as error:  # the code is theirs
+        raise BrokenFile(f"Export format {name!r} ({points[0].value}): {error}") from error
+
+
+def need(extra: str, *packages: str) -> None:
+    """Check that the packages of an extra are there.
+
+    Raises:
+        NasError: with the command that installs them.
+    """
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise NasError(f"{', '.join(missing)} not installed. Get it with: pip install 'optuna-nas[{extra}]'")
+
+
+def cannot_hold(name: str, error: Exception) -> NasError:
+    """What to raise where PyTorch cannot bring a network into a format."""
+    return NasError(f"The format {name} cannot hold this network: {first_line(error)}")
+
+
+def first_line(error: Exception) -> str:
+    """Of what an error says; its class where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -7,55 +7,100 @@ the one that trained the network.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from nas.errors import NasError
+from nas.exporters.parts.source_blocks import Blocks
 from nas.exporters.parts.source_literals import write_call
 from nas.layers import LayerTable
 
 INDENT = "    "
 
 
-def write_layers(model: nn.Module, table: LayerTable) -> str:
-    """The expression of an OrderedDict of the layers of `model`, each with its output shape in a comment.
+class Line(NamedTuple):
+    """A line of source, and the output shape of the layer that it makes; empty where it makes none."""
+
+    code: str
+    shape: tuple[int, ...] = ()
+
+
+def write_network(model: nn.Module, table: LayerTable) -> tuple[str, str]:
+    """The classes of the blocks of `model`, and the body of a function that builds it.
+
+    In the body every layer stands on a line of its own, its output shape in a comment.
 
     Raises:
-        NasError: the model is something other than an nn.Sequential, nested ones included, of known layers.
+        NasError: a layer is neither known, nor made of parts in a way that PyTorch can follow.
     """
-    if type(model) is not nn.Sequential:
-        raise _cannot_write(f"the network, a {type(model).__name__}")
-    shapes = (layer.output_shape for layer in table.layers)
-    lines = list(_entries(model, "", INDENT * 2, shapes))
-    width = max((len(code) for code, shape in lines if shape), default=0)
+    shapes = {layer.name: layer.output_shape for layer in table.layers}
+    writer = _Writer({id(module): shapes.get(name, ()) for name, module in model.named_modules()})
+    lines = list(writer.module(model, "", INDENT, "return ", ""))
+    width = max((len(line.code) for line in lines if line.shape), default=0)
     body = "\n".join(f"{code:<{width}}  # {_by(shape)}" if shape else code for code, shape in lines)
-    return f"OrderedDict([\n{body}\n{INDENT}])"
+    return writer.blocks.source(), body
 
 
-Line = tuple[str, tuple[int, ...]]
-"""Source, and the output shape of the layer that it makes; empty where it makes none."""
+class _Writer:
+    """Writes modules, and collects the classes that they need."""
 
+    def __init__(self, shapes: dict[int, tuple[int, ...]]) -> None:
+        self.blocks = Blocks()
+        self._shapes = shapes
 
-def _entries(
-    sequence: nn.Sequential, place: str, indent: str, shapes: Iterator[tuple[int, ...]]
-) -> Iterator[Line]:
-    for name, layer in sequence._modules.items():
-        assert layer is not None
-        if type(layer) is nn.Sequential and len(layer):
-            yield f"{indent}({name!r}, nn.Sequential(OrderedDict([", ()
-            yield from _entries(layer, f"{place}{name}.", indent + INDENT, shapes)
-            yield f"{indent}]))),", ()
-        elif type(layer) in KINDS:
-            yield f"{indent}({name!r}, {KINDS[type(layer)](layer)}),", next(shapes)
+    def module(self, module: nn.Module, place: str, indent: str, before: str, after: str) -> Iterator[Line]:
+        """What builds a module, between the texts that put it where it belongs."""
+        if type(module) in KINDS:
+            yield Line(f"{indent}{before}{KINDS[type(module)](module)}{after}", self._shapes[id(module)])
+            return
+        described = _described(module, place)
+        if type(module).forward is nn.Sequential.forward:
+            opening, closing, entry = "nn.Sequential(OrderedDict([", "]))", _pair
+        elif type(module) is nn.ModuleList:
+            opening, closing, entry = "nn.ModuleList([", "])", _item
         else:
-            raise _cannot_write(f"layer {place + name!r}, a {type(layer).__name__}")
+            opening, closing, entry = f"{self.blocks.class_of(module, described)}(", ")", _argument
+        yield Line(f"{indent}{before}{opening}")
+        for name, child in module._modules.items():
+            if child is not None:
+                inner = f"{place}.{name}" if place else name
+                yield from self.module(child, inner, indent + INDENT, *entry(name))
+        for line in _tensors(module, described):
+            yield Line(f"{indent}{INDENT}{line}")
+        yield Line(f"{indent}{closing}{after}")
 
 
-def _cannot_write(what: str) -> NasError:
-    known = ", ".join(sorted(kind.__name__ for kind in KINDS))
-    return NasError(
-        f"The format source cannot write {what}. It writes an nn.Sequential, nested or not, of {known}."
+def _pair(name: str) -> tuple[str, str]:
+    """What stands around a part of an nn.Sequential."""
+    return f"({name!r}, ", "),"
+
+
+def _item(name: str) -> tuple[str, str]:
+    """What stands around a part of an nn.ModuleList."""
+    return "", ","
+
+
+def _argument(name: str) -> tuple[str, str]:
+    """What stands around a part of a block."""
+    return (f"{name}=", ",") if name.isidentifier() else (f"**{{{name!r}: ", "},")
+
+
+def _tensors(module: nn.Module, described: str) -> Iterator[str]:
+    """The parameters and buffers that a module owns itself, as arguments; values come with the weights."""
+    for name, parameter in module.named_parameters(recurse=False):
+        yield f"{name}=nn.Parameter(torch.empty({tuple(parameter.shape)})),"
+    for name, buffer in module.named_buffers(recurse=False):
+        if name in module._non_persistent_buffers_set:
+            raise NasError(
+                f"The format source cannot write {described}: its buffer {name!r} is not part of the weights."
+            )
+        yield f"{name}=nn.Buffer(torch.empty({tuple(buffer.shape)}, dtype={buffer.dtype})),"
+
+
+def _described(module: nn.Module, place: str) -> str:
+    return (
+        f"layer {place!r}, a {type(module).__name__}" if place else f"the network, a {type(module).__name__}"
     )
 
 
@@ -116,46 +161,61 @@ def _avg_pool2d(layer: nn.AvgPool2d) -> str:
     )
 
 
-def _adaptive_avg_pool2d(layer: nn.AdaptiveAvgPool2d) -> str:
-    return write_call("AdaptiveAvgPool2d", layer.output_size)
+def _adaptive_pool2d(layer: nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d) -> str:
+    return write_call(type(layer).__name__, layer.output_size)
 
 
 def _flatten(layer: nn.Flatten) -> str:
     return write_call("Flatten", start_dim=(layer.start_dim, 1), end_dim=(layer.end_dim, -1))
 
 
-def _dropout(layer: nn.Dropout) -> str:
-    return write_call("Dropout", layer.p, inplace=(layer.inplace, False))
+def _dropout(layer: nn.Dropout | nn.Dropout2d) -> str:
+    return write_call(type(layer).__name__, layer.p, inplace=(layer.inplace, False))
 
 
-def _relu(layer: nn.ReLU) -> str:
-    return write_call("ReLU", inplace=(layer.inplace, False))
+def _group_norm(layer: nn.GroupNorm) -> str:
+    return write_call(
+        "GroupNorm",
+        layer.num_groups,
+        layer.num_channels,
+        eps=(layer.eps, 1e-5),
+        affine=(layer.affine, True),
+    )
 
 
-def _silu(layer: nn.SiLU) -> str:
-    return write_call("SiLU", inplace=(layer.inplace, False))
+def _activation(layer: Any) -> str:
+    return write_call(type(layer).__name__, inplace=(layer.inplace, False))
 
 
 def _gelu(layer: nn.GELU) -> str:
     return write_call("GELU", approximate=(layer.approximate, "none"))
 
 
-def _identity(layer: nn.Identity) -> str:
-    return write_call("Identity")
+def _plain(layer: nn.Module) -> str:
+    return write_call(type(layer).__name__)
 
 
 KINDS: dict[type[nn.Module], Callable[[Any], str]] = {
-    nn.AdaptiveAvgPool2d: _adaptive_avg_pool2d,
+    nn.AdaptiveAvgPool2d: _adaptive_pool2d,
+    nn.AdaptiveMaxPool2d: _adaptive_pool2d,
     nn.AvgPool2d: _avg_pool2d,
     nn.BatchNorm1d: _batch_norm,
     nn.BatchNorm2d: _batch_norm,
     nn.Conv2d: _conv2d,
     nn.Dropout: _dropout,
+    nn.Dropout2d: _dropout,
     nn.Flatten: _flatten,
     nn.GELU: _gelu,
-    nn.Identity: _identity,
+    nn.GroupNorm: _group_norm,
+    nn.Hardsigmoid: _activation,
+    nn.Hardswish: _activation,
+    nn.Identity: _plain,
     nn.Linear: _linear,
     nn.MaxPool2d: _max_pool2d,
-    nn.ReLU: _relu,
-    nn.SiLU: _silu,
+    nn.ReLU: _activation,
+    nn.ReLU6: _activation,
+    nn.SiLU: _activation,
+    nn.Sigmoid: _plain,
+    nn.Tanh: _plain,
 }
+"""What is written as a call of `torch.nn`; every other module, as a block of its parts."""

@@ -33,19 +33,24 @@ MEAN = (0.5,)
 STD = (0.25,)
 
 
-def layers() -> OrderedDict[str, nn.Module]:
-    """The layers in their order."""
-    return OrderedDict([("flatten", nn.Flatten()), ("classifier", nn.Linear(64, 2))])
+def network() -> nn.Module:
+    """The layers."""
+    return nn.Sequential(OrderedDict([("flatten", nn.Flatten()), ("classifier", nn.Linear(64, 2))]))
 
 
 # }
 
 
-class Model(nn.Sequential):
+class Model(nn.Module):
     """Images (batch, CHANNELS, HEIGHT, WIDTH) as `preprocess` makes them in, logits (batch, classes) out."""
 
     def __init__(self) -> None:
-        super().__init__(layers())
+        super().__init__()
+        self.network = network()
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images)
+        return logits
 
     def predict(self, image: str | Path | Image.Image) -> dict[str, float]:
         """The probability of every class, the likeliest first, for an image of any kind and size."""
@@ -57,7 +62,7 @@ class Model(nn.Sequential):
 def load() -> Model:
     """The trained network, in evaluation mode on the CPU."""
     model = Model()
-    model.load_state_dict(read_safetensors(Path(__file__).with_name("model.safetensors")))
+    model.network.load_state_dict(read_safetensors(Path(__file__).with_name("model.safetensors")))
     return model.eval()
 
 

@@ -1,21 +1,55 @@
-"""What an export is made of: a trained network and the facts of its study, as plain data."""
+"""What an export is made of: a trained network and what is known of it, as plain data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+
+from nas.errors import NasError
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from nas.datasets import ImageData
     from nas.layers import LayerTable
+
+
+@dataclass(frozen=True)
+class Score:
+    """An accuracy, and on what it was measured."""
+
+    accuracy: float
+    """In [0, 1]."""
+    split: str
+    """Such as "test"."""
+    interval: tuple[float, float] | None = None
+    """Bounds within which the accuracy lies, at 95 %."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The trial that a network comes from."""
+
+    study: str
+    trial: int
+    space: str
+    """The name of the search space; of a space that is a file, the file's stem."""
+    space_version: int
+    params: Mapping[str, Any]
+    """What Optuna suggested; with the space's name and version they rebuild the proposal."""
+    val_accuracy: float
+    """Of the search, in [0, 1]."""
+    peak_memory: int = 0
+    """Bytes that its training took, as measured; 0 where that is not known."""
+    retrained: Score | None = None
+    """Of the network that is exported, where it was trained anew after the search."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedModel:
-    """The network of one trial with its weights, and where both come from."""
+    """A network with its weights, what goes in and what comes out."""
 
     model: nn.Module
     """Normalised float images (batch, channels, height, width) in, logits (batch, classes) out."""
@@ -26,23 +60,28 @@ class TrainedModel:
     """Per channel, of images scaled to [0, 1]."""
     std: tuple[float, ...]
     """As `mean`."""
-    data: str
+    data: str | None = None
     """The name of the dataset, not its path."""
-    space: str
-    """The name of the search space; of a space that is a file, the file's stem."""
-    space_version: int
-    params: Mapping[str, Any]
-    """What Optuna suggested; with the space's name and version they rebuild the proposal."""
-    study: str
-    trial: int
-    val_accuracy: float
-    """In [0, 1]."""
-    versions: Mapping[str, str]
+    data_facts: Mapping[str, Any] = field(default_factory=dict)
+    """Of the dataset: "counts" of its splits, "fingerprint" and "split_digest", as in `ImageData`."""
+    images: ImageData | None = None
+    """The dataset itself, where it is at hand: int8 is calibrated on its training images, and every format
+    verified on its validation images. The test images stay closed."""
+    origin: Origin | None = None
+    """None for a network that no search found."""
+    versions: Mapping[str, str] = field(default_factory=dict)
     """Of the packages that trained it."""
 
     @cached_property
     def layers(self) -> LayerTable:
-        """The network layer by layer."""
+        """The network layer by layer.
+
+        Raises:
+            NasError: what it computes depends on the values of an image in a way that no file can hold.
+        """
         from nas.layers import layer_table
 
-        return layer_table(self.model, self.input_shape)
+        try:
+            return layer_table(self.model, self.input_shape)
+        except Exception as error:  # the code may be the author's
+            raise NasError(f"The network cannot be followed without images: {error}") from error

@@ -1,0 +1,78 @@
+"""A trial on its way from ask to tell."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from optuna.trial import Trial
+
+from nas.engines.messages import Plan
+from nas.space import Proposal
+from nas.training.epoch import Epoch
+
+
+@dataclass(eq=False)
+class Active:
+    """What the driver knows of a trial that it has asked for and not told yet."""
+
+    trial: Trial
+    proposal: Proposal
+    digest: str
+    seed: int
+    retry_of: int | None
+    """Number of the trial that it repeats."""
+    origin: int
+    """Number of the first of its chain of retries, which names its checkpoint."""
+    deaths: int
+    """Workers that died of it."""
+    recoveries: int = 0
+    """Times it ran out of memory."""
+    trouble: str | None = None
+    """What happened the last time."""
+    plan: Plan | None = None
+    """None until it is planned."""
+    overtaken: int = 0
+    """Trials that came later and started earlier."""
+    worker: int | None = None
+    """None while it waits."""
+    multiply_adds: int | None = None
+    curve: list[Epoch] = field(default_factory=list)
+    measured: bool = False
+    """Whether its memory has been compared with the prediction."""
+    started: float = field(default_factory=time.monotonic)
+    heard: float = 0.0
+    """When its worker last said something."""
+
+    @property
+    def number(self) -> int:
+        return self.trial.number
+
+    @property
+    def needed(self) -> int:
+        """Bytes of its reservation."""
+        assert self.plan is not None
+        return self.plan.predicted
+
+    @property
+    def last(self) -> Epoch | None:
+        return self.curve[-1] if self.curve else None
+
+    @property
+    def best_epoch(self) -> int:
+        """Number of the first epoch of highest accuracy; 0 before any."""
+        best = max((epoch.val_accuracy for epoch in self.curve), default=-math.inf)
+        return next((epoch.number for epoch in self.curve if epoch.val_accuracy == best), 0)
+
+    @property
+    def planned(self) -> dict[str, Any]:
+        """Columns of `nas_trials`: how it trains and what that takes."""
+        assert self.plan is not None
+        return {
+            "plan": self.plan.levers,
+            "predicted_memory": self.plan.parts,
+            "predicted": self.plan.predicted,
+            "recoveries": self.recoveries,
+        }

@@ -1,0 +1,30 @@
+"""`nas watch`: a search that runs elsewhere."""
+
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+from nas.commands.app import Folder, Storage, StudyName, app, examples
+
+
+@app.command(
+    epilog=examples("nas watch", "nas watch cnn_fc-digits", "nas watch --storage postgresql://host/nas")
+)
+def watch(study: StudyName = None, storage: Storage = None, folder: Folder = Path("studies")) -> None:
+    """Watch a search that another process runs, until it ends or Ctrl-C; the search does not notice."""
+    from nas import api
+    from nas.following import follow
+    from nas.study.storage import storage_errors, storage_url
+    from nas.terminal import choose_view, print_idle, print_summary
+
+    found = api.load_study(study, storage=storage, folder=folder)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    runs = False
+    with storage_errors(storage_url(storage, folder), folder):
+        with suppress(KeyboardInterrupt), choose_view() as view:
+            for event in follow(found.store):
+                runs = True
+                view(event)
+        if not runs:
+            print_idle(found)
+        print_summary(found)

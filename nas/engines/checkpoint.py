@@ -1,0 +1,101 @@
+"""A trial's checkpoint on disk: whole and checked, or not there. The one before stays until the next is."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import torch
+
+from nas.training.epoch import Epoch
+
+DIGEST = hashlib.sha256().digest_size
+"""Bytes at the end of a file that tell whether the rest is what was written."""
+
+
+class Checkpoint:
+    """The state of a trainer and the epochs that led to it, in `file` and in the one before it."""
+
+    def __init__(self, file: Path, trial: str) -> None:
+        """Args:
+        trial: tells trials apart: a checkpoint of another is not used.
+        """
+        self._file = file
+        self._before = file.with_suffix(".before.pt")
+        self._trial = trial
+
+    def save(self, state: dict[str, Any], curve: list[Epoch]) -> None:
+        """Write what `Trainer.state_dict` gave.
+
+        Raises:
+            OSError: the disk is full or read-only; what was there before is still there.
+        """
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        part = self._file.with_suffix(".part")
+        content = {"trial": self._trial, "curve": [asdict(epoch) for epoch in curve], "state": state}
+        try:
+            with part.open("wb") as stream:
+                hashed = _Hashed(stream)
+                torch.save(content, cast(Any, hashed))
+                stream.write(hashed.digest())
+                stream.flush()
+                os.fsync(stream.fileno())
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        if self._file.exists():
+            os.replace(self._file, self._before)
+        os.replace(part, self._file)
+        _sync_folder(self._file.parent)
+
+    def load(self) -> tuple[dict[str, Any], list[Epoch]] | None:
+        """State and curve of the newest checkpoint that is whole, or None."""
+        for file in (self._file, self._before):
+            content = _read(file)
+            if content is not None and content["trial"] == self._trial:
+                return content["state"], [Epoch(**epoch) for epoch in content["curve"]]
+        return None
+
+
+class _Hashed:
+    """A stream that remembers the digest of what went through it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._hash = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
+        return self._stream.write(data)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """The content of a file that is whole."""
+    try:
+        data = memoryview(file.read_bytes())
+    except OSError:
+        return None
+    if len(data) <= DIGEST or hashlib.sha256(data[:-DIGEST]).digest() != data[-DIGEST:]:
+        return None
+    content: dict[str, Any] = torch.load(io.BytesIO(data[:-DIGEST]), map_location="cpu", weights_only=True)
+    return content
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that the renaming survives a power cut; folders cannot be opened on Windows."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,117 @@
+"""Plans the memory of trials in a thread, while workers train the ones before."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from nas.engines.base import Post
+from nas.engines.messages import NotPlanned, Plan, Planned
+from nas.errors import NasError
+from nas.memory.plan import DoesNotFit, Levers, plan_memory
+from nas.memory.prediction import MemoryConstants
+from nas.memory.program import Untraceable
+from nas.plugins import Space
+from nas.space import DataInfo, Proposal
+
+
+@dataclass(frozen=True)
+class _Request:
+    number: int
+    proposal: Proposal
+    constants: MemoryConstants
+    after: Mapping[str, Any] | None
+
+
+class Planner:
+    """Answers each request with a `Planned`, or a `NotPlanned`, in the order of the requests."""
+
+    def __init__(
+        self,
+        space: Space,
+        data: DataInfo,
+        *,
+        precision: Literal["fp32", "bf16"],
+        device: str,
+        memory_cap: int,
+        post: Post,
+    ) -> None:
+        self._space = space
+        self._data = data
+        self._precision = precision
+        self._device: Literal["cpu", "cuda"] = "cuda" if device.startswith("cuda") else "cpu"
+        self._cap = memory_cap
+        self._post = post
+        self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def plan(
+        self,
+        number: int,
+        proposal: Proposal,
+        constants: Mapping[str, Any],
+        after: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Plan trial `number`.
+
+        Args:
+            constants: fields of `MemoryConstants`, calibration included.
+            after: the levers of a plan that was not frugal enough.
+        """
+        self._requests.put(_Request(number, proposal, MemoryConstants(**constants), after))
+
+    def _work(self) -> None:
+        while True:
+            request = self._requests.get()
+            try:
+                answer: Planned | NotPlanned = self._answer(request)
+            except NasError as error:
+                answer = NotPlanned(number=request.number, reason=str(error))
+            except Exception as error:  # of a network: its author must see it, and the search must go on
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                answer = NotPlanned(number=request.number, reason=reason)
+            self._post(answer)
+
+    def _answer(self, request: _Request) -> Planned:
+        training = request.proposal.training
+        training = replace(training, batch_size=min(training.batch_size, self._data.num_train))
+        try:
+            found = plan_memory(
+                lambda: self._space.build(request.proposal, self._data),
+                self._data.shape,
+                training,
+                cap=self._cap,
+                precision=self._precision,
+                device=self._device,
+                constants=request.constants,
+                after=Levers(**request.after) if request.after else None,
+            )
+        except Untraceable as error:
+            if request.after:
+                return Planned(number=request.number, plan=None, needed=self._cap, reason=str(error))
+            return Planned(number=request.number, plan=self._whole_cap(training.batch_size), needed=self._cap)
+        if isinstance(found, DoesNotFit):
+            return Planned(
+                number=request.number,
+                plan=None,
+                needed=found.smallest_cap,
+                parts=found.memory.parts,
+                reason=str(found),
+            )
+        plan = Plan(
+            micro_batch=found.micro_batch,
+            accumulation=found.accumulation,
+            checkpointing=found.checkpointing,
+            predicted=found.predicted,
+            parts=found.memory.parts,
+        )
+        return Planned(number=request.number, plan=plan, needed=plan.predicted, parts=plan.parts)
+
+    def _whole_cap(self, batch_size: int) -> Plan:
+        """For a network that cannot be traced: nothing is known, so it gets all that it may have."""
+        return Plan(
+            micro_batch=batch_size, accumulation=1, checkpointing=False, predicted=self._cap, parts={}
+        )

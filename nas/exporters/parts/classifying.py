@@ -1,0 +1,124 @@
+"""Image files in, probabilities of classes out, by an exported network."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.errors import DataError, StorageError
+from nas.exporters.parts.formats import first_line
+from nas.exporters.parts.opening import Exported
+from nas.exporters.parts.runtime import Runtime
+
+BATCH = 64
+"""Images that are classified at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """What an image file shows, or why it cannot be said."""
+
+    file: Path
+    probabilities: dict[str, float]
+    """Of every class, the likeliest first; empty where there is an error."""
+    notes: tuple[str, ...] = ()
+    """What was done to the image before the network saw it."""
+    error: str | None = None
+
+
+def image_files(paths: Sequence[Path]) -> list[Path]:
+    """The paths, and in the place of every folder the image files below it, sorted; hidden ones are left out.
+
+    Raises:
+        DataError: a folder holds no image.
+    """
+    from nas.datasets.files import walk
+    from nas.datasets.folder import IMAGE_SUFFIXES
+
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = [
+            path / file.path for file in walk(path)[0] if Path(file.path).suffix.lower() in IMAGE_SUFFIXES
+        ]
+        if not inside:
+            raise DataError(f"The folder {path} holds no images.")
+        found += inside
+    return found
+
+
+def classify(exported: Exported, runtime: Runtime, files: Sequence[Path]) -> Iterator[Prediction]:
+    """What each file shows, in their order. A file that cannot be read is an answer too.
+
+    Raises:
+        StorageError: the network fails.
+    """
+    for start in range(0, len(files), BATCH):
+        batch = files[start : start + BATCH]
+        read = [_read(file, exported.input_shape) for file in batch]
+        images = [image for image, _ in read if image is not None]
+        rows = _probabilities(exported, runtime, images)
+        for file, (image, said) in zip(batch, read, strict=True):
+            if image is None:
+                yield Prediction(file=file, probabilities={}, error=said[0])
+                continue
+            row = next(rows)
+            best = {exported.classes[index]: float(row[index]) for index in np.argsort(-row, kind="stable")}
+            yield Prediction(file=file, probabilities=best, notes=said)
+
+
+def _read(file: Path, shape: tuple[int, int, int]) -> tuple[NDArray[np.uint8] | None, tuple[str, ...]]:
+    """uint8 (height, width, channels) as the dataset would have made it, and what was done; None and why."""
+    from PIL import Image, ImageOps
+
+    from nas.datasets.convert import convert
+
+    channels, height, width = shape
+    try:
+        with warnings.catch_warnings(), Image.open(file) as opened:
+            warnings.simplefilter("ignore")  # of decoders, before they fail
+            picture = convert(opened, height if height == width else None)
+            pixels = picture.pixels
+            notes = [f"{kind} {done}" for kind, done in picture.remarks]
+            if pixels.shape[:2] != (height, width):
+                flat = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+                pixels = np.asarray(ImageOps.fit(flat, (width, height), Image.Resampling.BICUBIC))
+                pixels = pixels.reshape(height, width, -1)
+            if picture.size != (width, height):
+                notes.append("{}x{} cropped and resized to {}x{}".format(*picture.size, width, height))
+            if pixels.shape[2] > channels:
+                notes.append("RGB image made grey")
+                pixels = np.asarray(Image.fromarray(pixels).convert("L"))[..., None]
+            elif pixels.shape[2] < channels:
+                notes.append("grey image made RGB")
+            return np.broadcast_to(pixels, (height, width, channels)), tuple(notes)
+    except Exception as error:  # the decoders of the many formats raise almost anything
+        reason = getattr(error, "strerror", None) or first_line(error)
+        return None, (" ".join(str(reason).split()),)
+
+
+def _probabilities(
+    exported: Exported, runtime: Runtime, images: Sequence[NDArray[np.uint8]]
+) -> Iterator[NDArray[np.float64]]:
+    """Those of the classes, for each image."""
+    if not images:
+        return
+    try:
+        batch = runtime.prepare(np.stack(images), exported.mean, exported.std)
+        logits = runtime.run(batch).astype(np.float64)
+    except Exception as error:  # whatever a runtime says
+        raise StorageError(f"The network in {exported.folder} fails: {first_line(error)}") from error
+    if logits.shape != (len(images), len(exported.classes)):
+        raise StorageError(
+            f"The network in {exported.folder} tells {logits.shape[1]} classes apart, and its label set has"
+            f" {len(exported.classes)}: they do not belong together."
+        )
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    yield from powers / powers.sum(1, keepdims=True)

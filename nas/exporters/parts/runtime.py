@@ -1,0 +1,28 @@
+"""An exported network, loaded by the program that is made to run such files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.exporters.parts.pixels import normalise
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Arrays in, logits out."""
+
+    run: Callable[[NDArray[Any]], NDArray[np.float32]]
+    """Logits (batch, classes) of a batch as `prepare` makes it."""
+    uint8: bool
+    """Whether it takes raw images, because the preprocessing is in the file."""
+
+    def prepare(
+        self, images: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float]
+    ) -> NDArray[np.uint8] | NDArray[np.float32]:
+        """What `run` takes, from uint8 images (batch, height, width, channels)."""
+        return np.array(images) if self.uint8 else normalise(images, mean, std)

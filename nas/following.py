@@ -1,0 +1,211 @@
+"""A search that another process runs, told by the same events as in the driver, from the database alone.
+
+Nothing is written and no transaction stays open: the driver never waits for who watches it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+from typing import get_args
+
+from sqlalchemy import RowMapping, and_, func, or_, select
+
+from nas.events import (
+    EpochTrained,
+    Event,
+    SearchEnded,
+    SearchStarted,
+    TrialEnded,
+    TrialStarted,
+    Why,
+    WorkerReady,
+)
+from nas.space import in_words
+from nas.study import tables
+from nas.study.lock import lock_holder
+from nas.study.outcome import Outcome
+from nas.study.records import epoch_of, plan_in_words
+from nas.study.store import StudyStore
+from nas.training.epoch import Epoch
+
+PERIOD = 1.0
+"""Seconds between two looks at the database."""
+
+SLACK = timedelta(minutes=1)
+"""A clock that is set back by less hides no trial."""
+
+T, E = tables.trials.c, tables.epochs.c
+
+LENGTH = (
+    select(func.max(E.epoch)).where(E.study_uuid == T.study_uuid, E.number == T.number).scalar_subquery()
+).label("length")
+"""Epochs of a trial."""
+
+SEEN = (T.number, T.outcome, T.reason, T.value, T.proposal, T.worker, T.device, T.plan, T.predicted)
+TIMES = (T.started_at, T.finished_at, T.retry_of, LENGTH)
+
+
+def follow(store: StudyStore, *, wait: Callable[[], None] = lambda: time.sleep(PERIOD)) -> Iterator[Event]:
+    """The events of the search that runs on a study, from its start to its end.
+
+    What happened before the call comes at once. Nothing comes if no search is running.
+
+    Args:
+        wait: returns when it is time for another look.
+    """
+    began = running_since(store)
+    if began is None:
+        return
+    reader = _Reader(store, began)
+    yield reader.start()
+    while True:
+        over = running_since(store) is None  # asked before the look, which then misses nothing
+        yield from reader.news()
+        if over:
+            yield SearchEnded(why=reader.why_ended())
+            return
+        wait()
+
+
+def running_since(store: StudyStore) -> datetime | None:
+    """When the search that runs on a study began, in UTC; None when there is none."""
+    holder = lock_holder(store.storage, store.name)
+    if holder is None:
+        return None
+    said = re.search(r"since (\S+)$", holder)
+    return datetime.fromisoformat(said[1]).replace(tzinfo=None) if said else _now()
+
+
+class _Reader:
+    """Remembers what it has told, so that it reads only what is new."""
+
+    def __init__(self, store: StudyStore, began: datetime) -> None:
+        self._store = store
+        self._recipe = store.recipe
+        self._began = began
+        self._since = began
+        """When the last trial ended that was told."""
+        self._told: dict[int, int] = {}
+        """The last epoch that was told of each running trial."""
+        self._ended: set[int] = set()
+        """Trials of this run that were told to have ended."""
+        self._ready: set[int] = set()
+        """Workers whose device was told."""
+
+    def start(self) -> SearchStarted:
+        """The study as it stood when the search began."""
+        mine, read = T.study_uuid == self._store.uuid, self._store.storage.read
+        before, during = T.finished_at < self._began, T.started_at >= self._began
+        ended = read(select(T.number, T.outcome, T.value).where(mine, before).order_by(T.finished_at))
+        (trained,) = read(select(func.max(T.device).label("device")).where(mine, during))
+        completed = [(row["value"], -row["number"]) for row in ended if row["outcome"] == Outcome.COMPLETED]
+        value, number = max(completed, default=(None, 0))
+        counts = Counter(row["outcome"] for row in ended)
+        run = self._store.row
+        return SearchStarted(
+            study=self._store.name,
+            recipe=self._recipe,
+            data=self._store.data,
+            device=trained["device"] or self._recipe.device,
+            workers=run["workers"] or 1,
+            counts=counts,
+            best=None if value is None else (-number, value),
+            curve=tuple(accumulate((value for value, _ in completed), max)),
+            memory_cap=self._store.memory_cap,
+            budgets=run["budgets"] or {},
+            seconds=_ago(self._began),
+        )
+
+    def news(self) -> Iterator[Event]:
+        """What has happened since the last call."""
+        rows = self._read_trials()
+        epochs = self._read_epochs(rows)
+        for row in rows:
+            number, worker, outcome = row["number"], row["worker"], Outcome(row["outcome"])
+            if number in self._ended:
+                continue
+            if row["device"] is not None and worker is not None and worker not in self._ready:
+                self._ready.add(worker)
+                yield WorkerReady(worker=worker, device=row["device"])
+            if outcome is not Outcome.RUNNING:
+                self._ended.add(number)
+                self._told.pop(number, None)
+                yield self._ending(row, outcome)
+                continue
+            if number not in self._told:
+                self._told[number] = 0
+                yield _beginning(row)
+            for epoch in epochs.get(number, ()):
+                self._told[number] = epoch.number
+                yield EpochTrained(number=number, epoch=epoch)
+
+    def why_ended(self) -> Why:
+        """As the driver left word; one that was killed left none."""
+        S = tables.studies.c
+        (row,) = self._store.storage.read(select(S.ended).where(S.study_uuid == self._store.uuid))
+        return row["ended"] if row["ended"] in get_args(Why) else "stopped"
+
+    def _ending(self, row: RowMapping, outcome: Outcome) -> TrialEnded:
+        self._since = max(self._since, row["finished_at"])
+        started = row["started_at"] or row["finished_at"]
+        return TrialEnded(
+            number=row["number"],
+            outcome=outcome,
+            value=row["value"],
+            reason=row["reason"],
+            epochs=row["length"] or 0,
+            seconds=(row["finished_at"] - started).total_seconds(),
+        )
+
+    def _read_trials(self) -> list[RowMapping]:
+        """Those that run, and those that ended since the last look, in order; some of them known already."""
+        since = max(self._began, self._since - SLACK)
+        news = or_(T.outcome == Outcome.RUNNING, T.finished_at >= since)
+        query = select(*SEEN, *TIMES).where(T.study_uuid == self._store.uuid, news)
+        return sorted(
+            self._store.storage.read(query),
+            key=lambda row: (row["finished_at"] or datetime.max, row["number"]),
+        )
+
+    def _read_epochs(self, rows: list[RowMapping]) -> dict[int, list[Epoch]]:
+        """Of running trials, the epochs that were not told yet."""
+        told = {row["number"]: self._told.get(row["number"], 0) for row in rows if row["finished_at"] is None}
+        wanted = [
+            and_(E.number == row["number"], E.epoch > told[row["number"]])
+            for row in rows
+            if row["number"] in told and (row["length"] or 0) > told[row["number"]]
+        ]
+        if not wanted:
+            return {}
+        query = select(tables.epochs).where(E.study_uuid == self._store.uuid, or_(*wanted)).order_by(E.epoch)
+        epochs: dict[int, list[Epoch]] = {}
+        for row in self._store.storage.read(query):
+            epochs.setdefault(row["number"], []).append(epoch_of(dict(row)))
+        return epochs
+
+
+def _beginning(row: RowMapping) -> TrialStarted:
+    return TrialStarted(
+        number=row["number"],
+        worker=row["worker"],
+        network=in_words(row["proposal"]["architecture"]) if row["proposal"] else "",
+        retry_of=row["retry_of"],
+        device=row["device"] or "",
+        reserved=row["predicted"],
+        plan=plan_in_words(row["plan"]),
+        seconds=_ago(row["started_at"]),
+    )
+
+
+def _ago(moment: datetime) -> float:
+    """Seconds since a moment in UTC."""
+    return (_now() - moment).total_seconds()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

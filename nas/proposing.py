@@ -1,0 +1,159 @@
+"""From Optuna's next trial to one that waits for a worker, or that is told at once: ask, plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from nas.active import Active
+from nas.engines.messages import Planned
+from nas.errors import SearchFailed
+from nas.known import Known
+from nas.memory_account import MemoryAccount
+from nas.plugins import Space
+from nas.sizes import exact_size, in_mib
+from nas.space import DataInfo, Proposal
+from nas.study.outcome import Outcome
+from nas.study.records import TrialRecord
+from nas.study.store import OUT_OF_MEMORY, StudyStore
+
+UNFIT = 200
+"""So many proposals in a row that do not fit the memory cap end the search."""
+
+LEAST_EXCESS = 0.01
+"""Of a trial that was predicted to fit and did not."""
+
+MIB = 2**20
+
+
+class Planner(Protocol):
+    """Finds out how a proposal can train within the memory cap; answers `Planned` or `NotPlanned`."""
+
+    def plan(
+        self,
+        number: int,
+        proposal: Proposal,
+        constants: Mapping[str, Any],
+        after: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Plan trial `number`, more frugally than `after` if given."""
+        ...
+
+
+class Proposing:
+    """Asks for trials, and says which of them are worth a worker."""
+
+    def __init__(
+        self,
+        store: StudyStore,
+        space: Space,
+        info: DataInfo,
+        planner: Planner,
+        memory: MemoryAccount,
+        records: list[TrialRecord],
+    ) -> None:
+        """`records`: the trials that the study already has."""
+        self._store = store
+        self._space = space
+        self._info = info
+        self._planner = planner
+        self._memory = memory
+        self._seed = store.recipe.seed
+        self._known = Known(records)
+        self._unfit: list[int] = []
+        """Bytes that each proposal needed since the last one that fits."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the space has nothing new to offer."""
+        return self._known.exhausted
+
+    def ask(self) -> Active:
+        """The next trial.
+
+        Raises:
+            BrokenFile: the search space's own code failed.
+        """
+        trial = self._store.ask()
+        try:
+            proposal = self._space.suggest(trial, self._info)
+        except BaseException:
+            self._store.tell(trial.number, Outcome.INTERRUPTED, reason="its proposal failed")
+            raise
+        retry = self._store.retry_of(trial)
+        return Active(
+            trial,
+            proposal,
+            digest=proposal.digest,
+            seed=proposal.seed(self._seed),
+            retry_of=retry.of if retry else None,
+            origin=retry.origin if retry else trial.number,
+            deaths=retry.deaths if retry else 0,
+        )
+
+    def duplicate(self, trial: Active) -> str | None:
+        """Tell the sampler what is known of a trial that would only repeat an earlier one.
+
+        Returns the reason, or None for a trial that is new.
+        """
+        earlier = self._known.look_up(trial.digest)
+        if earlier is None:
+            self._known.add(trial)
+            return None
+        reason = f"the same as trial {earlier.number}"
+        self._enter(
+            trial,
+            Outcome.DUPLICATE,
+            excess=self._memory.excess(earlier.predicted),
+            reason=reason,
+            curve=earlier.curve,
+            duplicate_of=earlier.number,
+            predicted=earlier.predicted,
+        )
+        return reason
+
+    def forget(self, trial: Active) -> None:
+        """It failed or was interrupted: the same proposal may be tried again."""
+        self._known.forget(trial)
+
+    def plan(self, trial: Active) -> None:
+        """Have a trial planned; again, if it has a plan that was not frugal enough."""
+        if self._memory.constants is not None:  # else as soon as the first worker has measured them
+            after = trial.plan.levers if trial.plan else None
+            self._planner.plan(trial.number, trial.proposal, self._memory.constants, after)
+
+    def planned(self, trial: Active, answer: Planned) -> tuple[Outcome, str | None]:
+        """Take the answer: the trial waits, does not fit, or is beyond all plans and pruned."""
+        excess = self._memory.excess(answer.needed)
+        if answer.plan is not None:
+            new, trial.plan = trial.plan is None, answer.plan
+            self._unfit.clear()
+            self._known.add(trial)
+            if new:
+                self._enter(trial, Outcome.WAITING, excess=excess, **trial.planned)
+            else:
+                self._store.describe(trial.number, **trial.planned)
+            return Outcome.WAITING, None
+        if trial.plan is None:
+            columns = {"predicted": answer.needed, "predicted_memory": answer.parts}
+            self._enter(trial, Outcome.DOES_NOT_FIT, excess=excess, reason=answer.reason, **columns)
+            self._unfit.append(answer.needed)
+            return Outcome.DOES_NOT_FIT, answer.reason
+        self._store.constrain(trial.trial, OUT_OF_MEMORY, max(excess, LEAST_EXCESS))
+        return Outcome.PRUNED, f"out of memory: {trial.trouble}"
+
+    def check_that_something_fits(self) -> None:
+        """Raises:
+        SearchFailed: too many proposals in a row did not fit.
+        """
+        if len(self._unfit) < UNFIT:
+            return
+        smallest = -(-min(self._unfit) // MIB) * MIB
+        raise SearchFailed(
+            f"None of the last {UNFIT} proposals fits the memory cap of {in_mib(self._memory.cap)}. The"
+            f" smallest needs {in_mib(smallest)}: start another study with --study OTHER --memory-cap"
+            f" {exact_size(smallest)} or more."
+        )
+
+    def _enter(self, trial: Active, outcome: Outcome, **columns: Any) -> None:
+        self._store.enter(trial.trial, trial.proposal, trial.seed, outcome, **columns)

@@ -1,0 +1,120 @@
+"""One run of a search: its baselines first, then the search itself, with everything that a driver needs."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from nas.driver import Driver
+from nas.engines.local import LocalEngine
+from nas.engines.messages import Setup
+from nas.engines.planner import Planner
+from nas.events import Event, Notice, SearchEnded, SearchStarted, TrialEnded
+from nas.memory_account import MemoryAccount
+from nas.preparation import Prepared, companions
+from nas.study.records import best_of, counts_of, curve_of
+
+Watch = Callable[[Event], None]
+
+
+def run_search(run: Prepared, watch: Watch) -> None:
+    """Train what a run has left to train, and tell `watch` of it."""
+    run.store.run_begins(run.resources.workers, run.resources.budgets)
+    watch(_started(run))
+    run.store.storage.wait_out(lambda text: watch(Notice(text=text)))
+    for companion in companions(run):
+        if not _train_baseline(companion, watch):
+            run.store.run_ends("stopped")
+            watch(SearchEnded(why="stopped"))
+            return
+    with _driver(run) as driver:
+        for event in driver.run():
+            if isinstance(event, SearchEnded):
+                run.store.run_ends(event.why)
+            watch(event)
+
+
+def _train_baseline(run: Prepared, watch: Watch) -> bool:
+    """Its result is a notice. Returns whether the search may go on."""
+    name = run.space.name
+    with _driver(run) as driver:
+        for event in driver.run():
+            match event:
+                case TrialEnded(value=float() as value, epochs=epochs):
+                    watch(Notice(text=f"Baseline {name}: {value:.4f} after {epochs} epochs"))
+                case TrialEnded(outcome=outcome, reason=reason):
+                    watch(Notice(text=f"Baseline {name}: {outcome.in_words}, {reason}"))
+                case SearchEnded(why=why):
+                    return why != "stopped"
+    return True
+
+
+def _started(run: Prepared) -> SearchStarted:
+    records = run.store.trials()
+    best = best_of(records)
+    return SearchStarted(
+        study=run.store.name,
+        recipe=run.store.recipe,
+        data=run.store.data,
+        device=", ".join(dict.fromkeys(run.resources.devices)),
+        workers=run.resources.workers,
+        counts=counts_of(records),
+        best=(best.number, best.value) if best and best.value is not None else None,
+        curve=curve_of(records),
+        memory_cap=run.resources.memory_cap,
+        budgets=dict(run.resources.budgets),
+    )
+
+
+@contextmanager
+def _driver(run: Prepared) -> Iterator[Driver]:
+    """A driver that signals can stop, with workers that end with it."""
+    store, resources = run.store, run.resources
+    setup = Setup(
+        space=run.space.source,
+        training=store.recipe.training,
+        data=str(run.data.folder),
+        device=resources.devices[0],
+        threads=resources.threads,
+        precision=resources.precision,
+    )
+    engine = LocalEngine(setup, resources.devices, store.folder)
+    planner = Planner(
+        run.space,
+        run.data.info,
+        precision=resources.precision,
+        device=resources.devices[0],
+        memory_cap=resources.memory_cap,
+        post=engine.post,
+    )
+    memory = MemoryAccount(resources.memory_cap, resources.devices, resources.budgets, store.calibration)
+    driver = Driver(store, run.space, run.data.info, engine, planner, memory)
+    try:
+        with _stopped_by_signals(driver.stop, store.storage.stop_waiting):
+            yield driver
+    finally:
+        engine.close()
+
+
+@contextmanager
+def _stopped_by_signals(*stops: Callable[[], None]) -> Iterator[None]:
+    """SIGINT and SIGTERM end the search cleanly, by calling `stops`; a second one interrupts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python delivers signals to the main thread alone
+        return
+
+    def on_signal(number: int, frame: object) -> None:
+        for each in handled:
+            signal.signal(each, signal.default_int_handler)
+        for stop in stops:
+            stop()
+
+    handled = [signal.SIGINT, signal.SIGTERM]
+    before = [signal.signal(each, on_signal) for each in handled]
+    try:
+        yield
+    finally:
+        for each, handler in zip(handled, before, strict=True):
+            signal.signal(each, handler)

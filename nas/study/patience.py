@@ -1,0 +1,233 @@
+"""Optuna's storage that waits for its database: what lost its connection is repeated, and is done once.
+
+Optuna's own operations are one transaction each. When the connection breaks in the midst of one, nobody knows
+whether it was committed, so each must do no harm when it is repeated: most write one value under its key, the
+two others look first.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar
+
+from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Executable, RowMapping, Table
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from nas.disk import INTACT
+from nas.errors import StorageError
+from nas.study.failures import DATABASE_ERRORS, explain, may_pass
+
+Result = TypeVar("Result")
+
+LONGEST_WAIT = 600.0
+"""Seconds without an answer after which a search gives up."""
+
+LONGEST_PAUSE = 15.0
+"""Seconds between two attempts, at most; the first pauses are short."""
+
+REPEATABLE = (
+    "get_study_id_from_name",
+    "get_study_name_from_id",
+    "get_study_directions",
+    "get_study_user_attrs",
+    "get_study_system_attrs",
+    "set_study_user_attr",
+    "set_study_system_attr",
+    "get_all_studies",
+    "get_trial",
+    "get_trial_id_from_study_id_trial_number",
+    "get_trial_param",
+    "get_trial_user_attrs",
+    "get_trial_system_attrs",
+    "set_trial_user_attr",
+    "set_trial_system_attr",
+    "set_trial_intermediate_value",
+    "_set_trial_param",
+    "_get_trials",
+    "_get_best_trial_id",
+)
+"""Optuna's operations that read, or write one value under its key."""
+
+
+class StudyStorage(RDBStorage):
+    """A database that studies lie in. It fails at once until `wait_out` is called."""
+
+    def __init__(self, url: str, shown: str, engine_kwargs: dict[str, Any]) -> None:
+        self.shown = shown
+        """The URL as people may see it."""
+        self.check_lock: Callable[[], None] = lambda: None
+        """Raises StudyError when another driver has the study; called before a trial begins or ends."""
+        self._on_wait: Callable[[str], None] | None = None
+        self._limit = LONGEST_WAIT
+        self._new_trial: Any = None
+        self._puts: dict[tuple[Any, ...], Executable] = {}
+        logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)  # we say it ourselves
+        template = url.replace("{", "{{").replace("}", "}}")  # Optuna would fill in what stands in braces
+        super().__init__(template, engine_kwargs=engine_kwargs)
+
+    # Waiting ------------------------------------------------------------------------------------------
+
+    def wait_out(self, on_wait: Callable[[str], None], limit: float = LONGEST_WAIT) -> None:
+        """From now on, wait up to `limit` seconds while the database does not answer.
+
+        Args:
+            on_wait: called with one line for people when a wait begins and when it ends.
+        """
+        self._on_wait, self._limit = on_wait, limit
+
+    def stop_waiting(self) -> None:
+        """Fail at once from now on, also in the midst of a wait; safe to call in a signal handler."""
+        self._on_wait = None
+
+    def patiently(self, operation: Callable[[], Result]) -> Result:
+        """What `operation` returns; it is repeated when the database was away, so it must bear that.
+
+        Raises:
+            StorageError: the database failed, or was away for too long.
+        """
+        began, pause = 0.0, 0.1
+        while True:
+            try:
+                result = operation()
+            except DATABASE_ERRORS as error:
+                if not may_pass(error):
+                    raise StorageError(self._failed(error)) from error
+                if not began:
+                    began = time.monotonic()
+                    self._say(f"{self.shown} does not answer: {explain(error)}. Waiting for it.")
+                pause = min(2 * pause, LONGEST_PAUSE)
+                if not self._sleep(pause, began + self._limit):
+                    self.stop_waiting()
+                    raise StorageError(self._failed(error)) from error
+            else:
+                if began:
+                    self._say(f"{self.shown} answers again after {time.monotonic() - began:.0f} s.")
+                return result
+
+    def _say(self, text: str) -> None:
+        if self._on_wait is not None:
+            self._on_wait(text)
+
+    def _sleep(self, seconds: float, deadline: float) -> bool:
+        """Whether to try again after the pause; short naps, because a signal may end the waiting."""
+        until = time.monotonic() + seconds
+        while self._on_wait is not None and time.monotonic() < min(until, deadline):
+            time.sleep(0.05)
+        return self._on_wait is not None and time.monotonic() < deadline
+
+    def _failed(self, error: BaseException) -> str:
+        return f"{self.shown} failed: {explain(error)}. {INTACT}"
+
+    # Our tables ---------------------------------------------------------------------------------------
+
+    def write(self, *statements: Executable) -> None:
+        """Execute statements in one transaction; they must bear to be repeated.
+
+        Raises:
+            StorageError: the database failed.
+        """
+
+        def transaction() -> None:
+            with self.engine.begin() as connection:
+                for statement in statements:
+                    connection.execute(statement)
+
+        self.patiently(transaction)
+
+    def read(self, query: Executable) -> Sequence[RowMapping]:
+        """All rows of a query, by the names of their columns.
+
+        Raises:
+            StorageError: the database failed.
+        """
+
+        def transaction() -> Sequence[RowMapping]:
+            with self.engine.connect() as connection:
+                return connection.execute(query).mappings().all()
+
+        return self.patiently(transaction)
+
+    def put(self, table: Table, row: dict[str, Any], *others: Executable) -> None:
+        """Insert `row`, or set its columns where its primary key is there already.
+
+        Args:
+            others: statements of the same transaction, which must bear to be repeated.
+
+        Raises:
+            StorageError: the database failed.
+        """
+        kind = (table, *row)
+        if kind not in self._puts:  # building a statement takes ten times as long as executing it
+            self._puts[kind] = self._put_statement(table, list(row))
+        statement = self._puts[kind]
+
+        def transaction() -> None:
+            with self.engine.begin() as connection:
+                connection.execute(statement, row)
+                for other in others:
+                    connection.execute(other)
+
+        self.patiently(transaction)
+
+    def _put_statement(self, table: Table, names: list[str]) -> Executable:
+        dialect = sqlite if self.engine.dialect.name == "sqlite" else postgresql
+        insert: Any = dialect.insert(table)
+        key = [column.name for column in table.primary_key]
+        values = {name: insert.excluded[name] for name in names}
+        statement: Executable = insert.on_conflict_do_update(index_elements=key, set_=values)
+        return statement
+
+    # Optuna's operations ------------------------------------------------------------------------------
+
+    def set_trial_state_values(
+        self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
+    ) -> bool:
+        repeated = False
+
+        def once() -> bool:
+            nonlocal repeated
+            if repeated and RDBStorage.get_trial(self, trial_id).state is state:
+                return True  # an attempt was committed, though its answer was lost
+            repeated = True
+            self.check_lock()
+            return RDBStorage.set_trial_state_values(self, trial_id, state, values)
+
+        return self.patiently(once)
+
+    def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
+        self._new_trial = None
+
+        def once() -> FrozenTrial:
+            self.check_lock()
+            return RDBStorage._create_new_trial(self, study_id, template_trial)
+
+        return self.patiently(once)
+
+    def _get_prepared_new_trial(
+        self, study_id: int, template_trial: FrozenTrial | None, session: Session
+    ) -> models.TrialModel:
+        """Called in the transaction of each attempt, of which Optuna makes up to five by itself."""
+        if self._new_trial is not None:
+            committed = session.get(models.TrialModel, self._new_trial)
+            if committed is not None and committed.study_id == study_id:
+                return committed
+        trial = super()._get_prepared_new_trial(study_id, template_trial, session)
+        self._new_trial = trial.trial_id
+        return trial
+
+
+def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def patient(self: StudyStorage, *arguments: Any, **named: Any) -> Any:
+        return self.patiently(lambda: method(self, *arguments, **named))
+
+    return patient
+
+
+for name in REPEATABLE:
+    setattr(StudyStorage, name, _repeatable(getattr(RDBStorage, name)))

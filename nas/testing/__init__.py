@@ -1,0 +1,20 @@
+"""The contracts that our own search spaces, datasets and exporters keep to, for the authors of others.
+
+Each is a class of tests. Subclass it in a test module of yours, say what to test, and run pytest:
+
+    from nas.testing import SpaceContract
+
+    class TestMySpace(SpaceContract):
+        name = "path/to/my_space.py"
+"""
+
+import pytest
+
+# so that failures show the values
+pytest.register_assert_rewrite("nas.testing.datasets", "nas.testing.exporters", "nas.testing.spaces")
+
+from nas.testing.datasets import DatasetContract, Sample  # noqa: E402
+from nas.testing.exporters import ExporterContract  # noqa: E402
+from nas.testing.spaces import SpaceContract  # noqa: E402
+
+__all__ = ["DatasetContract", "ExporterContract", "Sample", "SpaceContract"]

@@ -1,0 +1,27 @@
+"""Mixup: networks learn blends of two images. Zhang et al. 2018, arXiv 1710.09412."""
+
+import torch
+from torch import Tensor
+from torch.distributions import Beta
+from torch.nn import functional
+
+
+def draw_shares(alpha: float, count: int) -> list[float]:
+    """The first image's part in each of `count` batches, from PyTorch's own random numbers on the CPU."""
+    shares: list[float] = Beta(alpha, alpha).sample(torch.Size([count])).tolist()
+    return shares
+
+
+def mix(images: Tensor, share: float) -> Tensor:
+    """float32: `share` of each uint8 image, and the rest of its partner: of the first, that is the last."""
+    pixels = images.float()
+    return pixels.flip(0).lerp_(pixels, share)
+
+
+def mixed_cross_entropy(logits: Tensor, labels: Tensor, share: float, label_smoothing: float) -> Tensor:
+    """Of images that `mix` has mixed, summed over them."""
+    first, second = (
+        functional.cross_entropy(logits, truth, label_smoothing=label_smoothing, reduction="sum")
+        for truth in (labels, labels.flip(0))
+    )
+    return share * first + (1 - share) * second

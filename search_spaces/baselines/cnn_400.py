@@ -1,0 +1,23 @@
+"""Convolutions of 32 and 64 filters with max pooling, and one fully connected layer of 400 units."""
+
+from optuna.trial import BaseTrial
+
+from nas.space import DataInfo, Proposal
+from search_spaces.cnn_fc import CnnFc
+from search_spaces.parts.training import standard_training
+
+
+def suggest(trial: BaseTrial, data: DataInfo) -> Proposal:
+    """The network; any image size will do."""
+    architecture = CnnFc(
+        filters=(32, 64),
+        convs_per_stage=1,
+        kernel_size=3,
+        downsampling="max_pool",
+        batch_norm=False,
+        bottleneck=None,
+        fc_units=(400,),
+        dropout=0.0,
+        initialisation="he",
+    )
+    return Proposal(architecture, standard_training(data))

@@ -1,0 +1,98 @@
+"""Trials of all sizes on one device, in real processes."""
+
+import json
+import random
+import sys
+from itertools import accumulate
+from pathlib import Path
+
+import pytest
+
+from nas.driver import Driver
+from nas.engines.local import LocalEngine
+from nas.engines.messages import Setup
+from nas.events import TrialStarted
+from nas.ledger import OVERTAKEN, Ledger
+from nas.memory_account import MemoryAccount
+from nas.study.outcome import Outcome
+from tests.conftest import DIGITS
+from tests.scripted import CAP, ScriptedPlanner
+
+PRETENDER = (sys.executable, str(Path(__file__).with_name("pretender.py")))
+SETUP = Setup(space="mlp", training={}, data="", device="cpu", threads=1, precision="fp32")
+
+
+@pytest.mark.parametrize("sizes", ["any", "few large ones among small ones"])
+def test_running_trials_never_exceed_the_budget_and_none_starves(make_store, mlp, tmp_path, sizes):
+    trials, workers, budget = 100, 4, 2 * CAP
+    store = make_store(trials=trials, epochs=1)
+    (store.folder / "weights").mkdir()
+
+    def need(number: int, proposal: object) -> int:
+        chance = random.Random(number)
+        return chance.randint(1, CAP) if sizes == "any" or chance.random() < 0.1 else chance.randint(1, 20)
+
+    engine = LocalEngine(SETUP, ["cpu"] * workers, tmp_path, PRETENDER)
+    memory = MemoryAccount(CAP, ["cpu"] * workers, {"cpu": budget}, {})
+    driver = Driver(store, mlp, DIGITS, engine, ScriptedPlanner(engine, need), memory)
+    keep, store.keep_best_weights = store.keep_best_weights, lambda running: None  # they hold the times
+    try:
+        started = [event.number for event in driver.run() if isinstance(event, TrialStarted)]
+    finally:
+        engine.close()
+        store.keep_best_weights = keep
+
+    records = store.trials()
+    assert [record.outcome for record in records] == [Outcome.COMPLETED] * trials
+    assert sum(record.deaths or 0 for record in records) == trials // 25
+    times = [json.loads(file.read_text()) for file in (store.folder / "weights").glob("*.times")]
+    assert len(times) == trials
+    changes = sorted(
+        [(begun, size) for begun, _, size in times] + [(ended, -size) for _, ended, size in times]
+    )
+    assert max(accumulate(size for _, size in changes)) <= budget
+    first = {number: place for place, number in reversed(list(enumerate(started)))}
+    for number, place in first.items():
+        assert sum(other > number for other in started[:place]) <= OVERTAKEN + workers
+
+
+class Waiting:
+    def __init__(self, needed: int) -> None:
+        self.needed = needed
+        self.overtaken = 0
+
+
+def test_the_first_trial_that_fits_starts_and_those_before_it_were_overtaken():
+    ledger = Ledger({"cuda:0": 100})
+    ledger.hold(0, "cuda:0", 70)
+    large, small = Waiting(50), Waiting(20)
+    assert ledger.choose([large, small], {1: "cuda:0"}) == (small, 1)
+    assert (large.overtaken, small.overtaken) == (1, 0)
+
+
+def test_a_trial_that_was_overtaken_often_enough_is_waited_for():
+    ledger = Ledger({"cuda:0": 100})
+    ledger.hold(0, "cuda:0", 70)
+    large = Waiting(50)
+    for _ in range(OVERTAKEN):
+        assert ledger.choose([large, Waiting(20)], {1: "cuda:0"}) is not None
+    assert ledger.choose([large, Waiting(20)], {1: "cuda:0"}) is None
+    ledger.hold(0, "cuda:0", 10)
+    assert ledger.choose([large, Waiting(20)], {1: "cuda:0"}) == (large, 1)
+
+
+def test_a_trial_goes_to_the_card_that_has_room():
+    ledger = Ledger({"cuda:0": 100, "cuda:1": 100})
+    ledger.hold(0, "cuda:0", 70)
+    trial = Waiting(50)
+    assert ledger.choose([trial], {2: "cuda:0", 3: "cuda:1"}) == (trial, 3)
+
+
+def test_what_an_idle_worker_holds_counts_for_others_and_not_for_itself():
+    ledger = Ledger({"cuda:0": 100})
+    ledger.hold(0, "cuda:0", 30)
+    ledger.hold(1, "cuda:0", 30)
+    assert ledger.fits(0, "cuda:0", 70)
+    assert not ledger.fits(0, "cuda:0", 71)
+    ledger.forget(1)
+    assert ledger.fits(0, "cuda:0", 100)

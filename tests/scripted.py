@@ -1,0 +1,159 @@
+"""An engine and a planner whose trials do what a test says."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from nas.driver import Driver
+from nas.engines.messages import Died, Ended, Message, Plan, Planned, Ready, Task, Trained
+from nas.events import Event
+from nas.memory_account import MemoryAccount
+from nas.plugins import Space
+from nas.space import Proposal
+from nas.study.store import StudyStore
+from nas.training.epoch import Epoch
+from tests.conftest import DIGITS
+
+Script = Callable[[Task], Iterator[Message]]
+Need = Callable[[int, Proposal], int]
+"""Bytes that a trial needs, by its number and proposal."""
+
+CAP = 100
+"""Bytes."""
+
+
+class ScriptedEngine:
+    """Every trial plays a script, one message a turn, until it ends or is stopped."""
+
+    def __init__(self, script: Script, workers: int = 1) -> None:
+        self._script = script
+        self._plays: list[Iterator[Message] | None] = [None] * workers
+        self.tasks: list[Task | None] = [None] * workers
+        self._posted: deque[Message] = deque()
+        self.most_at_once = 0
+        self.stopped: list[int] = []
+        self.given: list[Task] = []
+        self.killed: list[int] = []
+
+    def open(self) -> None:
+        for worker in range(len(self.tasks)):
+            self.post(Ready(worker=worker, device="cpu", constants={}))
+
+    def free_workers(self) -> dict[int, str]:
+        return {worker: "cpu" for worker, task in enumerate(self.tasks) if task is None}
+
+    def start(self, worker: int, task: Task) -> None:
+        assert self.tasks[worker] is None
+        self.tasks[worker], self._plays[worker] = task, self._script(task)
+        self.given.append(task)
+        self.most_at_once = max(self.most_at_once, sum(task is not None for task in self.tasks))
+
+    def stop(self, number: int, *, keep: bool = False) -> None:
+        self.stopped.append(number)
+        for worker, task in enumerate(self.tasks):
+            if task is not None and task.number == number:
+                self._plays[worker] = iter((epoch(number, 99), Ended(number=number, how="stopped")))
+
+    def kill(self, number: int, reason: str) -> None:
+        self.killed.append(number)
+        for worker, task in enumerate(self.tasks):
+            if task is not None and task.number == number:
+                self._plays[worker] = iter([Died(worker=worker, number=number, reason=reason)])
+
+    def retire(self, worker: int) -> None: ...
+
+    def post(self, message: Message) -> None:
+        self._posted.append(message)
+
+    def messages(self, timeout: float) -> list[Message]:
+        said = [*self._posted]
+        self._posted.clear()
+        for worker, play in enumerate(self._plays):
+            if play is not None and (message := next(play, None)) is not None:
+                said.append(message)
+                if isinstance(message, Ended | Died):
+                    self.tasks[worker] = self._plays[worker] = None
+        return said
+
+    def close(self) -> None: ...
+
+
+class ScriptedPlanner:
+    """Trials need what a test says; half of it with each plan after the first, down to a quarter."""
+
+    def __init__(self, engine: ScriptedEngine, need: Need) -> None:
+        self._engine = engine
+        self._need = need
+
+    def plan(
+        self,
+        number: int,
+        proposal: Proposal,
+        constants: Mapping[str, Any],
+        after: Mapping[str, Any] | None = None,
+    ) -> None:
+        accumulation = 1 if after is None else 2 * after["accumulation"]
+        needed = self._need(number, proposal) // accumulation
+        plan = None
+        if accumulation <= 4 and needed <= CAP:
+            parts = {"activations": needed}
+            plan = Plan(
+                micro_batch=64 // accumulation,
+                accumulation=accumulation,
+                checkpointing=False,
+                predicted=needed,
+                parts=parts,
+            )
+        reason = None if plan else f"needs {needed} bytes"
+        self._engine.post(Planned(number=number, plan=plan, needed=needed, reason=reason))
+
+
+def epoch(number: int, step: int, accuracy: float = 0.5, *, again: bool = False) -> Trained:
+    record = Epoch(
+        number=step,
+        train_loss=1.0,
+        val_loss=float("nan") if step == 1 else 1.0,
+        val_accuracy=accuracy,
+        learning_rate=0.1,
+        seconds=0.5,
+        images_per_second=1000.0,
+        peak_allocated=None,
+        peak_reserved=None,
+        peak_resident=2**20,
+    )
+    return Trained(number=number, epoch=record, again=again)
+
+
+def learns(*curve: float) -> Script:
+    def script(task: Task) -> Iterator[Message]:
+        for step, accuracy in enumerate(curve[: task.epochs], start=1):
+            yield epoch(task.number, step, accuracy)
+        yield Ended(number=task.number, how="completed")
+
+    return script
+
+
+def ends(how: str, reason: str = "no such luck") -> Script:
+    return lambda task: iter([Ended(number=task.number, how=how, reason=reason)])
+
+
+def dies(reason: str = "no such luck") -> Script:
+    return lambda task: iter([Died(worker=0, number=task.number, reason=reason)])
+
+
+def make_driver(
+    store: StudyStore,
+    space: Space,
+    engine: ScriptedEngine,
+    need: Need = lambda number, proposal: 10,
+    budget: int = 10 * CAP,
+) -> Driver:
+    memory = MemoryAccount(CAP, ["cpu"] * len(engine.tasks), {"cpu": budget}, store.calibration)
+    return Driver(store, space, DIGITS, engine, ScriptedPlanner(engine, need), memory)
+
+
+def run(
+    store: StudyStore, space: Space, script: Script, workers: int = 1, **settings: Any
+) -> tuple[list[Event], ScriptedEngine]:
+    engine = ScriptedEngine(script, workers)
+    return list(make_driver(store, space, engine, **settings).run()), engine

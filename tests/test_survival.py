@@ -1,0 +1,184 @@
+"""What a search survives: the death of a worker or of the driver at any moment, and too little memory."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import nas
+from nas.events import EpochTrained, Event, Notice
+from nas.study.outcome import Outcome
+
+EPOCHS = 6
+SETTINGS: dict[str, Any] = {
+    "space": "mlp",
+    "study": "study",
+    "trials": 1,
+    "epochs": EPOCHS,
+    "workers": 1,
+    "threads": 1,
+    "device": "cpu",
+    "pruner": "none",
+}
+
+GREEDY = """
+import torch
+from dataclasses import dataclass
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensor
+from nas.space import Proposal, Training
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, images):
+        if self.training and not isinstance(images, FakeTensor):
+            hidden = torch.empty(len(images), 16 * 2**20, dtype=torch.uint8)  # that no prediction sees
+        return self.layer(images.flatten(1))
+
+@dataclass(frozen=True)
+class Greedy:
+    def build(self, data):
+        return Network()
+
+def suggest(trial, data):
+    rate = trial.suggest_float("rate", 0.01, 0.1)
+    return Proposal(Greedy(), Training(batch_size=64, optimizer="sgd", learning_rate=rate))
+"""
+
+
+def curves(study: nas.Study) -> list[list[tuple[float, ...]]]:
+    """What trials learned, of those that count."""
+    return [
+        [(epoch.number, epoch.train_loss, epoch.val_loss, epoch.val_accuracy) for epoch in record.epochs]
+        for record in (trial.record for trial in study.trials)
+        if record.outcome.charged
+    ]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> nas.Study:
+    return nas.search(**SETTINGS, folder=tmp_path_factory.mktemp("undisturbed"))
+
+
+def test_a_trial_whose_worker_is_killed_goes_on_and_ends_as_if_nothing_had_happened(undisturbed, tmp_path):
+    kills = iter([2, 4, 5])
+    notices = []
+    when = next(kills)
+
+    def watch(event: Event) -> None:
+        nonlocal when
+        if isinstance(event, Notice):
+            notices.append(event.text)
+        if isinstance(event, EpochTrained) and event.number == 0 and event.epoch.number == when:
+            when = next(kills, 0)
+            (worker,) = psutil.Process().children()
+            worker.kill()
+
+    study = nas.search(**SETTINGS, folder=tmp_path, watch=watch)
+    assert [trial.record.outcome for trial in study.trials] == [Outcome.COMPLETED]
+    assert study.trials[0].record.deaths == len(notices) == 3
+    assert curves(study) == curves(undisturbed)
+
+
+def test_a_worker_that_hangs_is_ended_and_its_trial_goes_on(undisturbed, tmp_path, monkeypatch):
+    hung = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, EpochTrained) and not hung:
+            monkeypatch.setattr("nas.watchdog.SHORTEST", 1.0)
+            monkeypatch.setattr("nas.watchdog.MULTIPLE", 1)
+            (worker,) = psutil.Process().children()
+            worker.suspend()
+            hung.append(worker)
+        elif isinstance(event, Notice):
+            monkeypatch.undo()
+            hung.append(event.text)
+
+    study = nas.search(**SETTINGS, folder=tmp_path, watch=watch)
+    assert "hung: silent for" in hung[1]
+    assert curves(study) == curves(undisturbed)
+
+
+def searching(folder: Path) -> subprocess.Popen[bytes]:
+    flags = [f"--{name}={value}" for name, value in SETTINGS.items()]
+    command = [sys.executable, "-m", "nas", "search", "-q", *flags, f"--folder={folder}"]
+    return subprocess.Popen(command, stderr=subprocess.PIPE)
+
+
+def epochs_so_far(folder: Path) -> int:
+    try:
+        study = nas.load_study("study", folder=folder)
+        return sum(len(trial.record.epochs) for trial in study.trials)
+    except nas.NasError:
+        return 0
+
+
+def wait_for(condition: Any, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    process = searching(tmp_path)
+    yield process
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_driver_that_is_killed_goes_on_where_it_was_with_the_same_command(
+    undisturbed, tmp_path, running, how
+):
+    wait_for(lambda: epochs_so_far(tmp_path) >= 2)
+    workers = psutil.Process(running.pid).children()
+    began = time.monotonic()
+    os.kill(running.pid, how)
+    assert running.wait(60) == (-how if how == signal.SIGKILL else 130)
+    if how == signal.SIGTERM:
+        assert time.monotonic() - began < 10
+        assert list((tmp_path / "study" / "checkpoints").glob("*.pt"))
+    psutil.wait_procs(workers, 20)
+    assert not any(worker.is_running() for worker in workers), "no worker outlives its driver"
+
+    again: list[int] = []
+    study = nas.search(**SETTINGS, folder=tmp_path)
+    assert curves(study) == curves(undisturbed)
+    outcomes = [trial.record.outcome for trial in study.trials]
+    assert outcomes.count(Outcome.INTERRUPTED) == 1
+    assert sum(outcome.charged for outcome in outcomes) == SETTINGS["trials"]
+    assert not list((tmp_path / "study" / "checkpoints").glob("*")), again
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process on the CPU is bounded on Linux")
+def test_a_trial_that_needs_more_memory_than_predicted_recovers_with_the_same_effective_batch(tmp_path):
+    file = tmp_path / "greedy.py"
+    file.write_text(GREEDY)
+    notices: list[str] = []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Notice):
+            notices.append(event.text)
+
+    settings = SETTINGS | {"space": str(file), "epochs": 2, "trials": 2}
+    study = nas.search(**settings, folder=tmp_path, watch=watch)
+    first, second = (trial.record for trial in study.trials)
+    assert first.outcome is second.outcome is Outcome.COMPLETED
+    assert first.recoveries >= 1
+    assert first.plan["accumulation"] > 1
+    assert first.plan["micro_batch"] * first.plan["accumulation"] == 64
+    assert any("ran out of memory" in notice and "can't allocate memory" in notice for notice in notices)
+    assert first.predicted > sum(first.predicted_memory.values()), "the next prediction was corrected"
+    assert study.store.calibration["cpu"]
