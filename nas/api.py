@@ -16,12 +16,14 @@ from optuna.trial import FixedTrial
 
 from nas.datasets import ImageData, open_data
 from nas.errors import DataError, NasError, StudyError
-from nas.exporters import MAX_DROP, Export, Origin, TrainedModel, export_model
+from nas.exporters import MAX_DROP, Export, Origin, Score, TrainedModel, export_model
+from nas.final import FinalSettings, finish
 from nas.plugins import Space, load_space
-from nas.preparation import Progress, prepared
+from nas.preparation import Progress, prepared, reopened
 from nas.recipe import Recipe
 from nas.running import Watch, run_search
 from nas.space import DataInfo, Proposal
+from nas.study.finals import Opening, openings
 from nas.study.records import TrialRecord, best_of, counts_of, random_start
 from nas.study.storage import open_storage, storage_errors, storage_url
 from nas.study.store import StudyStore
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 class Trial:
     """One trial of a study, as it is stored."""
+
+    _kept = "Only the best three trials of a study keep their weights."
+    _retrained: Score | None = None
 
     def __init__(self, store: StudyStore, record: TrialRecord) -> None:
         self._store = store
@@ -82,8 +87,7 @@ class Trial:
         from safetensors.torch import load_file
 
         if self.weights is None:
-            kept = "Only the best three trials of a study keep their weights."
-            raise StudyError(f"Trial {self.number} of {self._store.name!r} has no weights. {kept}")
+            raise StudyError(f"Trial {self.number} of {self._store.name!r} has no weights. {self._kept}")
         model = self.build()
         model.load_state_dict(load_file(self.weights))
         return model.eval()
@@ -130,6 +134,7 @@ class Trial:
                 peak_memory=max(
                     each.peak_reserved or each.peak_allocated or 0 for each in self.record.epochs
                 ),
+                retrained=self._retrained,
             ),
             versions=self.record.versions or {},
         )
@@ -169,6 +174,44 @@ class Trial:
                 f" has changed since (then version {self._store.space_version}, now {space.version})."
             )
         return space, proposal
+
+
+class Final(Trial):
+    """The final model of a study: the winner among its best trials, trained anew on training and validation
+    images, and tested. `value`, `record` and `export` are those of the winner's trial and the final weights."""
+
+    _kept = "The file of its final model was removed; nas train --again trains and tests it anew."
+
+    def __init__(self, store: StudyStore, record: TrialRecord, opening: Opening, opened: int) -> None:
+        super().__init__(store, record)
+        assert opening.result is not None
+        self.result = opening.result
+        """What `to_json` tells, and more."""
+        self.settings = opening.settings
+        """`epochs`, `top`, `seeds`, `ema`, `compile` and `mirror`."""
+        self.test_accuracy: float = self.result["test_accuracy"]
+        """In [0, 1]."""
+        low, high = self.result["interval"]
+        self.interval: tuple[float, float] = (low, high)
+        """Of the test accuracy, at 95 %: a bootstrap over the test images."""
+        self.openings = opened
+        """How often the test images of the study were opened."""
+        self.opened_at = opening.opened_at
+        """UTC."""
+
+    @property
+    def weights(self) -> Path | None:
+        file = self._store.folder / self.result["weights"]
+        return file if file.exists() else None
+
+    @property
+    def _retrained(self) -> Score:  # type: ignore[override]
+        return Score(self.test_accuracy, "test, after training on training and validation images", self.interval)
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape of `final` in `nas show --json`."""
+        opened_at = self.opened_at.isoformat() + "Z"
+        return {"openings": self.openings, "opened_at": opened_at, "settings": self.settings, **self.result}
 
 
 class Study:
@@ -214,6 +257,68 @@ class Study:
         return trials[number]
 
     @property
+    def final(self) -> Final | None:
+        """The final model, as the test images were last opened for it; None before `train`."""
+        opened = openings(self.store)
+        tested = [opening for opening in opened if opening.result is not None]
+        if not tested:
+            return None
+        assert tested[-1].result is not None
+        record = self.trial(tested[-1].result["trial"]).record
+        return Final(self.store, record, tested[-1], len(opened))
+
+    def train(
+        self,
+        *,
+        top: int | None = None,
+        seeds: int | None = None,
+        epochs: int | None = None,
+        ema: float | None = None,
+        compile: bool = False,
+        mirror: bool = False,
+        again: bool = False,
+        watch: Watch | None = None,
+        progress: Progress | None = None,
+        **resources: Any,
+    ) -> Final:
+        """Retrain the best trials, train the winner on training and validation images, and test it, once.
+
+        Stopped or killed, the next call goes on. The memory cap is that of the study.
+
+        Args:
+            top: the best trials that are retrained (3).
+            seeds: of each of them, and of the baselines (3).
+            epochs: of every training (twice those of the search).
+            ema: decay of an average of the weights, such as 0.999, which is evaluated and kept.
+            compile: train through `torch.compile`; CUDA only.
+            mirror: also measure accuracy with logits averaged over each image and its mirror image.
+            again: open the test images although they were opened before; every report says how often.
+            watch: called with the events of every search that this takes.
+            progress: as of `search`.
+            resources: of this run: workers, device, device_memory.
+
+        Raises:
+            NasError: whatever the caller can mend.
+            KeyboardInterrupt: at Ctrl-C.
+        """
+        store = self.store
+        with (
+            storage_errors(store.storage.shown, store.folder),
+            reopened(store, progress, **resources) as run,
+        ):
+            settings = FinalSettings.checked(
+                store.recipe,
+                run.data.info,
+                run.resources.devices[0],
+                **{"top": top, "seeds": seeds, "epochs": epochs, "ema": ema},
+                **{"compile": compile, "mirror": mirror},
+            )
+            finish(run, settings, watch or (lambda event: None), again=again)
+        final = self.final
+        assert final is not None
+        return final
+
+    @property
     def baselines(self) -> dict[str, Trial | None]:
         """What was trained to compare with, by name; None where it was not trained to its end."""
         stores = self.store.companions()
@@ -229,6 +334,7 @@ class Study:
             "best": best.to_json() if best else None,
             "trials": [record.to_json() for record in records],
             "baselines": [*self._baselines(records)],
+            "final": final.to_json() if (final := self.final) else None,
             "recipe": self.store.recipe.model_dump(mode="json"),
             "space_version": self.store.space_version,
             "data": self.store.data,

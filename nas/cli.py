@@ -1,5 +1,7 @@
 """The command line: every command of `nas.commands`, and how it ends. Torch is imported late."""
 
+import os
+import re
 import sys
 from importlib import import_module
 
@@ -16,6 +18,7 @@ COMMANDS = (
     "reporting",
     "inspecting",
     "new_space",
+    "finishing",
     "exporting",
     "predicting",
     "datasets",
@@ -26,8 +29,13 @@ for module in COMMANDS:
     import_module(f"nas.commands.{module}")
 
 
+PASSWORD = re.compile(r"(?:--storage=)?[\w+]+://[^/@:]*:[^/@]+@")
+
+
 def main() -> None:
     """The `nas` script: what the user can mend is one clear line and exit code 2, never a traceback."""
+    if os.name == "posix" and any(PASSWORD.match(argument) for argument in sys.argv[1:]):
+        hide_password()
     try:
         sys.exit(app(standalone_mode=False))
     except NasError as error:
@@ -36,6 +44,20 @@ def main() -> None:
         if error.format_message():  # empty when help was shown for want of arguments
             fail(f"{error.format_message().rstrip('.')}. See --help.", 2)
         sys.exit(2)
+
+
+def hide_password() -> None:
+    """Start again with the URL of `--storage` in the environment: everybody may read a process list."""
+    arguments, kept = iter(sys.orig_argv), []
+    for argument in arguments:
+        if argument.startswith("--storage="):
+            os.environ["NAS_STORAGE"] = argument.partition("=")[2]
+        elif argument == "--storage":
+            os.environ["NAS_STORAGE"] = next(arguments, "")
+        else:
+            kept.append(argument)
+    if kept != sys.orig_argv:
+        os.execv(sys.executable, kept)
 
 
 if __name__ == "__main__":

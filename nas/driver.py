@@ -62,7 +62,12 @@ class Driver:
         engine: Engine,
         planner: Planner,
         memory: MemoryAccount,
+        *,
+        listed: bool = False,
     ) -> None:
+        """Args:
+        listed: train nothing but what is enqueued.
+        """
         self.store = store
         self.engine = engine
         self.memory = memory
@@ -78,7 +83,7 @@ class Driver:
         self._stopping = False
         self._looked = time.monotonic()
         records = store.trials()
-        self.proposing = Proposing(store, space, info, planner, memory, records)
+        self.proposing = Proposing(store, space, info, planner, memory, records, listed)
         self._charged = sum(record.outcome.charged for record in records)
         best = best_of(records)
         self._best = best.value if best and best.value is not None else -math.inf
@@ -208,8 +213,9 @@ class Driver:
             yield WorkerReady(worker=message.worker, device=message.device)
             return
         if isinstance(message, Died):
-            self.memory.forget(message.worker)
             self._placed.pop(-1 if message.number is None else message.number, None)
+            if message.worker not in self._placed.values():  # else another process has its place already
+                self.memory.forget(message.worker)
         elif isinstance(message, Ended) and (worker := self._placed.pop(message.number, None)) is not None:
             self.memory.free(worker)
         trial_of = None if message.number is None else self._trials.get(message.number)
@@ -253,13 +259,13 @@ class Driver:
         self._watchdog.learn(trial)
         if learned := self.memory.learn(trial, epoch):
             self.store.keep_calibration(*learned)
-        if again or epoch.number == self.recipe.epochs:
+        if epoch.number == self.recipe.epochs:
             return  # fully trained: asking the pruner now could only throw the result away
         patience = self.recipe.patience
-        if trial.trial.should_prune():
-            reason = f"pruner: {epoch.val_accuracy:.4f} after epoch {epoch.number}"
-        elif patience and epoch.number - trial.best_epoch >= patience:
+        if patience and epoch.number - trial.best_epoch >= patience:
             reason = f"flat: no better than epoch {trial.best_epoch} for {patience} epochs"
+        elif not again and trial.trial.should_prune():
+            reason = f"pruner: {epoch.val_accuracy:.4f} after epoch {epoch.number}"
         else:
             return
         self.engine.stop(number)

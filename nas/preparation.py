@@ -85,6 +85,24 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
         yield Prepared(store, space, data, resources)
 
 
+@contextmanager
+def reopened(store: StudyStore, progress: Progress | None, **settings: Any) -> Iterator[Prepared]:
+    """Hold the lock of a study whose search is over, for the length of the block; nothing of it is changed.
+
+    Args:
+        settings: of this run alone, such as workers.
+
+    Raises:
+        NasError: whatever the user can mend.
+    """
+    with study_lock(store.storage, store.name):
+        recipe = Recipe.load(**dict(store.recipe) | settings)
+        space = load_space(recipe.space).fixing(recipe.training)
+        data = _open(recipe, progress)
+        _check_unchanged(store, space, data)
+        yield Prepared(store, space, data, resolve(recipe, store.memory_cap))
+
+
 def companions(run: Prepared) -> Iterator[Prepared]:
     """A study for each baseline of a recipe, of one trial with the same data, epochs and memory cap."""
     for source in run.store.recipe.baseline:

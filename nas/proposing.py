@@ -51,8 +51,12 @@ class Proposing:
         planner: Planner,
         memory: MemoryAccount,
         records: list[TrialRecord],
+        listed: bool,
     ) -> None:
-        """`records`: the trials that the study already has."""
+        """Args:
+        records: the trials that the study already has.
+        listed: ask for nothing but what is enqueued.
+        """
         self._store = store
         self._space = space
         self._info = info
@@ -60,13 +64,14 @@ class Proposing:
         self._memory = memory
         self._seed = store.recipe.seed
         self._known = Known(records)
+        self._listed = listed
         self._unfit: list[int] = []
         """Bytes that each proposal needed since the last one that fits."""
 
     @property
     def exhausted(self) -> bool:
-        """Whether the space has nothing new to offer."""
-        return self._known.exhausted
+        """Whether there is nothing new to ask for."""
+        return self._known.exhausted or (self._listed and not self._store.waiting)
 
     def ask(self) -> Active:
         """The next trial.

@@ -22,14 +22,14 @@ Watch = Callable[[Event], None]
 def run_search(run: Prepared, watch: Watch) -> None:
     """Train what a run has left to train, and tell `watch` of it."""
     run.store.run_begins(run.resources.workers, run.resources.budgets)
-    watch(_started(run))
+    watch(started(run))
     run.store.storage.wait_out(lambda text: watch(Notice(text=text)))
     for companion in companions(run):
         if not _train_baseline(companion, watch):
             run.store.run_ends("stopped")
             watch(SearchEnded(why="stopped"))
             return
-    with _driver(run) as driver:
+    with driver_of(run) as driver:
         for event in driver.run():
             if isinstance(event, SearchEnded):
                 run.store.run_ends(event.why)
@@ -39,7 +39,7 @@ def run_search(run: Prepared, watch: Watch) -> None:
 def _train_baseline(run: Prepared, watch: Watch) -> bool:
     """Its result is a notice. Returns whether the search may go on."""
     name = run.space.name
-    with _driver(run) as driver:
+    with driver_of(run) as driver:
         for event in driver.run():
             match event:
                 case TrialEnded(value=float() as value, epochs=epochs):
@@ -51,7 +51,8 @@ def _train_baseline(run: Prepared, watch: Watch) -> bool:
     return True
 
 
-def _started(run: Prepared) -> SearchStarted:
+def started(run: Prepared) -> SearchStarted:
+    """The first event of a run."""
     records = run.store.trials()
     best = best_of(records)
     return SearchStarted(
@@ -69,8 +70,16 @@ def _started(run: Prepared) -> SearchStarted:
 
 
 @contextmanager
-def _driver(run: Prepared) -> Iterator[Driver]:
-    """A driver that signals can stop, with workers that end with it."""
+def driver_of(
+    run: Prepared, *, listed: bool = False, with_val: bool = False, compile: bool = False
+) -> Iterator[Driver]:
+    """A driver that signals can stop, with workers that end with it.
+
+    Args:
+        listed: train nothing but what is enqueued.
+        with_val: train on the validation images too.
+        compile: train through `torch.compile`.
+    """
     store, resources = run.store, run.resources
     setup = Setup(
         space=run.space.source,
@@ -79,6 +88,8 @@ def _driver(run: Prepared) -> Iterator[Driver]:
         device=resources.devices[0],
         threads=resources.threads,
         precision=resources.precision,
+        with_val=with_val,
+        compile=compile,
     )
     engine = LocalEngine(setup, resources.devices, store.folder)
     planner = Planner(
@@ -90,7 +101,7 @@ def _driver(run: Prepared) -> Iterator[Driver]:
         post=engine.post,
     )
     memory = MemoryAccount(resources.memory_cap, resources.devices, resources.budgets, store.calibration)
-    driver = Driver(store, run.space, run.data.info, engine, planner, memory)
+    driver = Driver(store, run.space, run.data.info, engine, planner, memory, listed=listed)
     try:
         with _stopped_by_signals(driver.stop, store.storage.stop_waiting):
             yield driver

@@ -4,12 +4,14 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -305,3 +307,17 @@ def test_piped_output_has_no_control_characters(tmp_path):
     assert search.returncode == 0
     assert "\x1b" not in out + err
     assert len(re.findall(r"completed", out)) >= 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a process cannot change its command line there")
+@pytest.mark.parametrize("form", [["--storage", "{url}"], ["--storage={url}"]])
+def test_a_process_list_does_not_show_the_password_of_a_database(form):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # a server that never answers keeps it waiting
+        url = f"postgresql://me:secret@127.0.0.1:{silent.getsockname()[1]}/studies"
+        arguments = [part.format(url=url) for part in form]
+        with subprocess.Popen([sys.executable, "-m", "nas", "show", *arguments]) as process:
+            connection, _ = silent.accept()
+            shown = psutil.Process(process.pid).cmdline()
+            process.kill()
+            connection.close()
+    assert shown[-1] == "show"

@@ -19,7 +19,13 @@ FLOORS = [
     {"training", "drawing"},
     {"memory", "exporters"},
     {"study", "engines", "devices", "events"},
+    {"active"},
+    {"ledger", "known", "watchdog"},
+    {"memory_account"},
+    {"proposing"},
     {"driver", "preparation", "costing", "following"},
+    {"running"},
+    {"final"},
     {"api"},
     {"figures"},
     {"terminal", "dashboard", "report", "testing"},
@@ -42,17 +48,7 @@ SHELL = {"cli", "commands", "terminal"}
 
 FORBIDDEN = {
     "torch": {"study", "driver", "recipe", "events", "errors", "plugins", "ranges"} | SHELL,
-    "optuna": {
-        "training",
-        "memory",
-        "datasets",
-        "layers",
-        "exporters",
-        "recipe",
-        "errors",
-        "cli",
-        "commands",
-    },
+    "optuna": {"training", "memory", "datasets", "layers", "exporters", "recipe", "errors", "cli"},
     "sqlalchemy": {"training", "memory", "datasets", "engines", "layers", "driver"} | SHELL,
     "rich": {"training", "memory", "datasets", "engines", "study", "driver", "api"},
 }

@@ -44,8 +44,35 @@ def test_a_duration_is_a_number_of_seconds_or_has_units(text, seconds):
 
 
 @pytest.mark.parametrize(
+    ("text", "setting"),
+    [
+        ("4GiB", "4GiB"),
+        ("4096 MiB", "4GiB"),
+        ("4294967296", "4GiB"),
+        ("1.5 gib", "1536MiB"),
+        ("2GB", "1953125KiB"),
+        ("80%", "80%"),
+        ("80.0 %", "80%"),
+        ("auto", "auto"),
+    ],
+)
+def test_an_amount_of_memory_equals_itself_however_it_is_written(text, setting):
+    assert Recipe.load(memory_cap=text).memory_cap == setting
+
+
+@pytest.mark.parametrize("asked", [{"optimizer": "sgd", "warmup": 0.5}, ["optimizer=sgd", "warmup=0.5"]])
+def test_fixed_training_settings_are_a_table_or_texts(asked):
+    assert Recipe.load(training=asked).training == {"optimizer": "sgd", "warmup": 0.5}
+
+
+@pytest.mark.parametrize(
     ("flags", "message"),
     [
+        ({"memory_cap": "lots"}, "an amount of memory such as 4GiB, 80% or auto"),
+        ({"memory_cap": "0%"}, "a share above 0%"),
+        ({"memory_cap": "101%"}, "a share above 0% and not above 100%"),
+        ({"device_memory": "0"}, "device_memory cannot be '0'"),
+        ({"training": ["optimizer"]}, "name=value, not 'optimizer'"),
         ({"trials": 0}, "trials cannot be 0, expected: greater than or equal to 1"),
         ({"trials": "many"}, "trials cannot be 'many'"),
         ({"time_limit": "soon"}, "a duration such as 90s, 30m or 1h30m"),

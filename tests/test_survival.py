@@ -16,7 +16,7 @@ import nas
 from nas.events import EpochTrained, Event, Notice
 from nas.study.outcome import Outcome
 
-EPOCHS = 6
+EPOCHS = 40
 SETTINGS: dict[str, Any] = {
     "space": "mlp",
     "study": "study",

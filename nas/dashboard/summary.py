@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from nas.dashboard.facts import peak
 from nas.recipe import Recipe
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, best_of, counts_of
@@ -39,7 +38,7 @@ class Reservation:
     record: TrialRecord
     size: int
     seen: int
-    """The most that its process was seen to use."""
+    """The most that it was seen to use."""
     cap: int
     """What it may use; what it uses where nobody knows."""
 
@@ -88,7 +87,18 @@ class Summary:
 
     @property
     def running(self) -> list[TrialRecord]:
-        return [record for record in self.records if record.outcome is Outcome.RUNNING]
+        return [
+            record for record in self._unsettled if record.outcome is Outcome.RUNNING and record.started_at
+        ]
+
+    @property
+    def waiting(self) -> int:
+        """Trials that wait, or are being planned."""
+        return len(self._unsettled) - len(self.running)
+
+    @property
+    def _unsettled(self) -> list[TrialRecord]:
+        return [record for record in self.records if record.outcome in (Outcome.RUNNING, Outcome.WAITING)]
 
     @property
     def images_per_second(self) -> float | None:
@@ -117,14 +127,18 @@ class Summary:
     @property
     def devices(self) -> list[DeviceMemory]:
         """The devices of which running trials have reserved memory."""
+        of_worker = {record.worker: record.device for record in self.records if record.device}
         by_device: dict[str, list[Reservation]] = {}
         for record in self.running:
             if record.predicted is not None:
-                seen = peak(record.epochs, "peak_reserved") or peak(record.epochs, "peak_resident") or 0
+                seen = record.measured_peak or 0
                 cap = max(self.row.get("memory_cap") or 0, record.predicted, seen)
-                reservations = by_device.setdefault(record.device or self.recipe.device, [])
+                device = record.device or of_worker.get(record.worker) or self.recipe.device
+                reservations = by_device.setdefault(device, [])
                 reservations.append(Reservation(record, record.predicted, seen, cap))
         budgets = self.row.get("budgets") or {}
+        if len(budgets) == len(by_device) == 1:  # its own name and the one it goes by here may differ
+            budgets = dict.fromkeys(by_device, *budgets.values())
         return [DeviceMemory(device, budgets.get(device), them) for device, them in by_device.items()]
 
 

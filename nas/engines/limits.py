@@ -12,11 +12,12 @@ from pathlib import Path
 
 import torch
 
-HEAP_SLACK = 96 * 2**20
+from nas.engines.base import HEAP_SLACK
+
 HEAP_HOLES = 1 / 4
-"""What a trial gets on a CPU beyond its reservation, in bytes and as a part of it: glibc's heap grows in
-steps, leaves holes between blocks, and holds what libraries allocate for good when they first meet a layer.
-Measured on 14 networks of 43 to 407 MiB, the settings being those of `nas.engines.local`: 64 MiB suffice."""
+"""What a trial gets on a CPU beyond its reservation and `HEAP_SLACK`, as a part of the reservation: glibc's
+heap leaves holes between blocks. Measured on 14 networks of 43 to 407 MiB, the settings being those of
+`nas.engines.local`: with it, 64 MiB of slack suffice."""
 
 OUT_OF_MEMORY = (
     "CUDA error: out of memory",

@@ -42,6 +42,10 @@ class Setup:
     threads: int
     precision: str
     """fp32 or bf16."""
+    with_val: bool = False
+    """Whether the validation images are trained on too; what is then told of them is not validation."""
+    compile: bool = False
+    """Whether networks go through `torch.compile`."""
 
 
 @dataclass(frozen=True, kw_only=True)

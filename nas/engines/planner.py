@@ -88,6 +88,7 @@ class Planner:
                 device=self._device,
                 constants=request.constants,
                 after=Levers(**request.after) if request.after else None,
+                ask_bf16=False,  # a search would not change its precision for the answer
             )
         except Untraceable as error:
             if request.after:

@@ -52,6 +52,8 @@ class Worker:
         self.data = ImageData.open(Path(setup.data))
         self.device = torch.device(setup.device)
         self.images = Images.load(self.data, self.device, resident=has_room(self.device, self.data))
+        if setup.with_val:
+            self.images = self.images.with_val()
         self.device_name = device_name(setup.device)
         self.constants = measure_constants(self.images)
 
@@ -142,8 +144,12 @@ class Worker:
                 versions=versions(),
             )
         )
+        if task.plan.checkpointing:
+            model = checkpointed(model)
+        if self.setup.compile:
+            model.compile()
         return Trainer(
-            checkpointed(model) if task.plan.checkpointing else model,
+            model,
             self.images,
             proposal.training,
             epochs=task.epochs,

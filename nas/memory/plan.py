@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -50,7 +51,7 @@ class DoesNotFit:
     memory: Memory
     """The predicted peak under the smallest cap, before calibration."""
     smallest_cap_bf16: int | None
-    """Bytes that would do in bf16, trained the same way; None where bf16 is in use already."""
+    """Bytes that would do in bf16, trained the same way; None where it is in use already, or nobody asked."""
 
     @property
     def excess(self) -> int:
@@ -81,6 +82,11 @@ class Levers(NamedTuple):
     accumulation: int
     checkpointing: bool
 
+    @property
+    def kind(self) -> tuple[bool, bool]:
+        """What its allocation program depends on: whether it accumulates, whether it sets checkpoints."""
+        return self.accumulation > 1, self.checkpointing
+
 
 def plan_memory(
     network: nn.Module | Callable[[], nn.Module],
@@ -92,6 +98,7 @@ def plan_memory(
     device: Device,
     constants: MemoryConstants,
     after: Levers | None = None,
+    ask_bf16: bool = True,
 ) -> MemoryPlan | DoesNotFit:
     """Choose how to train `network`, or what builds it, on images of `shape` (channels, height, width).
 
@@ -100,6 +107,7 @@ def plan_memory(
 
     Args:
         after: a way that was not frugal enough in spite of its prediction, whatever it was; begin behind it.
+        ask_bf16: say what bf16 would change about a network that does not fit, for half as much time again.
 
     Raises:
         Untraceable: the memory of the network cannot be predicted.
@@ -107,8 +115,9 @@ def plan_memory(
     module = network if isinstance(network, nn.Module) else _build(network)
     planner = _Planner(module, shape, training, precision, device, constants)
     ways = list(planner.ways())
+    frugal_of_kind = {levers.kind: levers for levers in ways}
     for levers in ways[ways.index(after) + 1 if after else 0 :]:
-        if planner.least(levers) <= cap:
+        if planner.least(levers) <= cap and planner.fits(frugal_of_kind[levers.kind], cap):
             with suppress(OutOfMemory):
                 return MemoryPlan(
                     **levers._asdict(),
@@ -117,7 +126,7 @@ def plan_memory(
                 )
     frugal, enough, memory = planner.most_frugal(ways)
     bf16 = None
-    if precision == "fp32":
+    if ask_bf16 and precision == "fp32":
         bf16 = replace(planner, precision="bf16").smallest_cap(frugal)[0]
     return DoesNotFit(cap=cap, smallest_cap=enough, memory=memory, smallest_cap_bf16=bf16)
 
@@ -133,11 +142,13 @@ class _Planner:
     device: Device
     constants: MemoryConstants
     _programs: dict[tuple[bool, bool], AllocationProgram] = field(default_factory=dict, init=False)
+    """For any batch size, by kind."""
+    _traced: dict[Levers, AllocationProgram] = field(default_factory=dict, init=False)
+    """For one micro-batch each."""
 
     def ways(self) -> Iterator[Levers]:
         """From the fastest to the most frugal."""
-        normalised = any(isinstance(module, _BatchNorm) for module in self.module.modules())
-        least = MIN_BATCH_NORM_BATCH if normalised else 1
+        least = MIN_BATCH_NORM_BATCH if self._normalised else 1
         for checkpointing in (False, True):
             micro_batch, accumulation = self.training.batch_size, 1
             yield Levers(micro_batch, accumulation, checkpointing)
@@ -146,8 +157,15 @@ class _Planner:
                 yield Levers(micro_batch, accumulation, checkpointing)
 
     def predict(self, levers: Levers, cap: int) -> Memory:
-        program = self._program(levers.accumulation > 1, levers.checkpointing)
-        return predict(program, self._batches(levers), self.device, self.constants, cap)
+        return predict(self._program(levers.kind), self._batches(levers), self.device, self.constants, cap)
+
+    def fits(self, levers: Levers, cap: int) -> bool:
+        """Whether a way stays under the cap, evaluation apart: for half the work of `predict`."""
+        try:
+            predict(self._program_for(levers), self._batches(levers), self.device, self.constants, cap)
+        except OutOfMemory:
+            return False
+        return True
 
     def least(self, levers: Levers) -> int:
         """Bytes that a way takes at least, as far as a step in whole batches tells.
@@ -156,7 +174,7 @@ class _Planner:
         nothing of what would be needed without any image.
         """
         batches = BatchSizes(0) if levers.checkpointing else self._batches(levers)
-        peak = self._program(False, False).peak(batches)
+        peak = self._program((False, False)).peak(batches)
         return self.constants.calibrated(self.constants.beside(peak))
 
     def most_frugal(self, ways: list[Levers]) -> tuple[Levers, int, Memory]:
@@ -173,7 +191,7 @@ class _Planner:
 
     def smallest_cap(self, levers: Levers) -> tuple[int, Memory]:
         """The smallest cap in bytes that a way survives, and its peak then."""
-        program = self._traced(levers.accumulation > 1, levers.checkpointing, levers.micro_batch)
+        program = self._program_for(levers)
         batches = self._batches(levers)
         enough = smallest_cap(program, batches, self.device, self.constants)
         return enough, predict(program, batches, self.device, self.constants, enough)
@@ -182,21 +200,23 @@ class _Planner:
         evaluation = min(self.constants.evaluation_batch, levers.micro_batch)
         return BatchSizes(levers.micro_batch, levers.accumulation, evaluation)
 
-    def _program(self, accumulate: bool, checkpointing: bool) -> AllocationProgram:
+    def _program(self, kind: tuple[bool, bool]) -> AllocationProgram:
         """For any batch size."""
-        kind = accumulate, checkpointing
         if kind not in self._programs:
-            self._programs[kind] = self._trace(*kind)
+            self._programs[kind] = self._trace(kind)
         return self._programs[kind]
 
-    def _traced(self, accumulate: bool, checkpointing: bool, micro_batch: int) -> AllocationProgram:
-        """For one micro-batch at least: half the work where there is no program for any."""
-        known = self._programs.get((accumulate, checkpointing))
-        if known or micro_batch == 1:  # batch norm cannot train on one image
-            return known or self._program(accumulate, checkpointing)
-        return self._trace(accumulate, checkpointing, micro_batch)
+    def _program_for(self, levers: Levers) -> AllocationProgram:
+        """For one way at least: half the work where there is no program for any batch size."""
+        # batch norm cannot train on one image
+        if levers.kind in self._programs or (self._normalised and levers.micro_batch == 1):
+            return self._program(levers.kind)
+        if levers not in self._traced:
+            self._traced[levers] = self._trace(levers.kind, levers.micro_batch)
+        return self._traced[levers]
 
-    def _trace(self, accumulate: bool, checkpointing: bool, images: int | None = None) -> AllocationProgram:
+    def _trace(self, kind: tuple[bool, bool], images: int | None = None) -> AllocationProgram:
+        accumulate, checkpointing = kind
         return trace_training(
             self.module,
             self.shape,
@@ -207,6 +227,10 @@ class _Planner:
             scratch=self.device == "cpu",
             images=images,
         )
+
+    @cached_property
+    def _normalised(self) -> bool:
+        return any(isinstance(module, _BatchNorm) for module in self.module.modules())
 
 
 def _build(build: Callable[[], nn.Module]) -> nn.Module:

@@ -8,6 +8,7 @@ because the backward of fake CUDA tensors would ask for a GPU; their sizes are t
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
@@ -60,9 +61,10 @@ def trace_training(
         Untraceable: the network depends on values of tensors, or computes otherwise at another batch size.
     """
     traces = []
+    autocast = CudaAutocast() if precision == "bf16" else nullcontext()
     try:
         for number in (images,) if images else IMAGES:
-            with FakeTensorMode(allow_non_fake_inputs=True), CudaAutocast():
+            with FakeTensorMode(allow_non_fake_inputs=True), autocast:
                 rehearsal = _Rehearsal(network, shape, training, precision, checkpointing, scratch, number)
                 traces.append(rehearsal.trace(accumulate, evaluate=images is None))
     except (DataDependentOutputException, DynamicOutputShapeException) as error:

@@ -217,7 +217,7 @@ class StudyStore:
 
     # What the driver does -----------------------------------------------------------------------------
 
-    def take_over(self, recipe: Recipe, memory_cap: int) -> None:
+    def take_over(self, recipe: Recipe, memory_cap: int | None) -> None:
         """Store the settings of the run that continues this study."""
         self._set(recipe=_storable(recipe), memory_cap=memory_cap)
 
@@ -244,6 +244,15 @@ class StudyStore:
         self._study.pruner = make_pruner(recipe.pruner, recipe.epochs)
         completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
         self._ranking = sorted((-(trial.value or 0.0), trial.number) for trial in completed)[:KEPT]
+
+    @property
+    def waiting(self) -> int:
+        """Trials that are enqueued and that nobody has asked for."""
+        return len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+
+    def enqueue(self, params: dict[str, Any]) -> None:
+        """Propose these parameters next."""
+        self._study.enqueue_trial(params)
 
     def ask(self) -> Trial:
         return self._study.ask()

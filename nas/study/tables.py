@@ -1,4 +1,4 @@
-"""Our tables beside Optuna's: one row per study, per trial and per epoch.
+"""Our tables beside Optuna's: one row per study, per trial, per epoch, and per opening of the test images.
 
 Keyed by the study's UUID and the trial's number: rows of a deleted study never meet those of a new one.
 """
@@ -91,6 +91,17 @@ epochs = Table(
     Column("peak_allocated", BigInteger),  # bytes of tensors
     Column("peak_reserved", BigInteger),  # bytes of segments of the caching allocator; NULL without CUDA
     Column("peak_resident", BigInteger),  # bytes of the process
+)
+
+finals = Table(
+    "nas_finals",
+    metadata,
+    Column("study_uuid", String(36), primary_key=True),
+    Column("opening", Integer, primary_key=True, autoincrement=False),  # of the test images; 1 for the first
+    Column("opened_at", DateTime, nullable=False),  # UTC; written before the file is opened
+    Column("settings", JSON, nullable=False),  # epochs, top, seeds, ema, compile, mirror
+    Column("test_accuracy", Float),  # in [0, 1]; NULL when the run died while the images were open
+    Column("result", JSON),  # everything else that came out
 )
 
 MIGRATIONS = {

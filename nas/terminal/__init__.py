@@ -15,6 +15,7 @@ from nas.events import Event
 from nas.terminal.comparison import comparison_page
 from nas.terminal.dataset import data_page
 from nas.terminal.exported import bench_page, export_page
+from nas.terminal.final import final_page
 from nas.terminal.format import clean
 from nas.terminal.inspection import inspection_page, plan_line
 from nas.terminal.live import LiveView
@@ -26,7 +27,7 @@ from nas.terminal.spaces import parameters_page, spaces_table
 from nas.terminal.summary import one_line, summary_page
 
 if TYPE_CHECKING:
-    from nas.api import Study, Trial
+    from nas.api import Final, Study, Trial
     from nas.costing import Cost
     from nas.datasets import ImageData
     from nas.exporters import Export
@@ -57,6 +58,11 @@ def print_summary(study: Study, *, quiet: bool = False) -> None:
         print(one_line(study, best))  # one line, however long: rich would wrap it
     else:
         _print(summary_page(study, best, _network(best) if best else ""))
+
+
+def print_final(study: Study, final: Final) -> None:
+    """The final model of a study."""
+    _print(final_page(study, final))
 
 
 def print_idle(study: Study) -> None:

@@ -1,5 +1,6 @@
 """Numbers and texts as people read them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ def clean(text: str) -> str:
 
 
 def accuracy(value: float | None) -> str:
-    """Of 0.98123: 0.9812."""
-    return MISSING if value is None else f"{value:.4f}"
+    """Of 0.98123: 0.9812. Nothing was measured where it is not a number."""
+    return MISSING if value is None or math.isnan(value) else f"{value:.4f}"
 
 
 def real(value: float | None) -> str:

@@ -6,7 +6,7 @@ import warnings
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -86,6 +86,24 @@ class Examples:
 
 
 @dataclass(frozen=True, eq=False)
+class Joined(Examples):
+    """Two splits as one, without a copy of either: first the one that it is, then `more`."""
+
+    more: Examples
+
+    def __len__(self) -> int:
+        return len(self.labels) + len(self.more)
+
+    def _gather(self, rows: Tensor) -> Batch:
+        """A row of both for every row asked for, and a choice: it waits for no device."""
+        first = len(self.labels)
+        images, labels = super()._gather(rows.clamp(max=first - 1))
+        others, their_labels = self.more._gather((rows - first).clamp(min=0))
+        late = rows >= first
+        return torch.where(late[:, None, None, None], others, images), torch.where(late, their_labels, labels)
+
+
+@dataclass(frozen=True, eq=False)
 class Images:
     """What every trial of a worker trains and validates on; loaded once."""
 
@@ -117,6 +135,10 @@ class Images:
             bias=bias.to(device),
             mean_color=(255 * mean).round().to(torch.uint8).to(device),
         )
+
+    def with_val(self) -> Images:
+        """The same, with the validation images as training images too."""
+        return replace(self, train=Joined(**vars(self.train), more=self.val))
 
     def normalise(self, images: Tensor) -> Tensor:
         """float32 (batch, channels, height, width), channels-last in memory, from a batch's images.

@@ -25,6 +25,7 @@ from nas.training.images import Batch, Images
 from nas.training.live import LiveBytes
 from nas.training.mixup import draw_shares, mix, mixed_cross_entropy
 from nas.training.optimizers import load_state, make_optimizers, set_learning_rate, state_tensors
+from nas.training.pause import Pause
 from nas.training.peak import cuda_peaks, peak_resident, reset_peaks
 from nas.training.schedules import learning_rates
 
@@ -36,7 +37,7 @@ EVALUATED_AT_ONCE = 512
 
 
 class Trainer:
-    """Trains a network in place, and can be interrupted after any epoch.
+    """Trains a network in place, and can be interrupted after any step.
 
     The same model, settings and seed give the same epochs: on a CPU bit for bit, given as many threads,
     whatever the process does before and in between, interrupted or not. Shuffling and augmentation are the
@@ -82,6 +83,7 @@ class Trainer:
             training.augmentation, images.info.shape, len(images.train), images.mean_color, self._generator
         )
         self._accuracies: list[float] = []
+        self._pause: Pause | None = None
         self._live_bytes = 0
 
     @property
@@ -90,7 +92,7 @@ class Trainer:
         return self._average.model if self._average else self.model
 
     def state_dict(self) -> dict[str, Any]:
-        """After an epoch: all that the following ones depend on.
+        """After an epoch, or a stop in its midst: all that what follows depends on.
 
         Plain values, and the very tensors in use: save or copy them before training goes on. What
         `torch.save` wrote, `torch.load(weights_only=True)` reads.
@@ -101,6 +103,7 @@ class Trainer:
             "average": self._average.model.state_dict() if self._average else None,
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
             "generator": self._generator.get_state(),
+            "pause": self._pause.to_plain() if self._pause else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -115,12 +118,14 @@ class Trainer:
         for optimizer, its_state in zip(self._optimizers, state["optimizers"], strict=True):
             load_state(optimizer, its_state)
         self._generator.set_state(state["generator"].cpu())
+        self._pause = Pause(**state["pause"]) if state["pause"] else None
 
     def run(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Epoch]:
         """Train the epochs that are left. Yields after each, validation included.
 
         Args:
-            should_stop: asked before every step; when true, training ends without the epoch it is in.
+            should_stop: asked before every step; when true, training ends in the midst of its epoch. Another
+                `run`, of this trainer or of one that loads its state, goes on with that very step.
 
         Raises:
             Diverged: a loss is not finite, or the training loss of an epoch exceeds ten times ln(classes).
@@ -129,8 +134,9 @@ class Trainer:
         while (number := len(self._accuracies) + 1) <= self.epochs:
             rates = learning_rates(self.training, self._steps * self.epochs, self._accuracies)
             reset_peaks(device)
-            began = time.perf_counter()
-            train_loss = self._train(number, rates, should_stop)
+            before = self._pause.seconds if self._pause else 0.0
+            began = time.perf_counter() - before
+            train_loss = self._train(number, rates, began, should_stop)
             if train_loss is None:
                 return
             trained = time.perf_counter()
@@ -161,21 +167,28 @@ class Trainer:
             )
 
     def _train(
-        self, number: int, rates: Callable[[int], float], should_stop: Callable[[], bool]
+        self, number: int, rates: Callable[[int], float], began: float, should_stop: Callable[[], bool]
     ) -> float | None:
-        """One epoch. Returns its mean loss, or None when it was stopped."""
-        split, generator, training = self.images.train, self._generator, self.training
+        """One epoch, or what is left of it. Returns its mean loss, or None when it was stopped."""
+        split, generator, device = self.images.train, self._generator, self.images.device
+        pause, self._pause = self._pause, None
+        if pause:
+            generator.set_state(pause.drawn_from.cpu())
+        drawn_from = generator.get_state()
         order = torch.randperm(len(split), generator=generator)[: self._steps * self._batch_size]
         drawn = self._augmentation.draw(order, number, generator)
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))  # of dropout, and of shares
         shares: Sequence[float | None] = [None] * self._steps
-        if training.mixup:
-            shares = draw_shares(training.mixup, self._steps)
+        if self.training.mixup:
+            shares = draw_shares(self.training.mixup, self._steps)
+        done, total = (pause.steps, pause.loss.to(device)) if pause else (0, torch.zeros((), device=device))
+        if pause:
+            pause.restore_randomness(device)
         self.model.train()
-        total = torch.zeros((), device=self.images.device)
-        batches = split.batches(order, self._batch_size)
-        for step, choices in enumerate(torch.split(drawn, self._batch_size)):
+        batches = split.batches(order[done * self._batch_size :], self._batch_size)
+        for step, choices in enumerate(torch.split(drawn, self._batch_size)[done:], start=done):
             if should_stop():
+                self._pause = Pause.now(drawn_from, step, total, time.perf_counter() - began)
                 return None
             steps_before = (number - 1) * self._steps + step
             set_learning_rate(self._optimizers, rates(steps_before))
@@ -194,7 +207,7 @@ class Trainer:
 
         CUDA counts by itself.
         """
-        if self._live_bytes or step != min(1, self._steps - 1) or self.images.device.type == "cuda":
+        if self._live_bytes or step < min(1, self._steps - 1) or self.images.device.type == "cuda":
             return None
         models = {self.model, self.evaluated}
         weights = [tensor for model in models for tensor in (*model.parameters(), *model.buffers())]

@@ -6,10 +6,9 @@ A browser is imitated that has Optuna's dashboard open, which asks every 10 seco
 asks every 1.5. One worker of one thread on the embedded digits; interleaved, medians. Seconds are those of
 the search from its first trial on; those of the dashboard's own process are told apart.
 
-Measured on 2 shared cores of an AMD EPYC at 2.6 GHz, torch 2.13, 8 trials, three repeats, beside much other work,
-which makes wall seconds worthless there: watched / unwatched 0.98 (0.96 to 1.06) of 19 CPU seconds; the dashboard
-itself took 6, of which 5 to start.
-
+Measured on 2 shared cores of an AMD EPYC at 2.6 GHz, torch 2.13, 8 trials, three repeats, beside much other
+work, which makes wall seconds worthless there: watched / unwatched 0.98 (0.96 to 1.06) of 19 CPU seconds; the
+dashboard itself took 6, of which 5 to start.
 """
 
 from __future__ import annotations

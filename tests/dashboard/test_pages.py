@@ -36,7 +36,7 @@ def study(client: Client) -> str:
         "epoch 2 of 4 0.6000",
         "Speed 1.26k images per second",
         "Memory cpu 320 MiB reserved",
-        "301 MiB used, 320 MiB reserved",
+        "25 MiB used, 320 MiB reserved",
         "A trial may use 1.0 GiB.",
         "2 completed",
         "1 pruned: pruner trial 2 0.5000 after epoch 2",

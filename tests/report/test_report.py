@@ -69,7 +69,7 @@ def test_the_numbers_of_a_report_are_those_of_nas_show_json(study: Study, nas: N
     expected |= {
         "trials": shown["recipe"]["trials"],
         "seed": shown["recipe"]["seed"],
-        "memory": max(epoch["peak_resident"] for epoch in best["epochs"]),
+        "memory": max(epoch["peak_allocated"] for epoch in best["epochs"]),
         "epochs": epochs,
         "images": epochs * shown["data"]["info"]["num_train"],
         "worker_hours": sum(trial["seconds"] or 0 for trial in trials) / 3600,

@@ -1,4 +1,4 @@
-"""Training that is interrupted after an epoch and continued is the training that was not."""
+"""Training that is interrupted and continued is the training that was not."""
 
 import io
 import json
@@ -19,6 +19,9 @@ from nas.training.images import Images
 from nas.training.loop import Trainer
 
 EPOCHS = 4
+STOPPED_AT = 7
+"""The third step of the second epoch; with one step an epoch, `ONLY_STEP` of them are done."""
+ONLY_STEP = 3
 SGD = Training(batch_size=256, optimizer="sgd", learning_rate=0.05, weight_decay=1e-3)
 
 CHANGES: list[dict[str, Any]] = [
@@ -98,20 +101,38 @@ def test_an_interruption_after_any_epoch_changes_no_bit(images: Images, change: 
         assert saved(rest.state_dict()) == states[-1]
 
 
-def test_a_stop_in_the_midst_of_an_epoch_loses_that_epoch_alone(images: Images) -> None:
-    whole, stopped, rest = (trainer(images, SGD) for _ in range(3))
-    asked = iter([False] * 6 + [True])
-    state = b""
-    for _ in stopped.run(lambda: next(asked)):
-        state = saved(stopped.state_dict())
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_a_stop_in_the_midst_of_an_epoch_changes_no_bit(images: Images, change: dict[str, Any]) -> None:
+    training = replace(SGD, **change)
+    whole, stopped, rest = (
+        trainer(images, training),
+        trainer(images, training),
+        trainer(images, training, seed=1),
+    )
+    asked, stop_at = 0, ONLY_STEP if "batch_size" in change else STOPPED_AT
+
+    def should_stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == stop_at
+
+    before = [told(epoch) for epoch in stopped.run(should_stop)]
+    state = saved(stopped.state_dict())
+    torch.rand(5)  # a fresh process has other random numbers
     rest.load_state_dict(loaded(state))
-    assert [told(epoch) for epoch in rest.run()] == [told(epoch) for epoch in whole.run()][1:]
+    after = [told(epoch) for epoch in rest.run()]
+    assert before + after == [told(epoch) for epoch in whole.run()]
+    assert before
+    assert after
+    assert weights(rest.evaluated) == weights(whole.evaluated)
 
 
 def test_training_goes_on_where_it_was_left_in_the_same_process(images: Images) -> None:
     whole, halted = trainer(images, SGD), trainer(images, SGD)
-    first = next(halted.run())
-    assert [told(first), *(told(epoch) for epoch in halted.run())] == [told(epoch) for epoch in whole.run()]
+    asked = iter([False] * (STOPPED_AT - 1) + [True] + [False] * 1000)
+    epochs = [*halted.run(lambda: next(asked))]
+    epochs += halted.run()
+    assert [told(epoch) for epoch in epochs] == [told(epoch) for epoch in whole.run()]
 
 
 def test_the_accumulation_may_change(images: Images) -> None:

@@ -1,0 +1,133 @@
+"""From a study to the model that ships: retrain, choose, train on everything, test once. Read it first.
+
+1. The best trials, the best of the random start and the baselines are retrained on several seeds.
+2. The best trial by mean validation accuracy over the seeds wins.
+3. The winner, and what it is compared with, is trained once more on training and validation images, with its
+   first seed. This is the model that ships.
+4. The test images are opened, once, and classified by all of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+from nas.errors import SearchFailed
+from nas.events import Notice
+from nas.final.finalists import Finalist, choose_finalists
+from nas.final.opening import Labels, Predictions, Shipped, check_unopened, predict_test
+from nas.final.settings import FinalSettings
+from nas.final.statistics import accuracy_interval, class_accuracies, confusion_matrix, gain_interval
+from nas.final.training import Trained, train_finalists
+from nas.preparation import Prepared
+from nas.running import Watch
+from nas.study.finals import final_weights, keep_result
+
+Trainings = Mapping[str, Sequence[Trained]]
+
+
+def finish(run: Prepared, settings: FinalSettings, watch: Watch, *, again: bool = False) -> None:
+    """Train the final model of a study and keep what the test images say of it.
+
+    Stopped or killed at any moment, the next call with the same settings goes on.
+
+    Args:
+        again: open the test images although they were opened before.
+
+    Raises:
+        StudyError: no trial was completed, or the test images were opened before.
+        SearchFailed: no network could be trained on every seed.
+        KeyboardInterrupt: somebody stopped it.
+    """
+    check_unopened(run.store, again)
+    run.store.storage.wait_out(lambda text: watch(Notice(text=text)))
+    finalists = choose_finalists(run, settings)
+    retrained = train_finalists(run, finalists, "retrain", settings.seeds, settings, watch)
+    winner = _winner(finalists, retrained)
+    chosen = [winner, *(each for each in finalists if each.rival and each is not winner)]
+    trained = train_finalists(run, chosen, "ship", 1, settings, watch)
+    shipped = [Shipped(each, trained[each.name][0]) for each in chosen if trained[each.name][0].completed]
+    if not shipped or shipped[0].finalist is not winner:
+        reason = trained[winner.name][0].record.reason
+        raise SearchFailed(f"The final training of {winner.name} did not complete: {reason}.")
+    opening, labels, predictions = predict_test(run, shipped, settings)
+    test = _test_result(shipped, labels, predictions, run.data.info.num_classes)
+    result = {
+        "trial": winner.trial,
+        "epochs": settings.epochs,
+        "seed": shipped[0].trained.record.seed,
+        "training": (shipped[0].trained.record.proposal or {}).get("training"),
+        "weights": final_weights(opening),
+        "versions": shipped[0].trained.record.versions,
+        "ema": settings.ema,
+        "compiled": settings.compile,
+        "notes": [each.note for each in finalists if each.note],
+        "retrained": [_retrained(each, retrained[each.name]) for each in finalists],
+        **test,
+    }
+    keep_result(run.store, opening, test["test_accuracy"], result)
+
+
+def _winner(finalists: Sequence[Finalist], retrained: Trainings) -> Finalist:
+    """The best by mean validation accuracy of those that were trained on every seed; the earlier of equals."""
+    whole = [each for each in finalists if each.may_win and all(one.completed for one in retrained[each.name])]
+    if not whole:
+        reasons = {one.record.reason for each in finalists for one in retrained[each.name] if each.may_win}
+        why = "; ".join(sorted(reason for reason in reasons if reason))
+        raise SearchFailed(f"None of the best trials could be trained on every seed: {why}.")
+    return max(whole, key=lambda each: fmean(_accuracies(retrained[each.name])))
+
+
+def _accuracies(trainings: Sequence[Trained]) -> list[float]:
+    """On the validation images, of the seeds that were trained to the end."""
+    return [one.record.value for one in trainings if one.record.value is not None]
+
+
+def _retrained(finalist: Finalist, trainings: Sequence[Trained]) -> dict[str, Any]:
+    """The validation accuracies of a finalist, with their mean and standard deviation over seeds."""
+    accuracies = _accuracies(trainings)
+    failed = [one.record.reason for one in trainings if not one.completed]
+    return {
+        "name": finalist.name,
+        "trial": finalist.trial,
+        "rival": finalist.rival,
+        "num_parameters": trainings[0].record.num_parameters,
+        "val_accuracies": accuracies,
+        "mean": fmean(accuracies) if accuracies else None,
+        "deviation": stdev(accuracies) if len(accuracies) > 1 else None,
+        "failures": failed,
+    }
+
+
+def _test_result(
+    shipped: Sequence[Shipped], labels: Labels, predictions: Sequence[Predictions], classes: int
+) -> dict[str, Any]:
+    """What the test images say of the winner, which comes first, and of what it is compared with."""
+    ours = predictions[0]
+    hits = ours.plain == labels
+    confusion = confusion_matrix(labels, ours.plain, classes)
+    mirrored = None if ours.mirrored is None else ours.mirrored == labels
+    gains = []
+    for each, theirs in zip(shipped, predictions, strict=True):
+        if each.finalist.rival:
+            their_hits = theirs.plain == labels
+            gains.append(
+                {
+                    "name": each.finalist.rival,
+                    "trial": each.finalist.trial,
+                    "test_accuracy": float(their_hits.mean()),
+                    "gain": float(hits.mean() - their_hits.mean()),
+                    "interval": gain_interval(hits, their_hits),
+                }
+            )
+    return {
+        "images": len(labels),
+        "test_accuracy": float(hits.mean()),
+        "interval": accuracy_interval(hits),
+        "mirrored_accuracy": None if mirrored is None else float(mirrored.mean()),
+        "mirrored_interval": None if mirrored is None else accuracy_interval(mirrored),
+        "class_accuracies": class_accuracies(confusion),
+        "confusion": confusion.tolist(),
+        "gains": gains,
+    }

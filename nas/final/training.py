@@ -1,0 +1,158 @@
+"""Trains finalists as the trials of companion studies: resumable, within the memory cap, packed like a search.
+
+A companion holds the finalists of one search space with the same training settings, each with its seeds. The
+companions belong to the end of a study, not to the study itself, whose companions are its baselines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded
+from nas.final.finalists import Finalist
+from nas.final.seeded import SEED, SeededSpace
+from nas.final.settings import FinalSettings
+from nas.preparation import UNCUT, Prepared
+from nas.running import Watch, driver_of, started
+from nas.study.outcome import Outcome
+from nas.study.records import TrialRecord
+from nas.study.storage import make_folder
+from nas.study.store import StudyStore
+
+Phase = Literal["retrain", "ship"]
+"""Retraining on several seeds, judged by validation images; or training on these as well."""
+
+SETTLED = (Outcome.COMPLETED, Outcome.PRUNED, Outcome.DOES_NOT_FIT, Outcome.WAITING)
+"""Outcomes of trainings that need not be enqueued again."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One training of a finalist."""
+
+    store: StudyStore
+    """The companion that it is a trial of."""
+    record: TrialRecord
+
+    @property
+    def completed(self) -> bool:
+        return self.record.outcome is Outcome.COMPLETED
+
+
+def train_finalists(
+    run: Prepared,
+    finalists: Sequence[Finalist],
+    phase: Phase,
+    seeds: int,
+    settings: FinalSettings,
+    watch: Watch,
+) -> dict[str, list[Trained]]:
+    """Train what is not trained yet. Returns the trainings of each finalist by its name, in order of seeds.
+
+    Raises:
+        KeyboardInterrupt: somebody stopped it; the next call goes on.
+        NasError: as of a search.
+    """
+    found: dict[str, list[Trained]] = {}
+    for group in _groups(finalists):
+        companion = _companion(run, group, phase, seeds, settings)
+        store = companion.store
+        wanted = {(each.name, seed): each.params | {SEED: seed} for each in group for seed in range(seeds)}
+        if missing := _enqueue(store, wanted.values()):
+            devices = run.resources.devices[:missing]
+            companion = replace(companion, resources=replace(run.resources, devices=devices))
+            _train(companion, phase, settings, _title(group, phase, seeds, settings), watch)
+        records = store.trials()
+        for (name, _), params in wanted.items():
+            mine = [record for record in records if record.params == params]
+            found.setdefault(name, []).append(Trained(store, mine[-1]))
+    return found
+
+
+def _groups(finalists: Iterable[Finalist]) -> Iterator[list[Finalist]]:
+    """Those that workers of one setup can train."""
+    groups: dict[str, list[Finalist]] = {}
+    for each in finalists:
+        key = json.dumps([each.space.source, dict(each.space.training)], sort_keys=True)
+        groups.setdefault(key, []).append(each)
+    yield from groups.values()
+
+
+def _companion(
+    run: Prepared, group: Sequence[Finalist], phase: Phase, seeds: int, settings: FinalSettings
+) -> Prepared:
+    """A study for a group, as an earlier run has left it or new."""
+    space, store = group[0].space, run.store
+    made_with = [phase, space.source, space.version, dict(space.training), settings.epochs, settings.compile]
+    if phase == "ship":  # a study keeps the weights of three trials: enough for those of one run
+        made_with += [settings.top, settings.seeds]
+    digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:8]
+    name = f"{store.name}.{space.name}.{phase}-{digest}"
+    changes = {"study": name, "space": space.source, "training": dict(space.training), "baseline": ()}
+    changes |= {"epochs": settings.epochs} | UNCUT
+    recipe = store.recipe.model_copy(update=changes)
+    folder, cap = store.folder.parent, run.resources.memory_cap
+    if StudyStore.exists(store.storage, name):
+        companion = StudyStore(store.storage, name, folder)
+        companion.take_over(recipe, cap)
+    else:
+        make_folder(folder / name)
+        end = str(uuid.uuid5(uuid.UUID(store.uuid), "final"))
+        companion = StudyStore.create(
+            store.storage, name, folder, recipe, space.version, store.data, cap, companion_of=end
+        )
+    for device, content in store.calibration.items():  # what the search has learned of memory
+        if device not in companion.calibration:
+            companion.keep_calibration(device, content)
+    companion.begin()
+    return Prepared(companion, SeededSpace.of(space), run.data, run.resources)
+
+
+def _enqueue(store: StudyStore, wanted: Iterable[dict[str, object]]) -> int:
+    """Propose what is missing. Returns how many trials wait."""
+    settled = [record for record in store.trials() if record.outcome in SETTLED]
+    for params in wanted:
+        if not any(record.params == params for record in settled):
+            store.enqueue(params)
+    charged = sum(record.outcome.charged for record in settled)
+    store.take_over(store.recipe.model_copy(update={"trials": charged + store.waiting}), store.memory_cap)
+    return store.waiting
+
+
+def _train(companion: Prepared, phase: Phase, settings: FinalSettings, title: str, watch: Watch) -> None:
+    watch(started(companion) if phase == "retrain" else replace(started(companion), best=None, curve=()))
+    watch(Notice(text=title))
+    with driver_of(companion, listed=True, with_val=phase == "ship", compile=settings.compile) as driver:
+        for event in driver.run():
+            if isinstance(event, SearchEnded):
+                watch(replace(event, why="stopped" if event.why == "stopped" else "trials"))
+                if event.why == "stopped":
+                    raise KeyboardInterrupt
+            else:
+                watch(event if phase == "retrain" else _without_accuracy(event))
+
+
+def _without_accuracy(event: Event) -> Event:
+    """Accuracy on images that a network was trained on says nothing of it, and is not shown."""
+    match event:
+        case EpochTrained(epoch=epoch):
+            return replace(event, epoch=replace(epoch, val_accuracy=float("nan"), val_loss=float("nan")))
+        case TrialEnded():
+            return replace(event, value=None)
+    return event
+
+
+def _title(group: Sequence[Finalist], phase: Phase, seeds: int, settings: FinalSettings) -> str:
+    """What is about to be trained, in a line."""
+    names = ", ".join(each.name for each in group)
+    epochs = "1 epoch" if settings.epochs == 1 else f"{settings.epochs} epochs"
+    images = "training and validation images" if phase == "ship" else "training images"
+    times = f"{seeds} seeds each, " if seeds > 1 else ""
+    notes = "".join(f" {each.note}." for each in group if each.note)
+    return f"Retraining on {images}, {times}{epochs}: {names}.{notes}"
+

@@ -1,0 +1,57 @@
+"""Every opening of the test images of a study, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select, update
+
+from nas.study import tables
+from nas.study.store import StudyStore
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """One opening of the test images."""
+
+    opening: int
+    """1 for the first."""
+    opened_at: datetime
+    """UTC."""
+    settings: dict[str, Any]
+    test_accuracy: float | None
+    """In [0, 1]; None if the run ended before it was known."""
+    result: dict[str, Any] | None
+
+
+def openings(store: StudyStore) -> list[Opening]:
+    """Those of a study, the first one first."""
+    columns = tables.finals.c
+    query = select(tables.finals).where(columns.study_uuid == store.uuid).order_by(columns.opening)
+    rows = [dict(row) for row in store.storage.read(query)]
+    return [Opening(**{name: row[name] for name in row if name != "study_uuid"}) for row in rows]
+
+
+def enter_opening(store: StudyStore, settings: dict[str, Any]) -> int:
+    """Record that the test images are about to be opened. Returns which opening it is."""
+    number = len(openings(store)) + 1
+    now = datetime.now(UTC).replace(tzinfo=None)
+    row = {"study_uuid": store.uuid, "opening": number, "opened_at": now, "settings": settings}
+    store.storage.put(tables.finals, row)
+    return number
+
+
+def keep_result(store: StudyStore, opening: int, test_accuracy: float, result: dict[str, Any]) -> None:
+    """Record what came of an opening."""
+    columns = tables.finals.c
+    mine = (columns.study_uuid == store.uuid) & (columns.opening == opening)
+    store.storage.write(
+        update(tables.finals).where(mine).values(test_accuracy=test_accuracy, result=result)
+    )
+
+
+def final_weights(opening: int) -> str:
+    """The file of the final model's weights, relative to the study's folder."""
+    return f"final/model-{opening}.safetensors"

@@ -1,0 +1,139 @@
+"""What must hold of a study, whatever was done to the processes that made it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import torch
+from optuna.trial import TrialState
+from sqlalchemy import select
+
+import nas
+from nas.datasets import ImageData, open_data
+from nas.engines.local import LocalEngine
+from nas.engines.messages import Ended, Message, Plan, Setup, Task, Trained
+from nas.study import tables
+from nas.study.outcome import Outcome
+from nas.study.records import TrialRecord
+from nas.training.evaluate import evaluate
+from nas.training.images import Images
+from tests.chaos.killing import EPOCHS, Toll
+
+Curve = list[tuple[float | None, ...]]
+
+
+def check(study: nas.Study, toll: Toll) -> None:
+    """Nothing is lost, nothing is there twice, nothing still runs."""
+    records = study.store.trials()
+    charged = [record for record in records if record.outcome.charged]
+    assert len(charged) == toll.asked
+    assert len({record.digest for record in charged}) == len(charged), "none is counted twice"
+    assert [record.number for record in records] == list(range(len(records)))
+    _check_retries(records)
+    _check_epochs(study, records)
+    _check_optuna(study, records)
+    _check_files(study, records)
+    _, alive = psutil.wait_procs(toll.workers, timeout=20)
+    assert not alive, "no worker outlives its driver"
+
+
+def _check_retries(records: list[TrialRecord]) -> None:
+    """Every trial that was cut short has been tried again, once, and the last of the chain has ended."""
+    interrupted = {r.number: r for r in records if r.outcome is Outcome.INTERRUPTED and r.params}
+    retries = Counter(record.retry_of for record in records if record.retry_of is not None)
+    assert retries == Counter(interrupted.keys())
+    for record in records:
+        if record.retry_of is not None:
+            before = interrupted[record.retry_of]
+            assert before.params.items() <= record.params.items()
+            assert before.seed in (None, record.seed)
+    assert not {record.outcome for record in records} & {Outcome.RUNNING, Outcome.WAITING}
+
+
+def _check_epochs(study: nas.Study, records: list[TrialRecord]) -> None:
+    mine = tables.epochs.c.study_uuid == study.store.uuid
+    query = select(tables.epochs.c.number, tables.epochs.c.epoch).where(mine)
+    rows = [(row["number"], row["epoch"]) for row in study.store.storage.read(query)]
+    lengths = {record.number: len(record.epochs) for record in records}
+    assert sorted(rows) == [(number, epoch + 1) for number, n in lengths.items() for epoch in range(n)]
+    for record in records:
+        if record.outcome is Outcome.COMPLETED:
+            assert lengths[record.number] == EPOCHS
+            assert record.value == record.epochs[-1].val_accuracy
+
+
+def _check_optuna(study: nas.Study, records: list[TrialRecord]) -> None:
+    for record, frozen in zip(records, study.store.optuna_study.get_trials(), strict=True):
+        assert frozen.state is record.outcome.state
+        assert frozen.state not in (TrialState.RUNNING, TrialState.WAITING)
+        if record.outcome is Outcome.COMPLETED:
+            assert frozen.value == record.value
+        if record.outcome.charged:
+            told = {epoch.number: epoch.val_accuracy for epoch in record.epochs}
+            assert frozen.intermediate_values == told
+
+
+def _check_files(study: nas.Study, records: list[TrialRecord]) -> None:
+    """The best weights score what is recorded; of the others nothing is left."""
+    assert not list((study.store.folder / "checkpoints").glob("*"))
+    completed = [record for record in records if record.outcome is Outcome.COMPLETED]
+    best = sorted(completed, key=lambda record: (-(record.value or 0), record.number))[:3]
+    torch.set_num_threads(1)
+    images = Images.load(digits(), torch.device("cpu"))
+    for record in best:
+        model = study.trial(record.number).load_model()
+        _, accuracy = evaluate(model, images, images.val, precision="fp32", batch_size=512)
+        assert accuracy == record.value, record.number
+
+
+def check_curves(study: nas.Study, folder: Path, most: int) -> int:
+    """Train some of the trials that were cut short again, undisturbed: they learn the same.
+
+    Returns how many were compared.
+    """
+    records = study.store.trials()
+    wanted = [r for r in records if r.outcome is Outcome.COMPLETED and (r.retry_of is not None or r.deaths)]
+    setup = Setup(
+        space=study.store.recipe.space,
+        training={},
+        data=str(digits().folder),
+        device="cpu",
+        threads=1,
+        precision="fp32",
+    )
+    folder.mkdir()
+    engine = LocalEngine(setup, ["cpu"], folder)
+    try:
+        for record in wanted[:most]:
+            recorded = [(e.train_loss, e.val_loss, e.val_accuracy) for e in record.epochs]
+            assert _undisturbed(engine, record, folder) == recorded, record.number
+    finally:
+        engine.close()
+    return len(wanted[:most])
+
+
+def _undisturbed(engine: LocalEngine, record: TrialRecord, folder: Path) -> Curve:
+    assert record.plan is not None and record.seed is not None and record.predicted is not None
+    task = Task(
+        number=record.number,
+        params=record.params,
+        seed=record.seed,
+        epochs=EPOCHS,
+        plan=Plan(**record.plan, predicted=record.predicted, parts={}),
+        weights=str(folder / f"{record.number}.safetensors"),
+        checkpoint=str(folder / f"{record.number}.pt"),
+    )
+    engine.start(0, task)
+    said: list[Message] = []
+    while not any(isinstance(message, Ended) for message in said):
+        said += engine.messages(1.0)
+    epochs = [message.epoch for message in said if isinstance(message, Trained)]
+    return [(epoch.train_loss, epoch.val_loss, epoch.val_accuracy) for epoch in epochs]
+
+
+def digits() -> ImageData:
+    return open_data("digits")
+
+
