@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FixedTrial
 
-from nas.datasets import ImageData, open_data
+from nas.datasets import ImageData
 from nas.errors import DataError, NasError, StudyError
 from nas.exporters import MAX_DROP, Export, Origin, Score, TrainedModel, export_model
 from nas.final import FinalSettings, finish
 from nas.plugins import Space, load_space
-from nas.preparation import Progress, prepared, reopened
+from nas.preparation import Progress, open_images, prepared, reopened
 from nas.recipe import Recipe
 from nas.running import Watch, run_search
 from nas.space import DataInfo, Proposal
@@ -37,7 +37,6 @@ class Trial:
     """One trial of a study, as it is stored."""
 
     _kept = "Only the best three trials of a study keep their weights."
-    _retrained: Score | None = None
 
     def __init__(self, store: StudyStore, record: TrialRecord) -> None:
         self._store = store
@@ -140,17 +139,21 @@ class Trial:
         )
         return export_model(trained, Path(out), formats, uint8=uint8, max_drop=max_drop)
 
+    @property
+    def headline(self) -> str:
+        """What it is and how good."""
+        return f"Trial {self.number}, validation accuracy {self.value:.4f}"
+
+    @property
+    def _retrained(self) -> Score | None:
+        """What was measured of the weights after the search."""
+        return None
+
     def _images(self) -> ImageData | None:
         """The study's dataset; None where its images are gone, or others than they were."""
         recipe, facts = self._store.recipe, self._store.data
         try:
-            found = open_data(
-                recipe.data,
-                split_seed=recipe.split_seed,
-                image_size=recipe.image_size,
-                data_dir=recipe.data_dir,
-                skip_broken=recipe.skip_broken,
-            )
+            found = open_images(recipe)
         except DataError:
             return None
         same = (found.fingerprint, found.split_digest) == (facts["fingerprint"], facts["split_digest"])
@@ -178,7 +181,7 @@ class Trial:
 
 class Final(Trial):
     """The final model of a study: the winner among its best trials, trained anew on training and validation
-    images, and tested. `value`, `record` and `export` are those of the winner's trial and the final weights."""
+    images, and tested. Number, value and record are the trial's; weights and exports are the final ones."""
 
     _kept = "The file of its final model was removed; nas train --again trains and tests it anew."
 
@@ -205,8 +208,15 @@ class Final(Trial):
         return file if file.exists() else None
 
     @property
-    def _retrained(self) -> Score:  # type: ignore[override]
-        return Score(self.test_accuracy, "test, after training on training and validation images", self.interval)
+    def headline(self) -> str:
+        images = "trained on the validation images too"
+        return f"Final model (trial {self.number}), {images}, test accuracy {self.test_accuracy:.4f}"
+
+    @property
+    def _retrained(self) -> Score:
+        times = "once" if self.openings == 1 else f"{self.openings} times"
+        split = f"test (opened {times}), after training on training and validation images"
+        return Score(self.test_accuracy, split, self.interval)
 
     def to_json(self) -> dict[str, Any]:
         """The shape of `final` in `nas show --json`."""
@@ -310,8 +320,12 @@ class Study:
                 store.recipe,
                 run.data.info,
                 run.resources.devices[0],
-                **{"top": top, "seeds": seeds, "epochs": epochs, "ema": ema},
-                **{"compile": compile, "mirror": mirror},
+                top=top,
+                seeds=seeds,
+                epochs=epochs,
+                ema=ema,
+                compile=compile,
+                mirror=mirror,
             )
             finish(run, settings, watch or (lambda event: None), again=again)
         final = self.final

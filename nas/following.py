@@ -88,6 +88,8 @@ class _Reader:
         self._store = store
         self._recipe = store.recipe
         self._began = began
+        self._devices: list[str] = store.row["devices"] or []
+        """Of each worker."""
         self._since = began
         """When the last trial ended that was told."""
         self._told: dict[int, int] = {}
@@ -112,7 +114,7 @@ class _Reader:
             recipe=self._recipe,
             data=self._store.data,
             device=trained["device"] or self._recipe.device,
-            workers=run["workers"] or 1,
+            workers=len(self._devices) or 1,
             counts=counts,
             best=None if value is None else (-number, value),
             curve=tuple(accumulate((value for value, _ in completed), max)),
@@ -139,7 +141,7 @@ class _Reader:
                 continue
             if number not in self._told:
                 self._told[number] = 0
-                yield _beginning(row)
+                yield self._beginning(row)
             for epoch in epochs.get(number, ()):
                 self._told[number] = epoch.number
                 yield EpochTrained(number=number, epoch=epoch)
@@ -149,6 +151,19 @@ class _Reader:
         S = tables.studies.c
         (row,) = self._store.storage.read(select(S.ended).where(S.study_uuid == self._store.uuid))
         return row["ended"] if row["ended"] in get_args(Why) else "stopped"
+
+    def _beginning(self, row: RowMapping) -> TrialStarted:
+        worker = row["worker"]
+        return TrialStarted(
+            number=row["number"],
+            worker=worker,
+            network=in_words(row["proposal"]["architecture"]) if row["proposal"] else "",
+            retry_of=row["retry_of"],
+            device=self._devices[worker] if worker < len(self._devices) else "",
+            reserved=row["predicted"],
+            plan=plan_in_words(row["plan"]),
+            seconds=_ago(row["started_at"]),
+        )
 
     def _ending(self, row: RowMapping, outcome: Outcome) -> TrialEnded:
         self._since = max(self._since, row["finished_at"])
@@ -187,19 +202,6 @@ class _Reader:
         for row in self._store.storage.read(query):
             epochs.setdefault(row["number"], []).append(epoch_of(dict(row)))
         return epochs
-
-
-def _beginning(row: RowMapping) -> TrialStarted:
-    return TrialStarted(
-        number=row["number"],
-        worker=row["worker"],
-        network=in_words(row["proposal"]["architecture"]) if row["proposal"] else "",
-        retry_of=row["retry_of"],
-        device=row["device"] or "",
-        reserved=row["predicted"],
-        plan=plan_in_words(row["plan"]),
-        seconds=_ago(row["started_at"]),
-    )
 
 
 def _ago(moment: datetime) -> float:

@@ -61,7 +61,7 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
         store = StudyStore.find(storage, name, recipe.folder) if StudyStore.exists(storage, name) else None
         recipe = _continued(store, asked) if store else Recipe.load(**asked | {"study": name})
         space = load_space(recipe.space).fixing(recipe.training)
-        data = _open(recipe, progress)
+        data = open_images(recipe, progress)
         for source in recipe.baseline:  # before anything is trained
             check_baseline(load_baseline(source), data.info)
         resources = resolve(recipe, store.memory_cap if store else None)
@@ -98,7 +98,7 @@ def reopened(store: StudyStore, progress: Progress | None, **settings: Any) -> I
     with study_lock(store.storage, store.name):
         recipe = Recipe.load(**dict(store.recipe) | settings)
         space = load_space(recipe.space).fixing(recipe.training)
-        data = _open(recipe, progress)
+        data = open_images(recipe, progress)
         _check_unchanged(store, space, data)
         yield Prepared(store, space, data, resolve(recipe, store.memory_cap))
 
@@ -150,7 +150,12 @@ def _check_unchanged(store: StudyStore, space: Space, data: ImageData) -> None:
         )
 
 
-def _open(recipe: Recipe, progress: Progress | None) -> ImageData:
+def open_images(recipe: Recipe, progress: Progress | None = None) -> ImageData:
+    """The dataset that a recipe names.
+
+    Raises:
+        DataError: it cannot be had.
+    """
     return open_data(
         recipe.data,
         split_seed=recipe.split_seed,

@@ -21,7 +21,7 @@ Watch = Callable[[Event], None]
 
 def run_search(run: Prepared, watch: Watch) -> None:
     """Train what a run has left to train, and tell `watch` of it."""
-    run.store.run_begins(run.resources.workers, run.resources.budgets)
+    run.store.run_begins(run.resources.devices, run.resources.budgets)
     watch(started(run))
     run.store.storage.wait_out(lambda text: watch(Notice(text=text)))
     for companion in companions(run):

@@ -1,7 +1,5 @@
 """Whole searches from Python, with real workers on the embedded digits."""
 
-import os
-import signal
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +26,7 @@ def search(tmp_path: Path) -> Search:
         defaults = {"space": "mlp", "trials": 3, "epochs": 2, "workers": 1, "threads": 1, "device": "cpu"}
         return nas.search(**defaults | {"folder": tmp_path / "studies"} | settings)
 
+    run.folder = tmp_path / "studies"
     return run
 
 
@@ -59,14 +58,18 @@ def test_the_same_seed_gives_the_same_trials_bit_for_bit(search):
     assert table(search(study="third", seed=1, **settings)) != first
 
 
-def test_the_same_proposal_gives_the_same_result_in_another_worker(search, tmp_path):
-    file = tmp_path / "one.py"
-    file.write_text(MINIMAL.replace("0.01, 0.1", "0.05, 0.05").replace('"width", 1, 4', '"width", 1, 1'))
-    study = search(space=str(file), trials=6, workers=2)
-    records = [trial.record for trial in study.trials]
+def test_the_same_proposal_gives_the_same_result_in_another_worker(search):
+    alone, together = (
+        {
+            row[5]: row[3:]
+            for row in table(search(study=f"of {workers}", sampler="random", workers=workers, trials=6))
+        }
+        for workers in (1, 2)
+    )
+    assert len(alone) == 6
+    assert together == alone
+    records = [trial.record for trial in nas.load_study("of 2", folder=search.folder).trials]
     assert {record.worker for record in records} == {0, 1}
-    assert len({record.digest for record in records}) == 1
-    assert len({record.value for record in records}) == 1
 
 
 def test_the_best_trial_is_rebuilt_from_the_study_alone_and_scores_what_it_scored(search, tmp_path):
@@ -139,23 +142,6 @@ def test_a_search_never_needs_the_test_images(search, tmp_path, monkeypatch):
     assert search(trials=1).best is not None
 
 
-def test_a_worker_that_is_killed_fails_its_trial_and_the_search_goes_on(search):
-    killed: list[int] = []
-
-    def kill_a_worker(event: Event) -> None:
-        if isinstance(event, EpochTrained) and not killed:
-            children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
-            killed.append(int(children[-1]))
-            os.kill(killed[0], signal.SIGKILL)
-
-    study = search(trials=2, epochs=30, watch=kill_a_worker)
-    outcomes = [trial.record.outcome for trial in study.trials]
-    assert outcomes.count(Outcome.FAILED) == 1
-    assert sum(outcome.charged for outcome in outcomes) == 2
-    (reason,) = [trial.record.reason for trial in study.trials if trial.record.outcome is Outcome.FAILED]
-    assert "died by signal 9" in reason
-
-
 def test_a_database_that_fails_in_the_midst_of_a_search_is_one_clear_line(search, tmp_path):
     def spoil(event: Event) -> None:
         if isinstance(event, EpochTrained):
@@ -196,7 +182,7 @@ def test_an_error_in_build_fails_the_trial_with_the_line_of_the_users_file(searc
         MINIMAL.replace("channels, height, width = data.shape", "channels, height, width = data.shape[:2]")
     )
     ended: list[TrialEnded] = []
-    with pytest.raises(nas.NasError, match=r"The last 5 trials failed.*mine\.py, line 11: ValueError"):
+    with pytest.raises(nas.NasError, match=r"5 failures in a row.*mine\.py, line 11: ValueError"):
         search(space=str(file), watch=lambda e: ended.append(e) if isinstance(e, TrialEnded) else None)
     assert [event.outcome for event in ended] == [Outcome.FAILED] * 5
 

@@ -31,7 +31,7 @@ class Driver:
     def __init__(self, store: StudyStore, space: Space) -> None:
         self.store, self.space = store, space
         self.running: dict[int, Any] = {}
-        store.run_begins(workers=2, budgets={"cuda:0": 1000})
+        store.run_begins(["cuda:0", "cuda:0"], {"cuda:0": 1000})
 
     def start(self, worker: int = 0) -> int:
         trial = self.store.ask()
@@ -102,7 +102,7 @@ def test_what_happened_before_the_watcher_came_is_told_once(driver):
     events = watched(driver, lambda: None, lambda: None)
     (begun,) = of(TrialStarted, events)
     assert (begun.number, begun.worker, begun.reserved) == (first, 1, 300)
-    assert (begun.device, begun.plan) == ("NVIDIA H200", "4 x 32 images, checkpoints")
+    assert (begun.device, begun.plan) == ("cuda:0", "4 x 32 images, checkpoints")
     assert begun.network.startswith("fc_units")
     assert [each.epoch.number for each in of(EpochTrained, events)] == [1, 2]
     assert of(WorkerReady, events) == [WorkerReady(worker=1, device="NVIDIA H200")]

@@ -23,7 +23,10 @@ def export(
         list[str] | None,
         typer.Option("--format", help="May be given again.", show_default="source torch onnx int8"),
     ] = None,
-    trial: Annotated[int | None, typer.Option(help="Export this trial (default the best).")] = None,
+    trial: Annotated[
+        int | None,
+        typer.Option(help="Export this trial.", show_default="the model of nas train, else the best"),
+    ] = None,
     uint8: Annotated[
         bool, typer.Option("--uint8", help="Raw images go in: the preprocessing is part of the files.")
     ] = False,
@@ -41,7 +44,7 @@ def export(
     from nas.terminal import print_export
 
     found = api.load_study(study, storage=storage, folder=folder)
-    chosen = found.best_or(trial)
+    chosen = (found.final if trial is None else None) or found.best_or(trial)
     try:
         done = chosen.export(
             out or Path(f"{found.name}-export"), formats or None, uint8=uint8, max_drop=max_drop

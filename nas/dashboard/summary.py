@@ -127,18 +127,16 @@ class Summary:
     @property
     def devices(self) -> list[DeviceMemory]:
         """The devices of which running trials have reserved memory."""
-        of_worker = {record.worker: record.device for record in self.records if record.device}
+        names: dict[int | None, str] = dict(enumerate(self.row.get("devices") or ()))
         by_device: dict[str, list[Reservation]] = {}
         for record in self.running:
             if record.predicted is not None:
                 seen = record.measured_peak or 0
                 cap = max(self.row.get("memory_cap") or 0, record.predicted, seen)
-                device = record.device or of_worker.get(record.worker) or self.recipe.device
+                device = names.get(record.worker) or record.device or self.recipe.device
                 reservations = by_device.setdefault(device, [])
                 reservations.append(Reservation(record, record.predicted, seen, cap))
         budgets = self.row.get("budgets") or {}
-        if len(budgets) == len(by_device) == 1:  # its own name and the one it goes by here may differ
-            budgets = dict.fromkeys(by_device, *budgets.values())
         return [DeviceMemory(device, budgets.get(device), them) for device, them in by_device.items()]
 
 

@@ -70,10 +70,11 @@ def finish(run: Prepared, settings: FinalSettings, watch: Watch, *, again: bool 
 
 
 def _winner(finalists: Sequence[Finalist], retrained: Trainings) -> Finalist:
-    """The best by mean validation accuracy of those that were trained on every seed; the earlier of equals."""
-    whole = [each for each in finalists if each.may_win and all(one.completed for one in retrained[each.name])]
+    """The best by mean validation accuracy of those trained on every seed; the earlier of equals."""
+    best = [each for each in finalists if each.may_win]
+    whole = [each for each in best if all(one.completed for one in retrained[each.name])]
     if not whole:
-        reasons = {one.record.reason for each in finalists for one in retrained[each.name] if each.may_win}
+        reasons = {one.record.reason for each in best for one in retrained[each.name]}
         why = "; ".join(sorted(reason for reason in reasons if reason))
         raise SearchFailed(f"None of the best trials could be trained on every seed: {why}.")
     return max(whole, key=lambda each: fmean(_accuracies(retrained[each.name])))

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -67,11 +68,12 @@ def check_unopened(store: StudyStore, again: bool) -> None:
         return
     last = before[-1]
     times = "once" if len(before) == 1 else f"{len(before)} times"
-    outcome = "" if last.result else ", and the run ended before their accuracy was known"
+    outcome = "" if last.result else ", and that run ended before their accuracy was known"
+    when = f"{last.opened_at:%Y-%m-%d %H:%M} UTC"
     raise StudyError(
-        f"The test images of study {store.name!r} have been opened {times} already, last on"
-        f" {last.opened_at:%Y-%m-%d %H:%M} UTC{outcome}. Chosen by test images, a model looks better than it is:"
-        " nas show tells the result. To open them nevertheless, and have every report say so: --again."
+        f"The test images of study {store.name!r} have been opened {times} already, last on {when}{outcome}."
+        " A model that is chosen by test images looks better than it is. To open them nevertheless, and have"
+        " every report say so: nas train --again."
     )
 
 
@@ -98,23 +100,43 @@ def predict_test(
     predictions = []
     for each, model in zip(shipped, models, strict=True):
         plan = each.trained.record.plan or {}
+        # in the precision that it was trained in, with batches no larger than in validation
         batch_size = min(EVALUATED_AT_ONCE, plan.get("micro_batch", EVALUATED_AT_ONCE))
-        predictions.append(_predict(model, images, examples, run, batch_size, settings.mirror))
+        predictions.append(
+            predict(
+                model,
+                images,
+                examples,
+                precision=run.resources.precision,
+                batch_size=batch_size,
+                mirror=settings.mirror,
+            )
+        )
         model.cpu()
     return opening, np.asarray(test.labels), predictions
 
 
 @torch.inference_mode()
-def _predict(
-    model: nn.Module, images: Images, examples: Examples, run: Prepared, batch_size: int, mirror: bool
+def predict(
+    model: nn.Module,
+    images: Images,
+    examples: Examples,
+    *,
+    precision: Literal["fp32", "bf16"],
+    batch_size: int,
+    mirror: bool,
 ) -> Predictions:
-    """In the precision that it was trained in, with batches no larger than in validation."""
+    """Classify every image.
+
+    Args:
+        images: whose normalisation the model was trained with.
+        mirror: also with logits averaged over each image and its mirror image.
+    """
     device = images.device
     model.to(device).eval()
-    bf16 = run.resources.precision == "bf16"
     plain: list[Tensor] = []
     mirrored: list[Tensor] = []
-    with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         for pixels, _ in examples.batches(torch.arange(len(examples)), batch_size):
             inputs = images.normalise(pixels)
             logits = model(inputs).float()

@@ -1,7 +1,7 @@
 """A proposal that is trained on several seeds, and the search space that proposes it.
 
-The number of the seed is one more parameter of a trial. It changes digest and seed, so that a study trains the
-same network more than once; the worker, which rebuilds the network from the parameters, does not look at it.
+The number of the seed is one more parameter of a trial. It changes digest and seed, so that a study trains
+the same network more than once; the worker, which rebuilds the network, does not look at it.
 """
 
 from __future__ import annotations

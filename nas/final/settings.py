@@ -50,7 +50,8 @@ class FinalSettings:
         if settings.ema is not None and not 0 < settings.ema < 1:
             raise InvalidSetting(f"ema cannot be {settings.ema}: a decay between 0 and 1, such as 0.999.")
         if settings.mirror and "flip" not in info.augmentations:
-            raise InvalidSetting(f"mirror cannot be used: a mirrored image of {info.name} may be of another class.")
+            why = f"a mirrored image of {info.name} may be of another class"
+            raise InvalidSetting(f"mirror cannot be used: {why}.")
         if settings.compile and not device.startswith("cuda"):
             why = "elsewhere the compiler's own memory would break the memory cap"
             raise InvalidSetting(f"compile needs a CUDA device, not {device}: {why}.")

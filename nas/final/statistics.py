@@ -1,4 +1,4 @@
-"""What predictions on test images are worth: accuracy and its interval, class by class, and against others."""
+"""What predictions on test images are worth: accuracy, its interval, class by class, and against others."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Hits = NDArray[np.bool_]
 def accuracy_interval(hits: Hits) -> tuple[float, float]:
     """The percentile bootstrap interval at 95 % of an accuracy.
 
-    Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13. To draw n images with replacement
-    is to draw the number of hits from the binomial distribution of n and the accuracy. Without a single error
-    the interval is a point: too narrow, as the bootstrap is there.
+    Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13. To draw n images with
+    replacement is to draw the number of hits from the binomial distribution of n and the accuracy. Without a
+    single error the interval is a point, which is too narrow.
     """
     drawn = np.random.default_rng(SEED).binomial(len(hits), hits.mean(), RESAMPLES)
     return _percentiles(drawn / len(hits))
@@ -36,7 +36,7 @@ def gain_interval(ours: Hits, theirs: Hits) -> tuple[float, float]:
     Paired: an image is drawn for both. It counts +1 where only we are right, -1 where only they are.
     """
     images = len(ours)
-    won, lost = np.mean(ours & ~theirs), np.mean(theirs & ~ours)
+    won, lost = float(np.mean(ours & ~theirs)), float(np.mean(theirs & ~ours))
     chances = [won, lost, max(0.0, 1 - won - lost)]
     drawn = np.random.default_rng(SEED).multinomial(images, chances, RESAMPLES)
     return _percentiles((drawn[:, 0] - drawn[:, 1]) / images)

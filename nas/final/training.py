@@ -1,4 +1,4 @@
-"""Trains finalists as the trials of companion studies: resumable, within the memory cap, packed like a search.
+"""Trains finalists as the trials of companion studies: resumable, within the memory cap, packed.
 
 A companion holds the finalists of one search space with the same training settings, each with its seeds. The
 companions belong to the end of a study, not to the study itself, whose companions are its baselines.
@@ -11,8 +11,9 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
+from nas.errors import StudyError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded
 from nas.final.finalists import Finalist
 from nas.final.seeded import SEED, SeededSpace
@@ -64,12 +65,16 @@ def train_finalists(
         store = companion.store
         wanted = {(each.name, seed): each.params | {SEED: seed} for each in group for seed in range(seeds)}
         if missing := _enqueue(store, wanted.values()):
-            devices = run.resources.devices[:missing]
-            companion = replace(companion, resources=replace(run.resources, devices=devices))
-            _train(companion, phase, settings, _title(group, phase, seeds, settings), watch)
+            resources = replace(run.resources, devices=run.resources.devices[:missing])
+            title = _title(group, phase, seeds, settings)
+            _train(replace(companion, resources=resources), phase, settings, title, watch)
         records = store.trials()
         for (name, _), params in wanted.items():
             mine = [record for record in records if record.params == params]
+            if not mine:  # Optuna has drawn other values than those that were asked for
+                raise StudyError(
+                    f"{name} cannot be trained anew: {group[0].space.name} has other ranges now."
+                )
             found.setdefault(name, []).append(Trained(store, mine[-1]))
     return found
 
@@ -93,7 +98,12 @@ def _companion(
         made_with += [settings.top, settings.seeds]
     digest = hashlib.sha256(json.dumps(made_with, sort_keys=True).encode()).hexdigest()[:8]
     name = f"{store.name}.{space.name}.{phase}-{digest}"
-    changes = {"study": name, "space": space.source, "training": dict(space.training), "baseline": ()}
+    changes: dict[str, Any] = {
+        "study": name,
+        "space": space.source,
+        "training": dict(space.training),
+        "baseline": (),
+    }
     changes |= {"epochs": settings.epochs} | UNCUT
     recipe = store.recipe.model_copy(update=changes)
     folder, cap = store.folder.parent, run.resources.memory_cap
@@ -155,4 +165,3 @@ def _title(group: Sequence[Finalist], phase: Phase, seeds: int, settings: FinalS
     times = f"{seeds} seeds each, " if seeds > 1 else ""
     notes = "".join(f" {each.note}." for each in group if each.note)
     return f"Retraining on {images}, {times}{epochs}: {names}.{notes}"
-

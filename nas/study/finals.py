@@ -47,9 +47,7 @@ def keep_result(store: StudyStore, opening: int, test_accuracy: float, result: d
     """Record what came of an opening."""
     columns = tables.finals.c
     mine = (columns.study_uuid == store.uuid) & (columns.opening == opening)
-    store.storage.write(
-        update(tables.finals).where(mine).values(test_accuracy=test_accuracy, result=result)
-    )
+    store.storage.write(update(tables.finals).where(mine).values(test_accuracy=test_accuracy, result=result))
 
 
 def final_weights(opening: int) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import optuna
 from optuna.storages._rdb.models import StudyModel
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, select, update
 
 from nas.errors import InvalidSetting, StudyError, UnknownName
 from nas.recipe import Recipe
@@ -221,9 +221,9 @@ class StudyStore:
         """Store the settings of the run that continues this study."""
         self._set(recipe=_storable(recipe), memory_cap=memory_cap)
 
-    def run_begins(self, workers: int, budgets: Mapping[str, int]) -> None:
-        """Tell those who watch what the run may use; `budgets` are bytes by device."""
-        self._set(workers=workers, budgets=dict(budgets), ended=None)
+    def run_begins(self, devices: Sequence[str], budgets: Mapping[str, int]) -> None:
+        """Tell those who watch the device of each worker, and bytes by device."""
+        self._set(devices=list(devices), budgets=dict(budgets), ended=None)
 
     def run_ends(self, why: str) -> None:
         """Tell those who watch why."""
@@ -310,11 +310,12 @@ class StudyStore:
 
     def start(self, number: int, worker: int) -> None:
         """A worker has taken a trial that waited."""
-        self._update(number, outcome=Outcome.RUNNING, worker=worker, started_at=_now())
+        self._put(number, outcome=Outcome.RUNNING, worker=worker, started_at=_now())
 
     def describe(self, number: int, **columns: Any) -> None:
         """Add what the worker found out about a trial: its size, its device, its versions, its plan."""
-        self._update(number, **columns)
+        mine = (tables.trials.c.study_uuid == self.uuid) & (tables.trials.c.number == number)
+        self._storage.write(update(tables.trials).where(mine).values(columns))
 
     def report(self, trial: Trial, epoch: Epoch) -> None:
         """Record one epoch. Numbers that are not finite become NULL.
@@ -336,7 +337,7 @@ class StudyStore:
             value: validation accuracy in [0, 1]; given if and only if the trial completed.
         """
         assert (value is not None) == (outcome is Outcome.COMPLETED)
-        self._update(number, outcome=outcome, value=value, reason=reason, finished_at=_now())
+        self._put(number, outcome=outcome, value=value, reason=reason, finished_at=_now())
         self._tell_optuna(number, outcome, value)
         if value is not None:
             self._ranking = sorted([*self._ranking, (-value, number)])[:KEPT]
@@ -387,17 +388,9 @@ class StudyStore:
         self._storage.write(update(tables.studies).where(mine).values(columns))
         self.row.update(columns)
 
-    def _update(self, number: int, **columns: Any) -> None:
-        mine = (tables.trials.c.study_uuid == self.uuid) & (tables.trials.c.number == number)
-
-        def transaction() -> None:
-            with self.engine.begin() as connection:
-                changed = connection.execute(update(tables.trials).where(mine).values(columns))
-                if changed.rowcount == 0:  # it ended before it was entered: its proposal failed
-                    row = {"study_uuid": self.uuid, "number": number, **columns}
-                    connection.execute(insert(tables.trials).values(row))
-
-        self._storage.patiently(transaction)
+    def _put(self, number: int, **columns: Any) -> None:
+        """Also of a trial that ends before it was entered, because its proposal failed."""
+        self._storage.put(tables.trials, {"study_uuid": self.uuid, "number": number, **columns})
 
 
 def check_study_name(name: str) -> str:

@@ -43,7 +43,7 @@ studies = Table(
     Column("versions", JSON, nullable=False),  # nas, python, optuna, torch at the first start
     Column("memory_cap", BigInteger),  # bytes that one trial may use
     Column("calibration", JSON),  # by device: what measured memory has taught of predictions
-    Column("workers", Integer),  # of the latest run
+    Column("devices", JSON),  # of the latest run: the device of each worker
     Column("budgets", JSON),  # of the latest run, by device: bytes of its running trials together
     Column("ended", String(16)),  # why the latest run ended; NULL while it runs, or when it was killed
     Column("companion_of", String(36)),  # the study whose baseline this is
@@ -108,7 +108,7 @@ MIGRATIONS = {
     1: (
         "ALTER TABLE nas_studies ADD COLUMN memory_cap BIGINT",
         "ALTER TABLE nas_studies ADD COLUMN calibration JSON",
-        "ALTER TABLE nas_studies ADD COLUMN workers INTEGER",
+        "ALTER TABLE nas_studies ADD COLUMN devices JSON",
         "ALTER TABLE nas_studies ADD COLUMN budgets JSON",
         "ALTER TABLE nas_studies ADD COLUMN ended VARCHAR(16)",
         "ALTER TABLE nas_studies ADD COLUMN companion_of VARCHAR(36)",

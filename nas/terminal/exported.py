@@ -42,7 +42,7 @@ def export_page(trial: Trial, export: Export) -> Group:
         )
     size = count(trial.record.num_parameters)
     lines: list[RenderableType] = [
-        Text(f"Trial {trial.number}, validation accuracy {accuracy(trial.value)}, {size} parameters"),
+        Text(f"{trial.headline}, {size} parameters"),
         Text(clean(str(export.folder)), style="bold"),
         "",
         table,

@@ -28,7 +28,11 @@ def final_page(study: Study, final: Final) -> Group:
     parts: list[RenderableType] = [_headline(final), ""]
     parts += [Text("Retrained, validation accuracy"), _retrained(result["retrained"], final.number), ""]
     if result["gains"]:
-        parts += [Text("Gain on the test images, with 95 % intervals"), _gains(result["gains"]), ""]
+        parts += [
+            Text("Gain on the test images, with 95 % intervals"),
+            _gains(result["gains"], final.number),
+            "",
+        ]
     parts += [Text("Test accuracy by class"), _classes(result, classes)]
     if mix_ups := _mix_ups(result["confusion"], classes):
         parts.append(Text(clean(f"Most often mixed up: {', '.join(mix_ups)}"), style="dim"))
@@ -47,7 +51,7 @@ def final_line(final: Final) -> Text:
 
 def opened_in_words(times: int) -> str:
     """How often the test images were opened."""
-    return "test images opened once" if times == 1 else f"test images opened {times} times"
+    return f"test images were opened {'once' if times == 1 else f'{times} times'}"
 
 
 def _headline(final: Final) -> Text:
@@ -60,12 +64,10 @@ def _headline(final: Final) -> Text:
     if result["mirrored_accuracy"] is not None:
         both = f"{accuracy(result['mirrored_accuracy'])}, {_interval(result['mirrored_interval'])}"
         head.append(f"\nWith mirror images averaged: {both}")
-    times = "once" if final.openings == 1 else f"{final.openings} times"
     tested = f"Trained on training and validation images for {epochs}, tested on {result['images']:,} images."
     head.append(f"\n{tested}", "dim")
-    head.append(
-        f"\nThe test images of this study have been opened {times}.", "dim" if final.openings == 1 else "yellow"
-    )
+    opened = f"The {opened_in_words(final.openings)}."
+    head.append(f"\n{opened}", "dim" if final.openings == 1 else "yellow")
     return head
 
 
@@ -75,35 +77,35 @@ def _retrained(rows: Sequence[Mapping[str, Any]], winner: int) -> Table:
     for heading in ("mean", "± seeds", "lowest", "highest", "seeds", "parameters"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
-        values = row["val_accuracies"]
-        name = row["name"] if row["trial"] is None or not row["rival"] else f"{row['name']}, {row['rival']}"
-        won = row["trial"] == winner
+        values, won = row["val_accuracies"], row["trial"] == winner
+        name = row["rival"] if row["trial"] is None else row["name"]
+        seeds = f"{len(values)}"
+        if row["failures"]:
+            seeds += f" of {len(values) + len(row['failures'])}"
         table.add_row(
-            Text(clean(("* " if won else "") + (row["rival"] if row["trial"] is None else name))),
+            Text(clean(f"* {name}" if won else name)),
             accuracy(row["mean"]),
             accuracy(row["deviation"]),
             accuracy(min(values, default=None)),
             accuracy(max(values, default=None)),
-            f"{len(values)}" if not row["failures"] else f"{len(values)} of {len(values) + len(row['failures'])}",
+            seeds,
             count(row["num_parameters"]),
             style="bold green" if won else "",
         )
     return table
 
 
-def _gains(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _gains(rows: Sequence[Mapping[str, Any]], winner: int) -> Table:
     table = new_table()
     table.add_column("above")
     for heading in ("its test acc", "gain", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         low, high = row["interval"]
-        table.add_row(
-            Text(clean(row["name"])),
-            accuracy(row["test_accuracy"]),
-            Text(f"{row['gain']:+.4f}", style="bold"),
-            f"{low:+.4f} to {high:+.4f}",
-        )
+        name = row["name"] if row["trial"] is None else f"{row['name']} (trial {row['trial']})"
+        gain = Text(f"{row['gain']:+.4f}", style="bold")
+        cells = ("", "the same network") if row["trial"] == winner else (gain, f"{low:+.4f} to {high:+.4f}")
+        table.add_row(Text(clean(name)), accuracy(row["test_accuracy"]), *cells)
     return table
 
 

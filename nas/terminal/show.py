@@ -15,6 +15,7 @@ from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, best_of, counts_of, plan_in_words
 from nas.terminal import format
 from nas.terminal.chart import Chart, Curve
+from nas.terminal.final import final_line
 from nas.terminal.format import clean
 from nas.terminal.network import training_in_words
 from nas.terminal.tables import new_table
@@ -61,6 +62,7 @@ def study_page(study: Study, width: int, *, everything: bool = False) -> Group:
     head = Text.assemble(
         (clean(study.name), "bold"), clean(f"  {format.space(recipe.space)} on {data['name']}, {trained}")
     )
+    final = study.final
     listed = records if everything else listed_trials(records)
     parts: list[RenderableType] = [head, "", _trials(listed, best_of(records), width)]
     if len(listed) < len(records):
@@ -69,6 +71,8 @@ def study_page(study: Study, width: int, *, everything: bool = False) -> Group:
     completed = [record for record in records if record.outcome is Outcome.COMPLETED]
     best = sorted(completed, key=lambda record: (-(record.value or 0.0), record.number))[:CURVES]
     parts += curves(best)
+    if final is not None:
+        parts += ["", final_line(final)]
     return Group(*parts, "", Text(format.counts(counts_of(records)), style="dim"))
 
 

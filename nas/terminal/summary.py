@@ -13,6 +13,7 @@ from rich.text import Text
 from nas.study.outcome import Outcome
 from nas.study.records import counts_of
 from nas.study.storage import redacted, storage_url
+from nas.terminal.final import final_line
 from nas.terminal.format import MISSING, accuracy, clean, count, counts, memory, place, plural
 from nas.terminal.network import training_in_words
 
@@ -33,6 +34,8 @@ def summary_page(study: Study, best: Trial | None, network: RenderableType) -> G
     else:
         parts += [_headline(study, best), "", network, "", _training(study, best)]
         parts += _gains(study, best)
+    if final := study.final:
+        parts += ["", final_line(final)]
     return Group(*parts, "", *_facts(study, best), "", *_next_steps(study, best))
 
 
@@ -114,12 +117,13 @@ def _next_steps(study: Study, best: Trial | None) -> list[RenderableType]:
     more = f" --trials {2 * recipe.trials}" if trained >= recipe.trials else ""
     steps = {
         "look at it": f"nas show {name}{f' --trial {best.number}' if best else ''}{flags}",
+        "train it": None if study.final or best is None else f"nas train {name}{flags}",
         "go on": f"nas search --study {name}{more}{flags}",
     }
     if best is not None and best.weights:
         arguments = [repr(study.name), *(f"{option}={value!r}" for option, value in where.items())]
         steps["in Python"] = f"nas.load_study({', '.join(arguments)}).best.load_model()"
-    return [_to_copy((f"{head:<12}", "dim"), (clean(step), "cyan")) for head, step in steps.items()]
+    return [_to_copy((f"{head:<12}", "dim"), (clean(step), "cyan")) for head, step in steps.items() if step]
 
 
 def _to_copy(*parts: tuple[str, str] | str) -> Text:

@@ -217,7 +217,9 @@ def time_refusals(count: int, side: int) -> None:
     times = []
     for number, case in enumerate(cases_of("cnn_fc", info, count + 1)):
         began = time.process_time()
-        plan = partial(plan_memory, case.build, case.shape, case.training, cap=MIB, precision="fp32")
+        plan = partial(
+            plan_memory, case.build, case.shape, case.training, cap=MIB, precision="fp32", ask_bf16=False
+        )
         assert isinstance(plan(device="cuda", constants=MemoryConstants()), DoesNotFit)
         if number:
             times.append(time.process_time() - began)

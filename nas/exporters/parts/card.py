@@ -81,6 +81,12 @@ def _scores(trained: TrainedModel, formats: Mapping[str, Verification], wanted: 
     rows.append(("in PyTorch, before the export", split, _accuracy(wanted.accuracy)))
     rows += [(f"exported: {name}", split, _accuracy(found.accuracy)) for name, found in formats.items()]
     yield from _table(("accuracy", "measured on", ""), rows)
+    if trained.origin is not None and trained.origin.retrained is not None:
+        yield ""
+        yield (
+            "The exported weights were trained on the validation images too: accuracy on these tells whether"
+            " the files are faithful, not how good the network is."
+        )
 
 
 def _retrained(origin: Origin) -> tuple[str, str, str]:
