@@ -29,7 +29,7 @@ for module in COMMANDS:
     import_module(f"nas.commands.{module}")
 
 
-PASSWORD = re.compile(r"(?:--storage=)?[\w+]+://[^/@:]*:[^/@]+@")
+PASSWORD = re.compile(r"(?:--storage=)?[\w+]+://(?:[^/@:]*:[^/@]+@|.*[?&](?:ssl)?password=)")
 
 
 def main() -> None:

@@ -19,17 +19,21 @@ from nas.space import DataInfo, Proposal
 
 
 def propose(
-    space: str, data: str = "digits", chosen: Mapping[str, str] | None = None
+    space: str,
+    data: str = "digits",
+    chosen: Mapping[str, str] | None = None,
+    info: DataInfo | None = None,
 ) -> tuple[Proposal, DataInfo]:
     """A proposal of a search space: the smallest one, but for the parameters that are chosen.
 
     Args:
         chosen: values by parameter, as text.
+        info: of the dataset, where it is known already.
 
     Raises:
         NasError: no such space, dataset or parameter, or a value out of its range.
     """
-    found, info = load_space(space), open_data(data).info
+    found, info = load_space(space), info or open_data(data).info
     return found.suggest(FixedTrial(smallest(found, info, chosen)), info), info
 
 

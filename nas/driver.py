@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 
 from optuna.exceptions import UpdateFinishedTrialError
 
+from nas import watchdog
 from nas.active import Active
 from nas.engines.base import Engine
 from nas.engines.messages import Built, Died, Ended, Message, NotPlanned, Planned, Ready, Task, Trained
@@ -78,6 +79,8 @@ class Driver:
         """Those of `_trials` that are planned and that no worker has taken, in order."""
         self._placed: dict[int, int] = {}
         """Worker by trial, until the worker is free again."""
+        self._leaving: dict[int, float] = {}
+        """Since when a worker should come back from a trial that is told."""
         self._watchdog = Watchdog(info.num_train)
         self._failures = 0
         self._stopping = False
@@ -105,18 +108,20 @@ class Driver:
         deadline = time.monotonic() + (self.recipe.time_limit or math.inf)
         try:
             if self._why_end(deadline) is None:
-                self.engine.open()
+                self._open()
             while (why := self._why_end(deadline)) is None:
                 yield from self._ask()
                 yield from self._place()
                 for message in self.engine.messages(HEARTBEAT):
                     yield from self._handle(message)
                 self._watch()
+            if why == "exhausted" and not self._charged:
+                self.proposing.check_that_something_fits(of=1)
             yield from self._interrupt()
             yield SearchEnded(why=why)
         finally:
-            for number in self._trials:  # only after an error: nobody listens any more
-                self.store.tell(number, Outcome.INTERRUPTED, reason=STOPPED)
+            for trial in self._trials.values():  # only after an error: nobody listens any more
+                self.store.settle(trial.trial)
 
     def _why_end(self, deadline: float) -> Why | None:
         if self._stopping:
@@ -129,12 +134,19 @@ class Driver:
             return "exhausted"
         return "time" if time.monotonic() >= deadline else None
 
+    def _open(self) -> None:
+        self._opened = time.monotonic()
+        self.engine.open()
+
     # ask, plan ---------------------------------------------------------------------------------------------
 
     def _ask(self) -> Iterator[Event]:
         """Ask for a trial for every free worker, and for some ahead, as far as the budget goes."""
         wanted = len(self.engine.free_workers()) + (AHEAD if self.memory.workers > 1 else 0)
-        while not self.proposing.exhausted and self._charged + len(self._trials) < self.recipe.trials:
+        while (
+            not (self._stopping or self.proposing.exhausted)
+            and self._charged + len(self._trials) < self.recipe.trials
+        ):
             if sum(trial.worker is None for trial in self._trials.values()) >= wanted:
                 return
             trial = self.proposing.ask()
@@ -216,12 +228,20 @@ class Driver:
             self._placed.pop(-1 if message.number is None else message.number, None)
             if message.worker not in self._placed.values():  # else another process has its place already
                 self.memory.forget(message.worker)
+            if message.number is None and self.memory.constants is None:
+                yield Notice(text=f"A worker is started again: {message.reason}")
+                self._count_failure(message.reason)
+                self._open()
         elif isinstance(message, Ended) and (worker := self._placed.pop(message.number, None)) is not None:
             self.memory.free(worker)
         trial_of = None if message.number is None else self._trials.get(message.number)
         if trial_of is not None:  # else a late word about a trial that was already told
             trial_of.heard = time.monotonic()
-            yield from self._hear(trial_of, message)
+            try:
+                yield from self._hear(trial_of, message)
+            except UpdateFinishedTrialError:  # somebody failed it in the dashboard
+                self.engine.stop(trial_of.number)
+                yield from self._tell(trial_of, Outcome.FAILED, reason="cancelled in the dashboard")
 
     def _hear(self, trial: Active, message: Message) -> Iterator[Event]:
         match message:
@@ -242,22 +262,17 @@ class Driver:
                 yield from self._report(trial, epoch, message.again)
             case Ended(how=how, reason=reason):
                 yield from self._finish(trial, how, reason)
-            case Died(reason=reason):
+            case Died(worker=worker) if worker == trial.worker:
                 yield from self._survive(trial, message)
 
     def _report(self, trial: Active, epoch: Epoch, again: bool) -> Iterator[Event]:
         """Record an epoch, then stop the trial early if the pruner or its own curve says so."""
         trial.curve.append(epoch)
         number = trial.number
-        try:
-            self.store.report(trial.trial, epoch)
-        except UpdateFinishedTrialError:  # somebody failed it in the dashboard
-            self.engine.stop(number)
-            yield from self._tell(trial, Outcome.FAILED, reason="cancelled in the dashboard")
-            return
+        self.store.report(trial.trial, epoch)
         yield EpochTrained(number=number, epoch=epoch)
         self._watchdog.learn(trial)
-        if learned := self.memory.learn(trial, epoch):
+        if not again and (learned := self.memory.learn(trial, epoch)):
             self.store.keep_calibration(*learned)
         if epoch.number == self.recipe.epochs:
             return  # fully trained: asking the pruner now could only throw the result away
@@ -285,6 +300,14 @@ class Driver:
                 silent = now - trial.heard
                 self.engine.kill(trial.number, f"worker {trial.worker} hung: silent for {silent:.0f} s")
                 trial.heard = math.inf
+        if self.memory.constants is None and now - self._opened > watchdog.BUILDING:
+            raise SearchFailed(f"No worker was ready within {watchdog.BUILDING:.0f} s of its start.")
+        told = self._placed.keys() - self._trials.keys()
+        self._leaving = {number: self._leaving.get(number, now) for number in told}
+        for number, since in self._leaving.items():
+            if now - since > watchdog.SHORTEST:  # its trial was ended, and it does not come back
+                self.engine.kill(number, "it did not stop")
+                self._leaving[number] = math.inf
 
     def _survive(self, trial: Active, death: Died) -> Iterator[Event]:
         """A worker died: its trial goes on from the last checkpoint, a bounded number of times."""
@@ -353,7 +376,7 @@ class Driver:
 
     def _count_failure(self, reason: str) -> None:
         self._failures += 1
-        if self._failures >= FAILURES:
+        if self._failures >= FAILURES and not self._stopping:
             raise SearchFailed(f"{FAILURES} failures in a row. The last one: {reason}")
 
     def _tell(

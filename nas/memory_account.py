@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.active import Active
-from nas.engines.base import HEAP_SLACK
+from nas.engines.base import cpu_limit
 from nas.engines.messages import Died, Ready
 from nas.ledger import Ledger
 from nas.memory.calibration import Calibration
@@ -28,7 +28,7 @@ class _Process:
     idle: int
     """Bytes of the device that it holds between trials."""
     resident: int
-    """Bytes of the process before its first trial."""
+    """Bytes of the process before its first trial, and of the images that it will read."""
 
 
 class MemoryAccount:
@@ -138,7 +138,7 @@ class MemoryAccount:
         process = self._processes.get(trial.worker)
         if process is None or not process.resident or self._devices[trial.worker] != "cpu":
             return False
-        return death.resident - process.resident >= NEAR * (trial.plan.predicted + HEAP_SLACK)
+        return death.resident - process.resident >= NEAR * cpu_limit(trial.plan.predicted)
 
     def _name(self, trial: Active) -> str | None:
         process = self._processes.get(trial.worker) if trial.worker is not None else None

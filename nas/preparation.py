@@ -11,11 +11,12 @@ from typing import Any
 
 from nas.datasets import ImageData, known_datasets, open_data, source_name
 from nas.devices import Resources, resolve
-from nas.errors import StudyError
+from nas.errors import InvalidSetting, StudyError
 from nas.plugins import Space, load_baseline, load_space
 from nas.ranges import check_baseline, smallest
 from nas.recipe import Recipe
 from nas.study.lock import study_lock
+from nas.study.outcome import Outcome
 from nas.study.samplers import resolve_pruner
 from nas.study.storage import make_folder, open_storage, storage_url
 from nas.study.store import StudyStore, check_study_name
@@ -62,8 +63,7 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
         recipe = _continued(store, asked) if store else Recipe.load(**asked | {"study": name})
         space = load_space(recipe.space).fixing(recipe.training)
         data = open_images(recipe, progress)
-        for source in recipe.baseline:  # before anything is trained
-            check_baseline(load_baseline(source), data.info)
+        _check_baselines(recipe, data)  # before anything is trained
         resources = resolve(recipe, store.memory_cap if store else None)
         recipe = recipe.model_copy(
             update={
@@ -108,7 +108,7 @@ def companions(run: Prepared) -> Iterator[Prepared]:
     for source in run.store.recipe.baseline:
         space = load_baseline(source)
         check_baseline(space, run.data.info)
-        name = f"{run.store.name}.{space.name}"
+        name = f"{run.store.name}.{space.name}.{run.store.uuid[:8]}"  # of this very study
         recipe = run.store.recipe.model_copy(
             update={"study": name, "space": space.source, "baseline": (), "trials": 1} | UNCUT
         )
@@ -116,8 +116,20 @@ def companions(run: Prepared) -> Iterator[Prepared]:
         if store is None:
             store = run.store.add_companion(name, recipe, space.version)
         store.begin()
+        if all(record.outcome is Outcome.FAILED for record in store.trials()):
+            store.enqueue({})  # another attempt at every run
         resources = replace(run.resources, devices=run.resources.devices[:1])
         yield Prepared(store, space, run.data, resources)
+
+
+def _check_baselines(recipe: Recipe, data: ImageData) -> None:
+    names = set[str]()
+    for source in recipe.baseline:
+        baseline = load_baseline(source)
+        check_baseline(baseline, data.info)
+        if baseline.name in names:
+            raise InvalidSetting(f"Two baselines are called {baseline.name!r}. Rename one of the files.")
+        names.add(baseline.name)
 
 
 def _continued(store: StudyStore, asked: dict[str, Any]) -> Recipe:

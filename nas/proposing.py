@@ -147,15 +147,15 @@ class Proposing:
         self._store.constrain(trial.trial, OUT_OF_MEMORY, max(excess, LEAST_EXCESS))
         return Outcome.PRUNED, f"out of memory: {trial.trouble}"
 
-    def check_that_something_fits(self) -> None:
+    def check_that_something_fits(self, of: int | None = None) -> None:
         """Raises:
-        SearchFailed: too many proposals in a row did not fit.
+        SearchFailed: the last `of` proposals did not fit; by default, as many as end a search.
         """
-        if len(self._unfit) < UNFIT:
+        if self._listed or len(self._unfit) < (of or UNFIT):
             return
-        smallest = -(-min(self._unfit) // MIB) * MIB
+        smallest, cap = -(-min(self._unfit) // MIB) * MIB, in_mib(self._memory.cap)
         raise SearchFailed(
-            f"None of the last {UNFIT} proposals fits the memory cap of {in_mib(self._memory.cap)}. The"
+            f"None of the last {len(self._unfit)} proposals fits the memory cap of {cap}. The"
             f" smallest needs {in_mib(smallest)}: start another study with --study OTHER --memory-cap"
             f" {exact_size(smallest)} or more."
         )

@@ -51,8 +51,9 @@ def pairs(value: object) -> object:
 
 
 def one_or_more(value: object) -> object:
-    """A list, also of one."""
-    return [value] if isinstance(value, str) else value
+    """A list, also of one; "none" is an empty one."""
+    value = [value] if isinstance(value, str) else value
+    return [] if value in (["none"], ("none",)) else value
 
 
 class Recipe(BaseModel):
@@ -84,7 +85,7 @@ class Recipe(BaseModel):
         None, description="prune a trial after this many epochs without a new best"
     )
     baseline: Annotated[tuple[str, ...], BeforeValidator(one_or_more)] = Field(
-        (), description="train this too, to compare with: known name or path/to/file.py"
+        (), description="train this too, to compare with: known name, path/to/file.py, or none"
     )
     workers: Count | Literal["auto"] = Field("auto", description="trials trained at the same time")
     threads: Count | Literal["auto"] = Field("auto", description="processor threads of one worker")

@@ -11,6 +11,7 @@ from nas.driver import Driver
 from nas.engines.local import LocalEngine
 from nas.engines.messages import Setup
 from nas.engines.planner import Planner
+from nas.errors import SearchFailed
 from nas.events import Event, Notice, SearchEnded, SearchStarted, TrialEnded
 from nas.memory_account import MemoryAccount
 from nas.preparation import Prepared, companions
@@ -39,15 +40,18 @@ def run_search(run: Prepared, watch: Watch) -> None:
 def _train_baseline(run: Prepared, watch: Watch) -> bool:
     """Its result is a notice. Returns whether the search may go on."""
     name = run.space.name
-    with driver_of(run) as driver:
-        for event in driver.run():
-            match event:
-                case TrialEnded(value=float() as value, epochs=epochs):
-                    watch(Notice(text=f"Baseline {name}: {value:.4f} after {epochs} epochs"))
-                case TrialEnded(outcome=outcome, reason=reason):
-                    watch(Notice(text=f"Baseline {name}: {outcome.in_words}, {reason}"))
-                case SearchEnded(why=why):
-                    return why != "stopped"
+    try:
+        with driver_of(run, listed=True) as driver:
+            for event in driver.run():
+                match event:
+                    case TrialEnded(value=float() as value, epochs=epochs):
+                        watch(Notice(text=f"Baseline {name}: {value:.4f} after {epochs} epochs"))
+                    case TrialEnded(outcome=outcome, reason=reason):
+                        watch(Notice(text=f"Baseline {name}: {outcome.in_words}, {reason}"))
+                    case SearchEnded(why=why):
+                        return why != "stopped"
+    except SearchFailed as error:  # the search itself may do better
+        watch(Notice(text=f"Baseline {name}: {error}"))
     return True
 
 

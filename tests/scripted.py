@@ -50,15 +50,18 @@ class ScriptedEngine:
 
     def stop(self, number: int, *, keep: bool = False) -> None:
         self.stopped.append(number)
-        for worker, task in enumerate(self.tasks):
-            if task is not None and task.number == number:
-                self._plays[worker] = iter((epoch(number, 99), Ended(number=number, how="stopped")))
+        self.play(number, iter((epoch(number, 99), Ended(number=number, how="stopped"))))
 
     def kill(self, number: int, reason: str) -> None:
         self.killed.append(number)
+        worker = next(worker for worker, task in enumerate(self.tasks) if task and task.number == number)
+        self.play(number, iter([Died(worker=worker, number=number, reason=reason)]))
+
+    def play(self, number: int, messages: Iterator[Message]) -> None:
+        """From now on, the worker of a trial says these."""
         for worker, task in enumerate(self.tasks):
             if task is not None and task.number == number:
-                self._plays[worker] = iter([Died(worker=worker, number=number, reason=reason)])
+                self._plays[worker] = messages
 
     def retire(self, worker: int) -> None: ...
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from PIL import Image
@@ -321,3 +322,14 @@ def test_a_process_list_does_not_show_the_password_of_a_database(form):
             process.kill()
             connection.close()
     assert shown[-1] == "show"
+
+
+def test_two_networks_are_shown_side_by_side_with_the_saving(nas, tmp_path):
+    images = np.zeros((40, 32, 32, 3), np.uint8)
+    np.savez(tmp_path / "images.npz", images=images, labels=np.arange(40) % 10)
+    data = ("--data", tmp_path / "images.npz")
+    code, out, _ = nas("inspect", "--space", "cnn_400", "--versus", "cnn_bottleneck", *data)
+    assert code == 0
+    first = 3 * 9 * 32 + 32 + 32 * 9 * 64 + 64 + (64 * 8 * 8 + 1) * 400 + 401 * 10
+    second = 3 * 9 * 32 + 32 + 32 * 9 * 64 + 64 + 65 * 10 + (10 * 8 * 8 + 1) * 200 + 201 * 10
+    assert f"{first - second:,} ({1 - second / first:.1%})" in out

@@ -211,6 +211,16 @@ def test_a_worker_that_says_nothing_for_too_long_is_ended_and_its_trial_tried_ag
     assert outcomes(store) == ["completed"]
 
 
+def test_a_worker_that_does_not_stop_is_ended_so_that_another_takes_its_place(make_store, mlp, monkeypatch):
+    monkeypatch.setattr("nas.watchdog.SHORTEST", 0.1)
+    store = make_store(trials=2, epochs=9, patience=1)
+    engine = ScriptedEngine(lambda task: learns(*([0.5] * 9 if task.number == 0 else range(9)))(task))
+    monkeypatch.setattr(engine, "stop", lambda number, keep=False: engine.play(number, iter(())))
+    list(make_driver(store, mlp, engine).run())
+    assert engine.killed == [0]
+    assert outcomes(store) == ["pruned", "completed"]
+
+
 # memory ----------------------------------------------------------------------------------------------------
 
 

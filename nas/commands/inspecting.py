@@ -36,6 +36,7 @@ def spaces(
     epilog=examples(
         "nas inspect --space cnn_fc --set conv_stages=3 --set log2_filters=6 --data path/to/images",
         "nas inspect cnn_fc-digits --trial 12 --batch-size 512 --memory-cap 256MiB",
+        "nas inspect --space cnn_400 --versus cnn_bottleneck --data path/to/images",
     )
 )
 def inspect(
@@ -44,6 +45,9 @@ def inspect(
     space: Annotated[str | None, typer.Option(help="A search space instead of a study.")] = None,
     chosen: Annotated[list[str], typer.Option("--set", help="name=value; the others are smallest.")] = [],  # noqa: B006
     data: Annotated[str, typer.Option(help="With --space: the dataset.")] = "digits",
+    versus: Annotated[
+        str | None, typer.Option(help="Another search space or baseline, to see what it saves.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Default that of the proposal.", min=1)] = None,
     precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Of the training.")] = "fp32",
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Whose allocator; no GPU needed.")] = "cpu",
@@ -54,7 +58,7 @@ def inspect(
     """Show what a network costs before it is trained: layers, parameters, multiply-adds, training memory."""
     from nas import api, costing
     from nas.sizes import parse_size
-    from nas.terminal import print_inspection
+    from nas.terminal import print_inspection, print_versus
 
     if space is None:
         found = api.load_study(study, storage=storage, folder=folder).best_or(trial)
@@ -63,7 +67,13 @@ def inspect(
         proposal, info = costing.propose(space, data, dict(setting(each) for each in chosen))
         title = f"{space} on {info.name}"
     cap = None if memory_cap is None else parse_size(memory_cap)
-    print_inspection(title, costing.cost(proposal, info, batch_size, precision, device, cap))
+    cost = costing.cost(proposal, info, batch_size, precision, device, cap)
+    if versus is None:
+        print_inspection(title, cost)
+        return
+    other, _ = costing.propose(versus, info=info)
+    size = cost.batch_size
+    print_versus((title, versus), (cost, costing.cost(other, info, size, precision, device, cap)))
 
 
 def setting(text: str) -> tuple[str, str]:

@@ -82,13 +82,15 @@ class _Hashed:
 def _read(file: Path) -> dict[str, Any] | None:
     """The content of a file that is whole."""
     try:
-        data = memoryview(file.read_bytes())
-    except OSError:
+        with file.open("rb") as stream:
+            content = stream.read(file.stat().st_size - DIGEST)
+            digest = stream.read()
+    except (OSError, ValueError):
         return None
-    if len(data) <= DIGEST or hashlib.sha256(data[:-DIGEST]).digest() != data[-DIGEST:]:
+    if hashlib.sha256(content).digest() != digest:
         return None
-    content: dict[str, Any] = torch.load(io.BytesIO(data[:-DIGEST]), map_location="cpu", weights_only=True)
-    return content
+    loaded: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return loaded
 
 
 def _sync_folder(folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,12 +11,7 @@ from pathlib import Path
 
 import torch
 
-from nas.engines.base import HEAP_SLACK
-
-HEAP_HOLES = 1 / 4
-"""What a trial gets on a CPU beyond its reservation and `HEAP_SLACK`, as a part of the reservation: glibc's
-heap leaves holes between blocks. Measured on 14 networks of 43 to 407 MiB, the settings being those of
-`nas.engines.local`: with it, 64 MiB of slack suffice."""
+from nas.engines.base import cpu_limit
 
 OUT_OF_MEMORY = (
     "CUDA error: out of memory",
@@ -56,7 +50,7 @@ def limited(device: torch.device, reservation: int, context: int = 0) -> Iterato
         import resource  # Unix alone has it
 
         soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        limit = _data_size() + HEAP_SLACK + math.ceil(reservation * (1 + HEAP_HOLES))
+        limit = _data_size() + cpu_limit(reservation)
         allowed = [limit, *(bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY)]
         resource.setrlimit(resource.RLIMIT_DATA, (min(allowed), hard))
         try:

@@ -56,7 +56,10 @@ class LocalEngine:
 
     def open(self) -> None:
         for device in dict.fromkeys(self._devices):
-            self._launch(self._devices.index(device))
+            first = self._devices.index(device)
+            worker = self._slots[first]
+            if worker is None or worker.dead:
+                self._launch(first)
 
     def free_workers(self) -> dict[int, str]:
         return {
@@ -150,6 +153,10 @@ class _Worker:
         self.send(setup)
         threading.Thread(target=self._read, daemon=True).start()
 
+    @property
+    def dead(self) -> bool:
+        return self._dead
+
     def take(self, task: Task) -> bool:
         """Give it a task; False when it is dead and nobody will answer for the task."""
         with self._lock:
@@ -169,7 +176,10 @@ class _Worker:
         self._killed_for = reason
         if not self._gone.is_set():
             with suppress(OSError):
-                os.kill(self.process.pid, signal.SIGKILL)  # Popen.kill might reap it, and _reap must
+                if hasattr(os, "wait4"):  # Popen.kill might reap it, and _reap must
+                    os.kill(self.process.pid, signal.SIGKILL)
+                else:
+                    self.process.kill()
 
     def end_input(self) -> None:
         assert self.process.stdin is not None
@@ -202,7 +212,10 @@ class _Worker:
         """Exit code, and the most resident bytes that the process has had; 0 where nobody knows."""
         if not hasattr(os, "wait4"):
             return self.process.wait(), 0
-        _, status, usage = os.wait4(self.process.pid, 0)
+        try:
+            _, status, usage = os.wait4(self.process.pid, 0)
+        except ChildProcessError:  # whoever started us ignores the deaths of children
+            return self.process.wait(), 0
         self.process.returncode = os.waitstatus_to_exitcode(status)
         unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2)
         return self.process.returncode, usage.ru_maxrss * unit

@@ -82,7 +82,7 @@ class Ready:
     constants: dict[str, int]
     """Fields of `nas.memory.prediction.MemoryConstants`, measured."""
     resident: int = 0
-    """Bytes of the process before its first trial."""
+    """Bytes of the process before its first trial, and of the images that it will read."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -70,7 +70,7 @@ class Planner:
                 answer: Planned | NotPlanned = self._answer(request)
             except NasError as error:
                 answer = NotPlanned(number=request.number, reason=str(error))
-            except Exception as error:  # of a network: its author must see it, and the search must go on
+            except BaseException as error:  # of a network: its author must see it, and the search must go on
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
                 answer = NotPlanned(number=request.number, reason=reason)
             self._post(answer)

@@ -13,7 +13,7 @@ import traceback
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import psutil
 import torch
@@ -62,6 +62,7 @@ class Worker:
         tasks: queue.SimpleQueue[Task] = queue.SimpleQueue()
         threading.Thread(target=self._listen, args=(commands, tasks), daemon=True).start()
         resident = psutil.Process().memory_info().rss
+        resident += self.data.train.images.nbytes + self.data.val.images.nbytes  # pages of the map come to it
         constants = asdict(self.constants)
         self._send(Ready(worker=self.index, device=self.device_name, constants=constants, resident=resident))
         while True:
@@ -98,12 +99,14 @@ class Worker:
 
     def _train(self, task: Task) -> str:
         """Train one proposal to its end, from its checkpoint if it has one, and tell how it ended."""
+        checkpoint = Checkpoint(Path(task.checkpoint), identity(task))
+        saved = checkpoint.load()  # before the limit, which is for training alone
         with limited(self.device, task.plan.predicted, self.constants.context):
-            trainer, checkpoint = self._prepare(task), Checkpoint(Path(task.checkpoint), identity(task))
-            curve: list[Epoch] = []
-            if saved := checkpoint.load():
+            trainer, curve = self._prepare(task), list[Epoch]()
+            if saved:
                 state, curve = saved
                 trainer.load_state_dict(state)
+                del state, saved
                 for epoch in curve:
                     self._send(Trained(number=task.number, epoch=epoch, again=True))
             saved_at, cost = time.monotonic(), 0.0
@@ -124,7 +127,8 @@ class Worker:
                     checkpoint.save(trainer.state_dict(), curve)
             return "stopped"
         with disk_errors(Path(task.weights)):
-            save_weights(trainer.evaluated, Path(task.weights))
+            network = getattr(trainer.evaluated, "_orig_mod", trainer.evaluated)  # of what torch.compile made
+        save_weights(network, Path(task.weights))
         self._send(Trained(number=task.number, epoch=curve[-1]))
         return "completed"
 
@@ -147,7 +151,7 @@ class Worker:
         if task.plan.checkpointing:
             model = checkpointed(model)
         if self.setup.compile:
-            model.compile()
+            model = cast(torch.nn.Module, torch.compile(model))  # its own compile() skips a Sequential
         return Trainer(
             model,
             self.images,
@@ -203,7 +207,8 @@ def device_name(device: str) -> str:
 
 def main() -> None:
     """Keep standard output for messages alone: whatever else prints goes to the log."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for each in (signal.SIGINT, signal.SIGTERM):  # the driver's business; a worker ends with its input
+        signal.signal(each, signal.SIG_IGN)
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     setup = decode(sys.stdin.buffer.readline())

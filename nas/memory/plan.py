@@ -67,11 +67,11 @@ class DoesNotFit:
     def __str__(self) -> str:
         part, size = self.largest_part, self.memory.parts[self.largest_part]
         reasons = [
-            f"needs {_mib(self.smallest_cap)}, the memory cap is {self.cap // MIB:,} MiB",
-            f"the largest part is {part.replace('_', ' ')} with {_mib(size)}",
+            f"needs {_amount(self.smallest_cap)}, the memory cap is {_amount(self.cap)}",
+            f"the largest part is {part.replace('_', ' ')} with {_amount(size)}",
         ]
         if self.smallest_cap_bf16 is not None:
-            reasons.append(f"in bf16 it needs {_mib(self.smallest_cap_bf16)}")
+            reasons.append(f"in bf16 it needs {_amount(self.smallest_cap_bf16)}")
         return "; ".join(reasons)
 
 
@@ -242,6 +242,7 @@ def _build(build: Callable[[], nn.Module]) -> nn.Module:
         return build()
 
 
-def _mib(size: int) -> str:
-    """Rounded up: so much is enough."""
-    return f"{-(-size // MIB):,} MiB"
+def _amount(size: int) -> str:
+    """Rounded up: so much is enough. Of small networks, a MiB would say too little."""
+    unit, name = (MIB, "MiB") if size >= 10 * MIB else (2**10, "KiB")
+    return f"{-(-size // unit):,} {name}"

@@ -115,7 +115,7 @@ def read_trials(engine: Engine, uuid: str, study: optuna.Study, since: int = 0) 
     for frozen in study.get_trials(deepcopy=False)[since:]:
         row_values = rows.get(frozen.number, {"number": frozen.number, "outcome": _outcome_of(frozen)})
         outcome = Outcome(row_values.pop("outcome"))
-        params = frozen.params or frozen.system_attrs.get("fixed_params", {})
+        params = frozen.system_attrs.get("fixed_params", {}) | frozen.params
         epochs = tuple(curves.get(frozen.number, ()))
         records.append(TrialRecord(outcome=outcome, params=dict(params), epochs=epochs, **row_values))
     return records

@@ -44,6 +44,7 @@ COLLISIONS = 20
 SECRET = ("password", "sslpassword")
 """Options of a URL that nobody may read."""
 
+
 class WalConnection(sqlite3.Connection):
     """Readers never block the driver, and what was committed survives a power cut."""
 

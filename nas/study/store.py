@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -16,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages._rdb.models import StudyModel
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import Trial, TrialState
 from sqlalchemy import Engine, select, update
 
 from nas.errors import InvalidSetting, StudyError, UnknownName
@@ -144,13 +146,14 @@ class StudyStore:
         """The studies of its baselines, in the order in which they were added."""
         columns = tables.studies.c
         query = select(columns.name).where(columns.companion_of == self.uuid).order_by(columns.created_at)
+        present = set(optuna.get_all_study_names(self._storage))
         names = [row["name"] for row in self._storage.read(query)]
-        return [StudyStore(self._storage, name, self.folder.parent) for name in names]
+        return [StudyStore(self._storage, name, self.folder.parent) for name in names if name in present]
 
     def add_companion(self, name: str, recipe: Recipe, space_version: int) -> StudyStore:
         """A study for a baseline, on the same data and under the same memory cap."""
         make_folder(self.folder.parent / name)
-        return StudyStore.create(
+        return self.create(
             self._storage,
             name,
             self.folder.parent,
@@ -159,6 +162,7 @@ class StudyStore:
             self.data,
             self.memory_cap,
             companion_of=self.uuid,
+            first={},
         )
 
     # What is stored -----------------------------------------------------------------------------------
@@ -236,7 +240,7 @@ class StudyStore:
     def begin(self) -> None:
         """Get ready to ask: settle what an earlier driver left behind, then choose sampler and pruner."""
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._settle(frozen)
+            self.settle(Trial(self._study, frozen._trial_id))
         waiting = self._retry_interrupted()
         keep_only_checkpoints(self.folder, {retry.origin for retry in waiting})
         recipe, trials = self.recipe, self._study.get_trials(deepcopy=False)
@@ -342,6 +346,20 @@ class StudyStore:
         if value is not None:
             self._ranking = sorted([*self._ranking, (-value, number)])[:KEPT]
 
+    def settle(self, trial: Trial) -> None:
+        """End a trial that nobody drives any more: as our row says, else as interrupted."""
+        columns = tables.trials.c
+        query = select(columns.outcome, columns.value, columns.predicted)
+        mine = (columns.study_uuid == self.uuid) & (columns.number == trial.number)
+        row = next(iter(self._storage.read(query.where(mine))), None)
+        if row is None or row["outcome"] in (Outcome.RUNNING, Outcome.WAITING):
+            self.tell(trial.number, Outcome.INTERRUPTED, reason="the search stopped")
+            return
+        with suppress(UpdateFinishedTrialError):
+            if row["predicted"] and self.memory_cap and not trial.constraints:
+                trial.set_constraint(MEMORY, row["predicted"] / self.memory_cap - 1)
+        self._tell_optuna(trial.number, Outcome(row["outcome"]), row["value"])
+
     def retry(self, retry: Retry, params: dict[str, Any]) -> None:
         """Propose the parameters of an interrupted trial again, before any other."""
         self._study.enqueue_trial(params, user_attrs={RETRY_OF: asdict(retry)})
@@ -352,20 +370,6 @@ class StudyStore:
 
     # --------------------------------------------------------------------------------------------------
 
-    def _settle(self, frozen: FrozenTrial) -> None:
-        """End a trial that a dead driver left RUNNING: as our row says, else as interrupted."""
-        columns = tables.trials.c
-        query = select(columns.outcome, columns.value, columns.predicted)
-        mine = (columns.study_uuid == self.uuid) & (columns.number == frozen.number)
-        row = next(iter(self._storage.read(query.where(mine))), None)
-        if row is None or row["outcome"] in (Outcome.RUNNING, Outcome.WAITING):
-            self.tell(frozen.number, Outcome.INTERRUPTED, reason="the search stopped")
-            return
-        if row["predicted"] and self.memory_cap and not frozen.constraints:
-            trial = Trial(self._study, frozen._trial_id)
-            trial.set_constraint(MEMORY, row["predicted"] / self.memory_cap - 1)
-        self._tell_optuna(frozen.number, Outcome(row["outcome"]), row["value"])
-
     def _retry_interrupted(self) -> list[Retry]:
         """Enqueue every interrupted trial that no other trial repeats yet. Returns all that wait."""
         trials = self._study.get_trials(deepcopy=False)
@@ -373,7 +377,7 @@ class StudyStore:
         repeated = {retry.of for retry in retries.values() if retry}
         for record in self.trials():
             number = record.number
-            if record.outcome is Outcome.INTERRUPTED and number not in repeated and record.params:
+            if record.outcome is Outcome.INTERRUPTED and number not in repeated and record.digest:
                 before = retries[number] or Retry(of=number, origin=number)
                 deaths = max(before.deaths, record.deaths or 0)  # the column is empty until one more dies
                 self.retry(replace(before, of=number, deaths=deaths), record.params)

@@ -134,7 +134,9 @@ def create_tables(engine: Engine) -> None:
     """
     if inspect(engine).has_table(schema.name):
         with engine.begin() as connection:
-            version = connection.scalar(select(schema.c.version)) or VERSION
+            if engine.dialect.name == "sqlite":  # whose driver begins no transaction for what changes tables
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            version = connection.scalar(select(schema.c.version).with_for_update()) or VERSION
             if version > VERSION:
                 raise StorageError(
                     f"This database was written by a newer nas (tables of version {version}, ours {VERSION})."

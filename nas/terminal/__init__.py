@@ -17,7 +17,7 @@ from nas.terminal.dataset import data_page
 from nas.terminal.exported import bench_page, export_page
 from nas.terminal.final import final_page
 from nas.terminal.format import clean
-from nas.terminal.inspection import inspection_page, plan_line
+from nas.terminal.inspection import inspection_page, plan_line, versus_page
 from nas.terminal.live import LiveView
 from nas.terminal.network import layer_rows
 from nas.terminal.plain import PlainView
@@ -102,6 +102,11 @@ def print_inspection(title: str, cost: Cost) -> None:
     _print(inspection_page(title, cost.inspection, cost.batch_size))
     if cost.plan is not None:
         _print(plan_line(cost.plan))
+
+
+def print_versus(titles: tuple[str, str], costs: tuple[Cost, Cost]) -> None:
+    """Two networks side by side, with what the second saves."""
+    _print(versus_page(titles, (costs[0].inspection, costs[1].inspection)))
 
 
 def print_data(data: ImageData) -> None:

@@ -6,6 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from nas.terminal.format import clean, count, memory, shape
@@ -57,6 +58,25 @@ def inspection_page(title: str, inspection: Inspection, batch_size: int) -> Grou
         inference,
     ]
     return Group(*lines)
+
+
+def versus_page(titles: tuple[str, str], costs: tuple[Inspection, Inspection]) -> Table:
+    """Two networks side by side, with what the second saves; not below zero is no saving."""
+    table = new_table()
+    table.add_column("", no_wrap=True)
+    for title in titles:
+        table.add_column(clean(title), justify="right", no_wrap=True)
+    table.add_column("saving", justify="right", no_wrap=True)
+    rows = {
+        "parameters": [cost.parameters for cost in costs],
+        "multiply-adds an image": [cost.multiply_adds for cost in costs],
+        "training memory, bytes": [cost.training_memory.total for cost in costs],
+        "inference memory, bytes": [cost.inference_memory for cost in costs],
+    }
+    for name, (first, second) in rows.items():
+        saving = f"{first - second:,} ({1 - second / first:.1%})"
+        table.add_row(name, f"{first:,}", f"{second:,}", saving)
+    return table
 
 
 def plan_line(plan: MemoryPlan | DoesNotFit) -> Text:

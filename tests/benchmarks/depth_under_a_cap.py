@@ -4,8 +4,8 @@
 
 The pain of optuna#2969: a sampler that never hears why proposals fail goes on proposing them, or flees to
 the smallest networks. Here the real driver, TPE sampler and planner search `cnn_fc` under a cap that 5 % of
-random proposals meet. Workers only pretend: a network's accuracy grows with its convolutions and parameters, so
-that the sampler is drawn towards what does not fit.
+random proposals meet. Workers only pretend: the accuracy of a network grows with its convolutions and
+parameters, so that the sampler is drawn towards what does not fit.
 """
 
 import argparse

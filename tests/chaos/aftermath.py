@@ -26,7 +26,7 @@ Curve = list[tuple[float | None, ...]]
 def check(study: nas.Study, toll: Toll) -> None:
     """Nothing is lost, nothing is there twice, nothing still runs."""
     check_records(study.store, toll.asked, EPOCHS)
-    _check_files(study, study.store.trials())
+    check_files(study)
     _, alive = psutil.wait_procs(toll.workers, timeout=20)
     assert not alive, "no worker outlives its driver"
 
@@ -77,10 +77,10 @@ def _check_optuna(store: StudyStore, records: list[TrialRecord]) -> None:
             assert frozen.intermediate_values == told
 
 
-def _check_files(study: nas.Study, records: list[TrialRecord]) -> None:
-    """The best weights score what is recorded; of the others nothing is left."""
+def check_files(study: nas.Study) -> None:
+    """The best weights score what is recorded; of checkpoints nothing is left."""
     assert not list((study.store.folder / "checkpoints").glob("*"))
-    completed = [record for record in records if record.outcome is Outcome.COMPLETED]
+    completed = [record for record in study.store.trials() if record.outcome is Outcome.COMPLETED]
     best = sorted(completed, key=lambda record: (-(record.value or 0), record.number))[:3]
     torch.set_num_threads(1)
     images = Images.load(digits(), torch.device("cpu"))
@@ -117,12 +117,14 @@ def check_curves(study: nas.Study, folder: Path, most: int) -> int:
 
 
 def _undisturbed(engine: LocalEngine, record: TrialRecord, folder: Path) -> Curve:
-    assert record.plan is not None and record.seed is not None and record.predicted is not None
+    assert record.plan is not None
+    assert record.seed is not None
+    assert record.predicted is not None
     task = Task(
         number=record.number,
         params=record.params,
         seed=record.seed,
-        epochs=EPOCHS,
+        epochs=len(record.epochs),
         plan=Plan(**record.plan, predicted=record.predicted, parts={}),
         weights=str(folder / f"{record.number}.safetensors"),
         checkpoint=str(folder / f"{record.number}.pt"),
@@ -137,5 +139,3 @@ def _undisturbed(engine: LocalEngine, record: TrialRecord, folder: Path) -> Curv
 
 def digits() -> ImageData:
     return open_data("digits")
-
-

@@ -77,7 +77,8 @@ def kill_again_and_again(storage: str, folder: Path, kills: int, seed: int, tria
                 return toll
             toll.asked += trials
         elif code > 0 and code != 130:
-            assert code == 2 and "failures in a row" in said, (code, said)  # we killed five workers in a row
+            assert code == 2, said
+            assert "failures in a row" in said, "five of its workers were killed before a trial ended"
 
 
 def _search(storage: str, folder: Path, trials: int) -> subprocess.Popen[bytes]:
@@ -105,7 +106,9 @@ class Epochs:
     """The search's progress, read from its database."""
 
     def __init__(self, storage: str) -> None:
-        self._engine = create_engine(storage.replace("postgresql:", "postgresql+psycopg:", 1), poolclass=NullPool)
+        self._engine = create_engine(
+            storage.replace("postgresql:", "postgresql+psycopg:", 1), poolclass=NullPool
+        )
 
     def trained(self) -> int:
         """So far, over all trials."""

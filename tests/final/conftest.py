@@ -82,9 +82,6 @@ class Watched:
         found = [line.split() for line in lines]
         return [(process, recorded) for process, file, recorded in found if file == name]
 
-    def forget(self) -> None:
-        self._log.unlink(missing_ok=True)
-
 
 @pytest.fixture(scope="package")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
@@ -93,7 +90,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
     watched = Watched(tmp_path_factory.mktemp("searched"))
     baseline = watched.home / "logistic.py"
     baseline.write_text(LOGISTIC)
-    settings = {"space": "mlp", "study": STUDY, "trials": 3, "epochs": 2, "workers": 2, "threads": 1}
+    settings = {"space": "mlp", "study": STUDY, "trials": 3, "epochs": 2, "workers": 1, "threads": 1}
     settings |= {"device": "cpu", "pruner": "none", "baseline": str(baseline)}
     process = watched.nas("search", "-q", *(f"--{name}={value}" for name, value in settings.items()))
     _, errors = process.communicate(timeout=300)
@@ -102,19 +99,19 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
 
 
 @pytest.fixture(scope="package")
-def copied(searched: Watched, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Watched]:
-    """The same search in a folder of its own."""
+def copied(searched: Watched, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Watched]:
+    """The same search, or what followed it, in a folder of its own."""
 
-    def copy() -> Watched:
+    def copy(original: Watched = searched) -> Watched:
         watched = Watched(tmp_path_factory.mktemp("copied"))
-        shutil.copytree(searched.folder, watched.folder)
+        shutil.copytree(original.folder, watched.folder)
         return watched
 
     return copy
 
 
 @pytest.fixture(scope="package")
-def trained(copied: Callable[[], Watched]) -> nas.Study:
+def trained(copied: Callable[..., Watched]) -> nas.Study:
     """After `nas train`, undisturbed."""
     study = nas.load_study(STUDY, folder=copied().folder)
     study.train(top=2, seeds=2, epochs=3)

@@ -1,0 +1,58 @@
+"""Intervals against the formulas that they tend to, and counts against predictions."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nas.final.statistics import accuracy_interval, class_accuracies, confusion_matrix, gain_interval
+
+Z = 1.959964
+
+
+def hits(right: int, images: int) -> np.ndarray:
+    return np.arange(images) < right
+
+
+@pytest.mark.parametrize(("right", "images"), [(900, 1000), (5000, 10_000), (9400, 10_000), (180, 360)])
+def test_the_interval_of_an_accuracy_is_that_of_the_normal_approximation(right, images):
+    accuracy = right / images
+    half = Z * math.sqrt(accuracy * (1 - accuracy) / images)
+    low, high = accuracy_interval(hits(right, images))
+    assert low == pytest.approx(accuracy - half, abs=1 / images + 0.04 * half)
+    assert high == pytest.approx(accuracy + half, abs=1 / images + 0.04 * half)
+
+
+@pytest.mark.parametrize(("won", "lost"), [(80, 20), (300, 300), (5, 40)])
+def test_the_interval_of_a_gain_is_paired(won, lost):
+    images, both = 2000, 1000
+    ours, theirs = np.zeros(images, bool), np.zeros(images, bool)
+    ours[: both + won] = True
+    theirs[:both] = True
+    theirs[both + won : both + won + lost] = True
+    gain = (won - lost) / images
+    half = Z * math.sqrt(((won + lost) / images - gain**2) / images)  # of McNemar's test
+    low, high = gain_interval(ours, theirs)
+    assert low == pytest.approx(gain - half, abs=1 / images + 0.04 * half)
+    assert high == pytest.approx(gain + half, abs=1 / images + 0.04 * half)
+
+
+def test_the_same_hits_give_the_same_interval_and_a_gain_of_nothing_is_certain():
+    some = hits(700, 1000)
+    assert accuracy_interval(some) == accuracy_interval(some.copy())
+    assert gain_interval(some, some) == (0.0, 0.0)
+    assert accuracy_interval(hits(10, 10)) == (1.0, 1.0)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60))
+def test_the_confusion_matrix_counts_every_image_once(pairs):
+    labels, predicted = (np.array(column, np.int64) for column in zip(*pairs, strict=True))
+    confusion = confusion_matrix(labels, predicted, 5)
+    assert all(
+        confusion[true, taken] == pairs.count((true, taken)) for true in range(5) for taken in range(5)
+    )
+    for true, accuracy in enumerate(class_accuracies(confusion)):
+        mine = predicted[labels == true]
+        assert accuracy == (pytest.approx((mine == true).mean()) if len(mine) else None)
