@@ -1,5 +1,6 @@
 """What many tests share: a cache of their own and a study in a temporary folder."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from nas.space import DataInfo
 from nas.study.storage import make_folder, open_storage, storage_url
 from nas.study.store import StudyStore
 from tests.postgres import database_url, postgres, postgres_url  # noqa: F401
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # several test processes share the cores
 
 DIGITS = DataInfo(
     name="digits",

@@ -65,6 +65,12 @@ def curves(study: nas.Study) -> list[list[tuple[float, ...]]]:
     ]
 
 
+def only_worker() -> psutil.Process:
+    """Of a search in this process, which may have other children too."""
+    (worker,) = (each for each in psutil.Process().children() if "nas.engines.worker" in each.cmdline())
+    return worker
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> nas.Study:
     return nas.search(**SETTINGS, folder=tmp_path_factory.mktemp("undisturbed"))
@@ -81,8 +87,7 @@ def test_a_trial_whose_worker_is_killed_goes_on_and_ends_as_if_nothing_had_happe
             notices.append(event.text)
         if isinstance(event, EpochTrained) and event.number == 0 and event.epoch.number == when:
             when = next(kills, 0)
-            (worker,) = psutil.Process().children()
-            worker.kill()
+            only_worker().kill()
 
     study = nas.search(**SETTINGS, folder=tmp_path, watch=watch)
     assert [trial.record.outcome for trial in study.trials] == [Outcome.COMPLETED]
@@ -97,7 +102,7 @@ def test_a_worker_that_hangs_is_ended_and_its_trial_goes_on(undisturbed, tmp_pat
         if isinstance(event, EpochTrained) and not hung:
             monkeypatch.setattr("nas.watchdog.SHORTEST", 1.0)
             monkeypatch.setattr("nas.watchdog.MULTIPLE", 1)
-            (worker,) = psutil.Process().children()
+            worker = only_worker()
             worker.suspend()
             hung.append(worker)
         elif isinstance(event, Notice):

@@ -126,9 +126,9 @@ class Worker:
                 with disk_errors(Path(task.checkpoint)):
                     checkpoint.save(trainer.state_dict(), curve)
             return "stopped"
+        network = getattr(trainer.evaluated, "_orig_mod", trainer.evaluated)  # of what torch.compile made
         with disk_errors(Path(task.weights)):
-            network = getattr(trainer.evaluated, "_orig_mod", trainer.evaluated)  # of what torch.compile made
-        save_weights(network, Path(task.weights))
+            save_weights(network, Path(task.weights))
         self._send(Trained(number=task.number, epoch=curve[-1]))
         return "completed"
 
