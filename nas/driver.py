@@ -37,8 +37,8 @@ FAILURES = 5
 RETRIES = 3
 """So many times a trial is tried again whose worker died."""
 
-AHEAD = 2
-"""Trials that are asked for and planned before a worker is free; none with one worker alone."""
+AHEAD = 1 / 2
+"""Trials that are asked for and planned ahead, for each worker; none with one worker alone."""
 
 STOPPED = "the search stopped"
 
@@ -142,7 +142,8 @@ class Driver:
 
     def _ask(self) -> Iterator[Event]:
         """Ask for a trial for every free worker, and for some ahead, as far as the budget goes."""
-        wanted = len(self.engine.free_workers()) + (AHEAD if self.memory.workers > 1 else 0)
+        workers = self.memory.workers
+        wanted = len(self.engine.free_workers()) + (math.ceil(AHEAD * workers) if workers > 1 else 0)
         while (
             not (self._stopping or self.proposing.exhausted)
             and self._charged + len(self._trials) < self.recipe.trials
@@ -382,7 +383,7 @@ class Driver:
     def _tell(
         self, trial: Active, outcome: Outcome, *, value: float | None = None, reason: str | None = None
     ) -> Iterator[Event]:
-        self.store.tell(trial.number, outcome, value=value, reason=reason)
+        self.store.tell(trial.number, outcome, value=value, reason=reason, retry_of=trial.retry_of)
         yield from self._leave(trial, outcome, value=value, reason=reason)
 
     def _leave(

@@ -80,18 +80,20 @@ class Proposing:
             BrokenFile: the search space's own code failed.
         """
         trial = self._store.ask()
+        retry = self._store.retry_of(trial)
+        of = retry.of if retry else None
         try:
             proposal = self._space.suggest(trial, self._info)
         except BaseException:
-            self._store.tell(trial.number, Outcome.INTERRUPTED, reason="its proposal failed")
+            reason = "its proposal failed"
+            self._store.tell(trial.number, Outcome.INTERRUPTED, reason=reason, retry_of=of)
             raise
-        retry = self._store.retry_of(trial)
         return Active(
             trial,
             proposal,
             digest=proposal.digest,
             seed=proposal.seed(self._seed),
-            retry_of=retry.of if retry else None,
+            retry_of=of,
             origin=retry.origin if retry else trial.number,
             deaths=retry.deaths if retry else 0,
         )

@@ -312,9 +312,10 @@ def test_piped_output_has_no_control_characters(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="a process cannot change its command line there")
 @pytest.mark.parametrize("form", [["--storage", "{url}"], ["--storage={url}"]])
-def test_a_process_list_does_not_show_the_password_of_a_database(form):
+@pytest.mark.parametrize("url", ["me:secret@{server}/studies", "{server}/studies?user=me&password=secret"])
+def test_a_process_list_does_not_show_the_password_of_a_database(form, url):
     with socket.create_server(("127.0.0.1", 0)) as silent:  # a server that never answers keeps it waiting
-        url = f"postgresql://me:secret@127.0.0.1:{silent.getsockname()[1]}/studies"
+        url = "postgresql://" + url.format(server=f"127.0.0.1:{silent.getsockname()[1]}")
         arguments = [part.format(url=url) for part in form]
         with subprocess.Popen([sys.executable, "-m", "nas", "show", *arguments]) as process:
             connection, _ = silent.accept()

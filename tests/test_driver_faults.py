@@ -1,16 +1,14 @@
 """The driver when things go wrong at awkward moments, with an engine whose workers do what the test says."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from optuna.trial import TrialState
 
 from nas.driver import FAILURES
-from nas.engines.messages import Died, Ended, Message
+from nas.engines.messages import Died, Ended, Message, Task
 from nas.errors import SearchFailed, StorageError
-from nas.events import EpochTrained, Event, Notice, SearchEnded
-from nas.known import EXHAUSTED
+from nas.events import EpochTrained, Event, Notice, SearchEnded, WorkerReady
 from nas.plugins import Space, load_space
 from nas.study.checkpoints import checkpoint_path
 from nas.study.store import StudyStore
@@ -34,7 +32,7 @@ class FailsToOpen(ScriptedEngine):
 
 
 class DiesLate(ScriptedEngine):
-    """Every death or lack of memory is followed, in the same batch, by one more death of that worker."""
+    """A worker that says it ran out of memory dies of it, and is heard to in the same batch."""
 
     def messages(self, timeout: float) -> list[Message]:
         said = super().messages(timeout)
@@ -49,16 +47,16 @@ class DiesLate(ScriptedEngine):
 class LosesIdleProcess(ScriptedEngine):
     """The idle process of a slot dies, and another takes the task before the driver hears of it."""
 
-    def start(self, worker, task) -> None:
+    def start(self, worker: int, task: Task) -> None:
         super().start(worker, task)
         self.post(Died(worker=worker, number=None, reason="the idle one was killed"))
 
 
-def interrupted(store: StudyStore, space: Space, epochs: int = 4) -> None:
-    """Search until the first epoch of the first trial, and stop."""
-    driver = make_driver(store, space, ScriptedEngine(learns(*[0.5] * epochs)))
+def interrupted(store: StudyStore, space: Space, when: type[Event] = EpochTrained) -> None:
+    """Search until the first event of a kind, and stop."""
+    driver = make_driver(store, space, ScriptedEngine(learns(*[0.5] * 4)))
     for event in driver.run():
-        if isinstance(event, EpochTrained):
+        if isinstance(event, when):
             driver.stop()
     assert outcomes(store) == ["interrupted"]
 
@@ -97,13 +95,7 @@ def test_a_first_worker_that_is_never_ready_ends_the_search(make_store, mlp, mon
 
 def test_a_trial_keeps_its_reservation_when_the_idle_process_before_it_is_found_dead(make_store, mlp):
     store = make_store(trials=2, epochs=3)
-    at_once: list[int] = []
-
-    def script(task) -> Iterator[Message]:
-        at_once.append(sum(other is not None for other in engine.tasks))
-        return learns(0.5, 0.5, 0.5)(task)
-
-    engine = LosesIdleProcess(script, workers=2)
+    engine = LosesIdleProcess(learns(0.5, 0.5, 0.5), workers=2)
     list(make_driver(store, mlp, engine, need=lambda number, _: 60, budget=CAP).run())
     assert engine.most_at_once == 1, "two trials of 60 bytes do not share a budget of 100"
     assert outcomes(store) == ["completed"] * 2
@@ -120,15 +112,22 @@ def test_a_trial_that_runs_out_of_memory_and_takes_its_worker_along_is_started_o
     assert (record.outcome, record.recoveries, record.deaths) == ("completed", 1, None)
 
 
-def test_a_small_space_in_which_nothing_fits_ends_with_the_smallest_cap_that_would_do(make_store, tmp_path):
+def test_a_small_space_in_which_nothing_fits_ends_with_the_smallest_cap_that_would_do(
+    make_store, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("nas.known.EXHAUSTED", 9)
     store = make_store(trials=3)
     space = small_space(tmp_path, choices=2)
     with pytest.raises(SearchFailed, match=r"None of the last 2 proposals fits .* --memory-cap 2MiB"):
         run(store, space, learns(0.5), need=lambda number, _: 2 * 2**20)
-    assert outcomes(store) == ["does_not_fit"] * 2 + ["duplicate"] * EXHAUSTED
+    assert outcomes(store).count("does_not_fit") == 2
+    assert outcomes(store)[-9:] == ["duplicate"] * 9
 
 
-def test_a_small_space_of_which_something_fits_is_exhausted_without_an_error(make_store, tmp_path):
+def test_a_small_space_of_which_something_fits_is_exhausted_without_an_error(
+    make_store, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("nas.known.EXHAUSTED", 9)
     store = make_store(trials=3, epochs=1)
     space = small_space(tmp_path, choices=2)
     events, _ = run(store, space, learns(0.5), need=lambda number, _: 10 if number == 0 else 150)
@@ -139,7 +138,7 @@ def test_a_small_space_of_which_something_fits_is_exhausted_without_an_error(mak
 def test_epochs_out_of_a_checkpoint_teach_nothing_about_memory(make_store, mlp, again):
     store = make_store(trials=1, epochs=2)
 
-    def script(task) -> Iterator[Message]:
+    def script(task: Task) -> Iterator[Message]:
         yield measured(epoch(task.number, 1, again=again), 8 * task.plan.predicted)
         yield from (epoch(task.number, 2), *ends("completed", "")(task))
 
@@ -167,7 +166,7 @@ def test_a_trial_that_was_failed_in_the_dashboard_before_it_was_planned_is_cance
 def test_a_trial_that_was_failed_in_the_dashboard_and_ran_out_of_memory_is_cancelled(make_store, mlp):
     store = make_store(trials=1, epochs=1)
 
-    def script(task) -> Iterator[Message]:
+    def script(task: Task) -> Iterator[Message]:
         if task.number == 0 and task.plan.accumulation == 4:  # the most frugal plan there is
             store._study.tell(0, state=TrialState.FAIL)
         return ends("out of memory")(task) if task.number == 0 else learns(0.5)(task)
@@ -184,13 +183,13 @@ def test_a_completed_trial_stays_so_when_the_search_ends_before_optuna_knows(
     make_store, mlp, monkeypatch, error
 ):
     store = make_store(trials=2, epochs=1)
-    with monkeypatch.context() as patch, pytest.raises(error):
 
-        def broken(number: int, outcome: object, value: object) -> None:
-            patch.undo()  # the next one succeeds
-            raise error("away")
+    def broken(number: int, outcome: object, value: object) -> None:
+        monkeypatch.undo()  # the next one succeeds
+        raise error("away")
 
-        patch.setattr(store, "_tell_optuna", broken)
+    monkeypatch.setattr(store, "_tell_optuna", broken)
+    with pytest.raises(error):
         run(store, mlp, learns(0.5))
     (record,) = store.trials()
     assert (record.outcome, record.value) == ("completed", 0.5)
@@ -213,7 +212,8 @@ def test_a_retry_that_was_interrupted_while_it_was_suggested_is_repeated_with_al
     assert (last.params, last.outcome) == (before, "completed")
 
 
-def test_an_interrupted_trial_of_a_network_without_parameters_is_repeated(make_store, tmp_path):
+@pytest.mark.parametrize("when", [WorkerReady, EpochTrained])
+def test_an_interrupted_trial_of_a_space_without_parameters_is_repeated(make_store, tmp_path, when):
     file = tmp_path / "fixed.py"
     file.write_text("""
 from search_spaces.mlp import Mlp
@@ -225,7 +225,7 @@ def suggest(trial, data):
 """)
     space = load_space(str(file))
     store = make_store(trials=1, epochs=4)
-    interrupted(store, space)
+    interrupted(store, space, when)
     checkpoint = checkpoint_path(store.folder, 0)
     checkpoint.parent.mkdir(exist_ok=True)
     checkpoint.touch()

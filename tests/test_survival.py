@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 import nas
-from nas.events import EpochTrained, Event, Notice
+from nas.engines.local import LocalEngine
+from nas.events import EpochTrained, Event, Notice, TrialStarted
 from nas.study.outcome import Outcome
 
 EPOCHS = 40
@@ -27,6 +28,21 @@ SETTINGS: dict[str, Any] = {
     "device": "cpu",
     "pruner": "none",
 }
+
+HEAVY = """
+from dataclasses import dataclass
+from torch import nn
+from nas.space import Proposal, Training
+
+@dataclass(frozen=True)
+class Heavy:
+    def build(self, data):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 40_000), nn.ReLU(), nn.Linear(40_000, 10))
+
+def suggest(trial, data):
+    rate = trial.suggest_float("rate", 1e-4, 1e-3)
+    return Proposal(Heavy(), Training(batch_size=256, optimizer="adamw", learning_rate=rate))
+"""
 
 GREEDY = """
 import torch
@@ -143,13 +159,17 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     process.wait()
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("how", "group"), [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGTERM, True)]
+)
 def test_a_driver_that_is_killed_goes_on_where_it_was_with_the_same_command(
-    undisturbed, tmp_path, running, how
+    undisturbed, tmp_path, running, how, group
 ):
     wait_for(lambda: epochs_so_far(tmp_path) >= 2)
     workers = psutil.Process(running.pid).children()
     began = time.monotonic()
+    for worker in workers if group else ():  # as systemd and batch systems end a service: all of it
+        worker.send_signal(how)
     os.kill(running.pid, how)
     assert running.wait(60) == (-how if how == signal.SIGKILL else 130)
     if how == signal.SIGTERM:
@@ -161,6 +181,7 @@ def test_a_driver_that_is_killed_goes_on_where_it_was_with_the_same_command(
     again: list[int] = []
     study = nas.search(**SETTINGS, folder=tmp_path)
     assert curves(study) == curves(undisturbed)
+    assert not any(trial.record.deaths for trial in study.trials)
     outcomes = [trial.record.outcome for trial in study.trials]
     assert outcomes.count(Outcome.INTERRUPTED) == 1
     assert sum(outcome.charged for outcome in outcomes) == SETTINGS["trials"]
@@ -187,3 +208,48 @@ def test_a_trial_that_needs_more_memory_than_predicted_recovers_with_the_same_ef
     assert any("ran out of memory" in notice and "can't allocate memory" in notice for notice in notices)
     assert first.predicted > sum(first.predicted_memory.values()), "the next prediction was corrected"
     assert study.store.calibration["cpu"]
+
+
+def test_a_first_worker_that_is_killed_while_it_starts_is_started_again(tmp_path, monkeypatch):
+    launch, notices = LocalEngine._launch, []
+
+    def killed_at_its_start(engine: LocalEngine, index: int) -> Any:
+        worker = launch(engine, index)
+        if not notices:
+            worker.process.kill()
+        return worker
+
+    def watch(event: Event) -> None:
+        if isinstance(event, Notice):
+            notices.append(event.text)
+
+    monkeypatch.setattr(LocalEngine, "_launch", killed_at_its_start)
+    study = nas.search(**SETTINGS | {"epochs": 1, "time_limit": 60}, folder=tmp_path, watch=watch)
+    assert [trial.record.outcome for trial in study.trials] == [Outcome.COMPLETED]
+    (notice,) = notices
+    assert notice.startswith("A worker is started again: worker 0 died by signal 9")
+
+
+def test_a_trial_with_many_parameters_goes_on_from_its_checkpoint_within_the_memory_it_had(tmp_path):
+    file = tmp_path / "heavy.py"
+    file.write_text(HEAVY)
+    started, notices = [], []
+
+    def watch(event: Event) -> None:
+        if isinstance(event, EpochTrained) and not stopped:
+            stopped.append(event)
+            os.kill(os.getpid(), signal.SIGINT)
+        if isinstance(event, TrialStarted):
+            started.append(event.plan)
+        if isinstance(event, Notice):
+            notices.append(event.text)
+
+    stopped: list[Event] = []
+    settings = SETTINGS | {"space": str(file), "epochs": 3}
+    nas.search(**settings, folder=tmp_path, watch=watch)
+    study = nas.search(**settings, folder=tmp_path, watch=watch)
+    first, second = (trial.record for trial in study.trials)
+    assert (first.outcome, second.outcome) == (Outcome.INTERRUPTED, Outcome.COMPLETED)
+    assert not notices
+    assert started[0] == started[1]
+    assert second.epochs[0] == first.epochs[0], "to the second: it was not trained again"

@@ -45,9 +45,7 @@ def answer(best: TrialRecord) -> list[Fact]:
         Fact(
             "multiply-adds per image", format.count(best.multiply_adds), best.multiply_adds, "multiply_adds"
         ),
-        Fact(
-            "peak memory in training", format.memory(best.measured_peak), best.measured_peak, "memory"
-        ),
+        Fact("peak memory in training", format.memory(best.measured_peak), best.measured_peak, "memory"),
         Fact("training images per second", format.count(speed), speed, "images_per_second"),
         Fact("time of the trial", format.duration(best.seconds), best.seconds, "seconds"),
     ]

@@ -333,15 +333,22 @@ class StudyStore:
         trial.report(epoch.val_accuracy, step=epoch.number)
 
     def tell(
-        self, number: int, outcome: Outcome, value: float | None = None, reason: str | None = None
+        self,
+        number: int,
+        outcome: Outcome,
+        value: float | None = None,
+        reason: str | None = None,
+        retry_of: int | None = None,
     ) -> None:
         """End a trial.
 
         Args:
             value: validation accuracy in [0, 1]; given if and only if the trial completed.
+            retry_of: number of the trial that it repeats, for one that ends before it was entered.
         """
         assert (value is not None) == (outcome is Outcome.COMPLETED)
-        self._put(number, outcome=outcome, value=value, reason=reason, finished_at=_now())
+        columns = {} if retry_of is None else {"retry_of": retry_of}
+        self._put(number, outcome=outcome, value=value, reason=reason, finished_at=_now(), **columns)
         self._tell_optuna(number, outcome, value)
         if value is not None:
             self._ranking = sorted([*self._ranking, (-value, number)])[:KEPT]
@@ -353,7 +360,9 @@ class StudyStore:
         mine = (columns.study_uuid == self.uuid) & (columns.number == trial.number)
         row = next(iter(self._storage.read(query.where(mine))), None)
         if row is None or row["outcome"] in (Outcome.RUNNING, Outcome.WAITING):
-            self.tell(trial.number, Outcome.INTERRUPTED, reason="the search stopped")
+            retry = self.retry_of(trial)
+            of = retry.of if retry else None
+            self.tell(trial.number, Outcome.INTERRUPTED, reason="the search stopped", retry_of=of)
             return
         with suppress(UpdateFinishedTrialError):
             if row["predicted"] and self.memory_cap and not trial.constraints:
@@ -377,10 +386,11 @@ class StudyStore:
         repeated = {retry.of for retry in retries.values() if retry}
         for record in self.trials():
             number = record.number
-            if record.outcome is Outcome.INTERRUPTED and number not in repeated and record.digest:
+            if record.outcome is Outcome.INTERRUPTED and number not in repeated:
                 before = retries[number] or Retry(of=number, origin=number)
                 deaths = max(before.deaths, record.deaths or 0)  # the column is empty until one more dies
-                self.retry(replace(before, of=number, deaths=deaths), record.params)
+                wanted = trials[number].system_attrs.get("fixed_params", {})  # it may have ended in suggest
+                self.retry(replace(before, of=number, deaths=deaths), wanted | record.params)
         waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
         return [retry for trial in waiting if (retry := _retry(trial.user_attrs))]
 

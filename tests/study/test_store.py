@@ -1,9 +1,11 @@
 """What the study keeps."""
 
 import json
+import os
 import sqlite3
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import Engine, event, select
 
 from nas.recipe import Recipe
 from nas.study import tables
@@ -50,3 +52,34 @@ def test_a_database_of_the_first_version_is_brought_to_ours(tmp_path):
     assert store.memory_cap == 2**20
     assert storage.read(select(tables.schema)) == [{"version": tables.VERSION}]
     assert open_storage(f"sqlite:///{file}", create=False)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the process that dies is a fork")
+@pytest.mark.parametrize("step", [1, 3, len(tables.MIGRATIONS[1])])
+def test_a_database_that_loses_its_power_while_it_is_brought_to_ours_is_brought_there_next_time(
+    tmp_path, step
+):
+    file = tmp_path / "nas.db"
+    with sqlite3.connect(file) as connection:
+        connection.executescript(VERSION_1)
+    child = os.fork()
+    if child == 0:
+        done = []
+
+        @event.listens_for(Engine, "after_cursor_execute")
+        def lose_power(connection, cursor, statement, *_):
+            done.append(statement) if statement.startswith("ALTER TABLE nas_") else None
+            if len(done) == step:
+                os._exit(9)
+
+        try:
+            open_storage(f"sqlite:///{file}", create=False)
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 9
+
+    storage = open_storage(f"sqlite:///{file}", create=False)
+    (epoch,) = storage.read(select(tables.epochs))
+    assert epoch["peak_resident"] == 4096
+    assert storage.read(select(tables.schema)) == [{"version": tables.VERSION}]

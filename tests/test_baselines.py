@@ -1,0 +1,182 @@
+"""Baselines: trained beside a search, with the same data, epochs and memory cap, to compare with."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+import nas
+from nas.errors import InvalidSetting
+from nas.events import Event, Notice, SearchEnded
+from nas.study.outcome import Outcome
+
+SPACE = """
+from dataclasses import dataclass
+from torch import nn
+from nas.space import Proposal, Training
+
+@dataclass(frozen=True)
+class Plain:
+    def build(self, data):
+        {body}
+
+def suggest(trial, data):
+    return Proposal(Plain(), Training(batch_size=32, optimizer="sgd", learning_rate=0.1))
+"""
+
+LINEAR = "return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))"
+HUGE = "return nn.Sequential(nn.Flatten(), nn.Linear(64, 2**20), nn.Linear(2**20, 10))"
+BROKEN = "raise ValueError('no such luck')"
+
+STOPPING = """
+        class Stopping(nn.Linear):
+            def forward(self, images):
+                import os, pathlib, signal, sys
+                marker = pathlib.Path("{marker}")
+                if not self.training and "nas.engines.worker" in sys.orig_argv and not marker.exists():
+                    marker.touch()
+                    os.kill(os.getppid(), signal.SIGINT)
+                return super().forward(images)
+        return nn.Sequential(nn.Flatten(), Stopping(64, 10))
+"""
+"""Ends its first epoch with Ctrl-C for the driver."""
+
+Search = Callable[..., nas.Study]
+
+
+class Said(list[Event]):
+    """What a search tells."""
+
+    @property
+    def notices(self) -> list[str]:
+        return [event.text for event in self if isinstance(event, Notice)]
+
+
+@pytest.fixture
+def said() -> Said:
+    return Said()
+
+
+@pytest.fixture
+def search(tmp_path: Path, said: Said) -> Search:
+    """One tiny trial on the digits, with whatever else is asked for."""
+
+    def search(**settings: Any) -> nas.Study:
+        tiny = {"study": "study", "space": "mlp", "trials": 1, "epochs": 1, "pruner": "none"}
+        here = {"workers": 1, "threads": 1, "device": "cpu", "folder": tmp_path, "watch": said.append}
+        return nas.search(**{**tiny, **here, **settings})
+
+    return search
+
+
+def baseline(folder: Path, body: str = LINEAR, name: str = "plain.py") -> str:
+    file = folder / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(SPACE.format(body=body))
+    return str(file)
+
+
+def shown(study: nas.Study) -> list[str]:
+    return [each["name"] for each in study.to_json()["baselines"]]
+
+
+def test_a_baseline_is_trained_once_and_shown_beside_the_random_start(search, said, tmp_path):
+    study = search(baseline=[baseline(tmp_path)])
+    linear, start = study.to_json()["baselines"]
+    assert (linear["name"], linear["num_parameters"], linear["trials"]) == ("plain", 650, 1)
+    assert 0.5 < linear["value"] < 1
+    assert start["name"] == "best of the random start (trial 0)"
+    assert (start["value"], start["trials"]) == (study.best.value, 1)
+    assert study.baselines["plain"].value == linear["value"]
+    assert said.notices == [f"Baseline plain: {linear['value']:.4f} after 1 epochs"]
+    assert [trial.number for trial in study.trials] == [0], "it is no trial of the study"
+    assert nas.load_study(folder=tmp_path).name == "study", "nor a study that anybody looks for"
+
+    said.clear()
+    study = search(trials=2)  # which leaves the baselines as they were asked for
+    assert not said.notices
+    assert study.to_json()["baselines"][0] == linear
+
+
+@pytest.mark.parametrize(
+    ("body", "message", "again"),
+    [
+        (BROKEN, "failed, ", 1),
+        (HUGE, "does not fit, needs ", 0),
+    ],
+)
+def test_a_baseline_that_comes_to_nothing_is_one_notice_and_the_search_goes_on(
+    search, said, tmp_path, body, message, again
+):
+    settings = {"baseline": [baseline(tmp_path, body)], "memory_cap": "100MiB"}
+    study = search(**settings)
+    (notice,) = said.notices
+    assert notice.startswith(f"Baseline plain: {message}")
+    assert study.best
+    assert study.to_json()["baselines"][0] == {
+        "name": "plain",
+        "value": None,
+        "num_parameters": None,
+        "trials": 1,
+    }
+    said.clear()
+    search(**settings)
+    assert len(said.notices) == again, "what failed is tried again once at every run"
+
+
+def test_a_baseline_that_is_interrupted_goes_on_where_it_was(search, said, tmp_path):
+    settings = {"baseline": [baseline(tmp_path, STOPPING.format(marker=tmp_path / "stopped"))], "epochs": 40}
+    study = search(**settings)
+    assert said[-1] == SearchEnded(why="stopped")
+    assert [trial.record.outcome for trial in study.trials] == [Outcome.WAITING], "nothing was searched yet"
+    (notice,) = said.notices
+    assert notice == "Baseline plain: interrupted, the search stopped"
+
+    study = search(**settings)
+    assert len(said.notices) == 2
+    assert shown(study)[0] == "plain"
+    (companion,) = study.store.companions()
+    first, second = companion.trials()
+    assert (first.outcome, second.outcome) == (Outcome.INTERRUPTED, Outcome.COMPLETED)
+    assert 0 < len(first.epochs) < 40
+    assert second.epochs[: len(first.epochs)] == first.epochs, "to the second: they were not trained again"
+    assert [epoch.number for epoch in second.epochs] == [*range(1, 41)]
+
+
+def test_a_study_that_was_deleted_is_made_again_with_its_baseline(search, said, tmp_path):
+    settings = {"baseline": [baseline(tmp_path)]}
+    storage = search(**settings).store.storage
+    optuna.delete_study(study_name="study", storage=storage)
+    study = search(**settings)
+    assert len(said.notices) == 2, "trained again: it is that of another study"
+    assert shown(study) == ["plain", "best of the random start (trial 0)"]
+
+
+def test_a_baseline_that_was_deleted_is_not_shown_and_is_trained_again(search, said, tmp_path):
+    settings = {"baseline": [baseline(tmp_path)]}
+    study = search(**settings)
+    (companion,) = study.store.companions()
+    optuna.delete_study(study_name=companion.name, storage=study.store.storage)
+    assert shown(study) == ["best of the random start (trial 0)"]
+    study = search(**settings)
+    assert len(said.notices) == 2
+    assert shown(study)[0] == "plain"
+
+
+def test_two_baselines_of_one_name_are_refused_before_there_is_a_study(search, tmp_path):
+    both = [baseline(tmp_path, name=f"{folder}/net.py") for folder in ("a", "b")]
+    with pytest.raises(InvalidSetting, match="Two baselines are called 'net'"):
+        search(baseline=both)
+    with pytest.raises(nas.NasError):
+        nas.load_study("study", folder=tmp_path)
+
+
+def test_the_baselines_of_a_study_are_taken_away_by_asking_for_none(search, said, tmp_path):
+    search(baseline=[baseline(tmp_path, BROKEN)])
+    said.clear()
+    study = search(baseline="none", trials=2)
+    assert study.store.recipe.baseline == ()
+    search(trials=3)
+    assert not said.notices, "what failed was not tried again"

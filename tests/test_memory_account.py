@@ -1,0 +1,84 @@
+"""What the driver concludes about memory: who holds it, and what a worker died of."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from nas.active import Active
+from nas.engines.base import cpu_limit
+from nas.engines.messages import Died, Plan, Ready
+from nas.memory_account import MemoryAccount
+
+GIB = 2**30
+RESIDENT = GIB // 2
+
+
+def account(device: str = "cpu", resident: int = RESIDENT) -> MemoryAccount:
+    memory = MemoryAccount(8 * GIB, [device], {device: 8 * GIB}, {})
+    memory.ready(
+        Ready(worker=0, device=device, constants={"context": 100, "workspace": 20}, resident=resident)
+    )
+    return memory
+
+
+def running(predicted: int = GIB, worker: int | None = 0) -> Active:
+    plan = Plan(micro_batch=1, accumulation=1, checkpointing=False, predicted=predicted, parts={})
+    return cast(Active, SimpleNamespace(worker=worker, plan=plan, needed=predicted, overtaken=0))
+
+
+@pytest.mark.parametrize(
+    ("took", "case", "of_memory"),
+    [
+        (0, {}, False),
+        (GIB, {}, False),  # as predicted: it died of something else
+        (int(0.8 * cpu_limit(GIB)), {}, False),
+        (cpu_limit(GIB), {}, True),
+        (2 * GIB, {}, True),
+        (2 * GIB, {"device": "cuda:0"}, False),  # its trial lives in another memory
+        (2 * GIB, {"resident": 0}, False),  # nobody knows what it had before
+    ],
+)
+def test_a_worker_that_dies_near_its_limit_died_of_memory(
+    took: int, case: dict[str, Any], of_memory: bool
+) -> None:
+    death = Died(worker=0, number=0, reason="signal 9", resident=RESIDENT + took)
+    assert account(**case).died_of_memory(running(), death) is of_memory
+
+
+def test_a_death_of_which_nothing_is_known_is_not_one_of_memory() -> None:
+    assert not account().died_of_memory(running(), Died(worker=0, number=0, reason="killed"))
+    assert not account().died_of_memory(
+        running(worker=None), Died(worker=0, number=0, reason="", resident=9 * GIB)
+    )
+
+
+def test_a_worker_holds_its_reservation_while_it_trains_and_what_is_idle_after() -> None:
+    memory = account()
+    assert memory._ledger.used("cpu") == 120
+    assert memory.choose([running()], {0: "cpu"})
+    assert memory._ledger.used("cpu") == GIB
+    memory.free(0)
+    assert memory._ledger.used("cpu") == 120
+    memory.forget(0)
+    assert memory._ledger.used("cpu") == 0
+
+
+def test_a_process_that_is_ready_after_its_trial_was_placed_does_not_shrink_the_reservation() -> None:
+    memory = account()
+    memory.choose([running()], {0: "cpu"})
+    memory.ready(Ready(worker=0, device="cpu", constants={"context": 100}, resident=RESIDENT))
+    assert memory._ledger.used("cpu") == GIB
+
+
+def test_the_largest_constants_of_all_workers_count() -> None:
+    memory = MemoryAccount(GIB, ["cpu"] * 2, {"cpu": GIB}, {})
+    assert memory.constants is None
+    assert memory.ready(Ready(worker=0, device="cpu", constants={"context": 7, "data": 3}))
+    assert not memory.ready(Ready(worker=1, device="cpu", constants={"context": 5, "data": 4}))
+    assert memory.constants == {"context": 7, "data": 4, "factor": 1.0}
+
+
+@pytest.mark.parametrize(("needed", "excess"), [(GIB, 0.0), (2 * GIB, 1.0), (GIB // 2, -0.5), (None, 0.0)])
+def test_the_excess_is_what_is_needed_over_what_is_allowed(needed: int | None, excess: float) -> None:
+    assert MemoryAccount(GIB, ["cpu"], {"cpu": GIB}, {}).excess(needed) == excess
