@@ -32,16 +32,18 @@ BROKEN = "raise ValueError('no such luck')"
 
 STOPPING = """
         class Stopping(nn.Linear):
+            forwards = 0
             def forward(self, images):
                 import os, pathlib, signal, sys
+                self.forwards += 1
                 marker = pathlib.Path("{marker}")
-                if not self.training and "nas.engines.worker" in sys.orig_argv and not marker.exists():
+                if self.forwards == 100 and "nas.engines.worker" in sys.orig_argv and not marker.exists():
                     marker.touch()
                     os.kill(os.getppid(), signal.SIGINT)
                 return super().forward(images)
         return nn.Sequential(nn.Flatten(), Stopping(64, 10))
 """
-"""Ends its first epoch with Ctrl-C for the driver."""
+"""Once, it sends the driver Ctrl-C in the midst of an epoch that is not its first."""
 
 Search = Callable[..., nas.Study]
 

@@ -7,9 +7,10 @@ the smallest networks. Here the real driver, TPE sampler and planner search `cnn
 random proposals meet. Workers only pretend: the accuracy of a network grows with its convolutions and
 parameters, so that the sampler is drawn towards what does not fit.
 
-Measured with `--random 160 --trials 30`, one seed, planning for a CPU: under 1.53 MiB, which 5 % of random proposals
-meet, all 30 trials were trained after 25 that did not fit. They have 9.3 convolutions on average, 9.5 without a cap,
-random proposals within the cap 5.4; the deepest choice, twelve, makes 53 % of them, 47 % without a cap.
+Measured with `--random 160 --trials 30`, one seed, planning for a CPU: under 1.53 MiB, which 5 % of random
+proposals meet, all 30 trials were trained after 25 that did not fit. They have 9.3 convolutions on average,
+9.5 without a cap, random proposals within the cap 5.4; the deepest choice, twelve, makes 53 % of them, 47 %
+without a cap.
 """
 
 import argparse

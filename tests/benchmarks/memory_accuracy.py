@@ -6,8 +6,9 @@ Networks are sampled from every shipped search space; three of torchvision's joi
 CPU the truth is what PyTorch's profiler sees: the tensors, then the same with scratch memory inside of
 kernels. On a GPU it is the account of the caching allocator; then trials run under half of what they took.
 
-On the CPU, torch 2.15, 126 predictions (60 networks with accumulation 1 and 4, torchvision's three at 64x64): the
-tensors to 0.04 % (median; worst 0.64 %), with scratch memory to 0.04 % (worst 2.5 MiB, 9.2 % of 27.4 MiB).
+On the CPU, torch 2.15, 126 predictions (60 networks with accumulation 1 and 4, torchvision's three at
+64x64): the tensors to 0.04 % (median; worst 0.64 %), with scratch memory to 0.04 % (worst 2.5 MiB, 9.2 % of
+27.4 MiB).
 
 CPU time on one thread of a busy AMD EPYC 2.6 GHz, torch 2.13, median and worst: 125 and 301 ms for 30 new
 networks of cnn_fc at 3x32x32, 0.7 and 1.7 ms for another batch size; to say that a network does not fit, 408

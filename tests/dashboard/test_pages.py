@@ -161,7 +161,8 @@ def test_memory_of_a_device_with_a_budget_is_one_bar(
     from nas.dashboard.watched import WatchedStudy
 
     row = WatchedStudy.row.fget  # type: ignore[attr-defined]
-    with_budget = property(lambda watched: row(watched) | {"devices": ["cpu"] * 8, "budgets": {"cpu": 640 * MIB}})
+    resources = {"devices": ["cpu"] * 8, "budgets": {"cpu": 640 * MIB}}
+    with_budget = property(lambda watched: row(watched) | resources)
     monkeypatch.setattr(WatchedStudy, "row", with_budget)
     said = words(Client(site_of(own_sample)).get("/nas/1").text)
     assert "cpu 320 MiB of 640 MiB reserved" in said
