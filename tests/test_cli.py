@@ -73,7 +73,7 @@ def test_a_recipe_prints_as_the_file_that_reads_it_back(nas, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["serch"], "Did you mean 'search'?"),
+        (["serch"], "Did you mean 'search'"),
         (["search", "--trails", "3"], "--trials"),
         (["search", "--trials", "0"], "trials cannot be '0'"),
         (["search", "--trials", "x"], "trials cannot be 'x'"),

@@ -122,7 +122,7 @@ def make_folder(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".nas-writable"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # others may try it at the same time
     except OSError as error:
         raise StorageError(
             f"The folder {folder} cannot be written: {error.strerror}. Choose another with --folder."

@@ -133,20 +133,29 @@ def create_tables(engine: Engine) -> None:
         StorageError: the database was written by a newer nas.
     """
     if inspect(engine).has_table(schema.name):
-        with engine.begin() as connection:
-            if engine.dialect.name == "sqlite":  # whose driver begins no transaction for what changes tables
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            version = connection.scalar(select(schema.c.version).with_for_update()) or VERSION
-            if version > VERSION:
-                raise StorageError(
-                    f"This database was written by a newer nas (tables of version {version}, ours {VERSION})."
-                    " Upgrade: pip install --upgrade optuna-nas."
-                )
-            for step in range(version, VERSION):
-                for statement in MIGRATIONS[step]:
-                    connection.execute(text(statement))
-            connection.execute(update(schema).values(version=VERSION))
+        with engine.connect() as connection:
+            version = connection.scalar(select(schema.c.version)) or VERSION
+        if version > VERSION:
+            raise StorageError(
+                f"This database was written by a newer nas (its tables: version {version}, ours: {VERSION})."
+                " Upgrade: pip install --upgrade optuna-nas."
+            )
+        if version < VERSION:
+            _migrate(engine)
     metadata.create_all(engine)
     with engine.begin() as connection:
         if connection.scalar(select(schema.c.version)) is None:
             connection.execute(insert(schema).values(version=VERSION))
+
+
+def _migrate(engine: Engine) -> None:
+    """All at once or not at all, whoever else may try it at the same time."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":  # whose driver begins no transaction for what changes tables
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        version = connection.scalar(select(schema.c.version).with_for_update())
+        assert version is not None
+        for step in range(version, VERSION):
+            for statement in MIGRATIONS[step]:
+                connection.execute(text(statement))
+        connection.execute(update(schema).values(version=VERSION))
