@@ -2,13 +2,13 @@
 
     python -m tests.benchmarks.packing --data path/to/cifar10 --workers 1 4 8
 
-The same random proposals each time, interleaved; without a pruner, so that all of them train in full. On a processor
-(`--device cpu`) the workers share its cores, which tells nothing about a card. It was not run on a GPU yet.
+The same random proposals each time, interleaved; without a pruner, so that all of them train in full. On a
+processor (`--device cpu`) the workers share its cores, which tells nothing about a card. It was not run on a GPU
+yet.
 """
 
 import argparse
 import tempfile
-import time
 from collections import defaultdict
 from pathlib import Path
 from statistics import median
@@ -57,15 +57,11 @@ def main() -> None:
         for workers in asked.workers:
             rates[workers].append(trials_per_hour(workers, asked))
     name = torch.cuda.get_device_name(asked.device) if asked.device.startswith("cuda") else asked.device
-    print(
-        f"{asked.space} on {asked.data}, {asked.trials} trials of {asked.epochs} epochs, {name}, at {time.ctime()}"
-    )
+    print(f"{asked.space} on {asked.data}, {asked.trials} trials of {asked.epochs} epochs, {name}")
     alone = median(rates[asked.workers[0]])
     for workers, of in rates.items():
-        spread = f"{min(of):,.0f} to {max(of):,.0f}"
-        print(
-            f"{workers:3} workers: {median(of):9,.0f} trials an hour ({spread}), {median(of) / alone:.2f} times"
-        )
+        rate, spread = median(of), f"{min(of):,.0f} to {max(of):,.0f}"
+        print(f"{workers:3} workers: {rate:9,.0f} trials an hour ({spread}), {rate / alone:.2f} times")
 
 
 if __name__ == "__main__":
