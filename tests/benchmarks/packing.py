@@ -3,7 +3,7 @@
     python -m tests.benchmarks.packing --data path/to/cifar10 --workers 1 4 8
 
 The same random proposals each time, interleaved; without a pruner, so that all of them train in full. On a
-processor (`--device cpu`) the workers share its cores, which tells nothing about a card. Not run on a GPU yet.
+processor (`--device cpu`) workers share its cores, which tells nothing about a card. Not run on a GPU yet.
 """
 
 import argparse
