@@ -20,6 +20,9 @@ import nas
 from nas.engines.base import Post
 from nas.engines.messages import Command, Died, Ended, Message, Setup, Stop, Task, decode, encode
 
+KILLED = 9
+"""SIGKILL, which Windows does not have."""
+
 GRACE = 3.0
 """Seconds that workers get to end by themselves."""
 
@@ -202,10 +205,9 @@ class _Worker:
         with self._lock:
             self._dead = True
         if not self._closing:
-            if self._killed_for:
-                reason, resident = self._killed_for, 0
-            else:
-                reason = self._last_words(code)
+            reason = self._killed_for or self._last_words(code)
+            if code == -KILLED:
+                resident = 0  # it did not fail, somebody ended it: its size says nothing
             self._post(Died(worker=self.index, number=self.trial, reason=reason, resident=resident))
 
     def _reap(self) -> tuple[int, int]:
