@@ -11,11 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nas.api import Study, Trial, load_study, search
+    from nas.api import Study, load_study, search
     from nas.errors import NasError
     from nas.exporters.parts.own_module import export
     from nas.memory.inspection import inspect
     from nas.recipe import Recipe
+    from nas.trials import Trial
 
 __version__ = "0.1.0"
 
@@ -23,7 +24,7 @@ _HOMES = {
     "search": "nas.api",
     "load_study": "nas.api",
     "Study": "nas.api",
-    "Trial": "nas.api",
+    "Trial": "nas.trials",
     "inspect": "nas.memory.inspection",
     "export": "nas.exporters.parts.own_module",
     "Recipe": "nas.recipe",

@@ -20,7 +20,6 @@ class Active:
 
     trial: Trial
     proposal: Proposal
-    digest: str
     seed: int
     retry_of: int | None
     """Number of the trial that it repeats."""
@@ -38,13 +37,21 @@ class Active:
     """Trials that came later and started earlier."""
     worker: int | None = None
     """None while it waits."""
+    built: bool = False
+    """Whether its worker has built it."""
     multiply_adds: int | None = None
     curve: list[Epoch] = field(default_factory=list)
     measured: bool = False
     """Whether its memory has been compared with the prediction."""
     started: float = field(default_factory=time.monotonic)
+    """When its worker took it; before that, when it was asked for."""
     heard: float = 0.0
     """When its worker last said something."""
+
+    def starts(self, worker: int) -> None:
+        """A worker takes it, which has to build it first."""
+        self.worker, self.built = worker, False
+        self.started = self.heard = time.monotonic()
 
     @property
     def number(self) -> int:

@@ -7,227 +7,27 @@ model = study.best.load_model()
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from optuna.trial import FixedTrial
-
-from nas.datasets import ImageData
-from nas.errors import DataError, NasError, StudyError
-from nas.exporters import MAX_DROP, Export, Origin, Score, TrainedModel, export_model
+from nas.errors import StudyError
 from nas.final import FinalSettings, finish
-from nas.plugins import Space, load_space
-from nas.preparation import Progress, open_images, prepared, reopened
+from nas.plugins import load_space
+from nas.preparation import Progress, prepared, reopened
 from nas.recipe import Recipe
 from nas.running import Watch, run_search
-from nas.space import DataInfo, Proposal
-from nas.study.finals import Opening, openings
+from nas.study.finals import openings
 from nas.study.records import TrialRecord, best_of, counts_of, random_start
 from nas.study.storage import open_storage, storage_errors, storage_url
-from nas.study.store import StudyStore
-from nas.study.weights import weights_path
-
-if TYPE_CHECKING:
-    from torch import nn
-
-
-class Trial:
-    """One trial of a study, as it is stored."""
-
-    _kept = "Only the best three trials of a study keep their weights."
-
-    def __init__(self, store: StudyStore, record: TrialRecord) -> None:
-        self._store = store
-        self.record = record
-        self.number = record.number
-        self.value = record.value
-        """Validation accuracy after the last epoch, in [0, 1]; None unless completed."""
-        self.params = record.params
-        """What Optuna suggested."""
-
-    @property
-    def data(self) -> DataInfo:
-        """What a search space may know of the study's data."""
-        info = dict(self._store.data["info"])
-        return DataInfo(**info | {name: tuple(info[name]) for name in ("shape", "augmentations")})
-
-    @property
-    def proposal(self) -> Proposal:
-        """The architecture and its training settings, rebuilt by replaying the space on the parameters.
-
-        Raises:
-            StudyError: the search space has changed since, so that it no longer makes this proposal.
-        """
-        return self._rebuild()[1]
-
-    def build(self) -> nn.Module:
-        """The network with fresh weights."""
-        space, proposal = self._rebuild()
-        model: nn.Module = space.build(proposal, self.data)
-        return model
-
-    @property
-    def weights(self) -> Path | None:
-        """The file of its weights, which only the best three trials keep."""
-        file = weights_path(self._store.folder, self.number)
-        return file if self.value is not None and file.exists() else None
-
-    def load_model(self) -> nn.Module:
-        """The trained network, in evaluation mode on the CPU.
-
-        It takes float images (batch, channels, height, width), scaled to [0, 1] and normalised with the mean
-        and standard deviation in `study.store.data`, and gives logits (batch, classes).
-
-        Raises:
-            StudyError: its weights were not kept.
-        """
-        from safetensors.torch import load_file
-
-        if self.weights is None:
-            raise StudyError(f"Trial {self.number} of {self._store.name!r} has no weights. {self._kept}")
-        model = self.build()
-        model.load_state_dict(load_file(self.weights))
-        return model.eval()
-
-    def export(
-        self,
-        out: Path | str,
-        formats: Sequence[str] | None = None,
-        *,
-        uint8: bool = False,
-        max_drop: float = MAX_DROP,
-    ) -> Export:
-        """Write the trained network into the folder `out`, in files that need nothing of us, and verify them.
-
-        Args:
-            formats: such as source, torch, onnx, int8; None for whatever is possible here.
-            uint8: put the preprocessing into the files, so that they take raw images.
-            max_drop: accuracy that int8 may lose.
-
-        Raises:
-            VerificationFailed: a file does not do what the network does; it was not kept.
-            StudyError: the weights of the trial were not kept.
-            NasError: the folder cannot be used, or a format cannot hold the network.
-        """
-        facts, recipe = self._store.data, self._store.recipe
-        model = self.load_model()
-        assert self.value is not None  # only completed trials have weights
-        trained = TrainedModel(
-            model=model,
-            input_shape=self.data.shape,
-            classes=tuple(facts["classes"]),
-            mean=tuple(facts["mean"]),
-            std=tuple(facts["std"]),
-            data=self.data.name,
-            data_facts=facts,
-            images=self._images(),
-            origin=Origin(
-                study=self._store.name,
-                trial=self.number,
-                space=load_space(recipe.space).name,
-                space_version=self._store.space_version,
-                params=self.params,
-                val_accuracy=self.value,
-                peak_memory=max(
-                    each.peak_reserved or each.peak_allocated or 0 for each in self.record.epochs
-                ),
-                retrained=self._retrained,
-            ),
-            versions=self.record.versions or {},
-        )
-        return export_model(trained, Path(out), formats, uint8=uint8, max_drop=max_drop)
-
-    @property
-    def headline(self) -> str:
-        """What it is and how good."""
-        return f"Trial {self.number}, validation accuracy {self.value:.4f}"
-
-    @property
-    def _retrained(self) -> Score | None:
-        """What was measured of the weights after the search."""
-        return None
-
-    def _images(self) -> ImageData | None:
-        """The study's dataset; None where its images are gone, or others than they were."""
-        recipe, facts = self._store.recipe, self._store.data
-        try:
-            found = open_images(recipe)
-        except DataError:
-            return None
-        same = (found.fingerprint, found.split_digest) == (facts["fingerprint"], facts["split_digest"])
-        return found if same else None
-
-    def _rebuild(self) -> tuple[Space, Proposal]:
-        recipe = self._store.recipe
-        space = load_space(recipe.space).fixing(recipe.training)
-        try:
-            with warnings.catch_warnings():  # of a value out of its range: the digest tells what came of it
-                warnings.filterwarnings("ignore", module="optuna")
-                proposal = space.suggest(FixedTrial(self.params), self.data)
-            same = self.record.digest in (None, proposal.digest)
-        except NasError as error:
-            if not isinstance(error.__cause__, ValueError):  # Optuna's word for a parameter that is missing
-                raise
-            same = False
-        if not same:
-            raise StudyError(
-                f"Trial {self.number} of {self._store.name!r} cannot be rebuilt: search space {space.name!r}"
-                f" has changed since (then version {self._store.space_version}, now {space.version})."
-            )
-        return space, proposal
-
-
-class Final(Trial):
-    """The final model of a study: the winner among its best trials, trained anew on training and validation
-    images, and tested. Number, value and record are the trial's; weights and exports are the final ones."""
-
-    _kept = "The file of its final model was removed; nas train --again trains and tests it anew."
-
-    def __init__(self, store: StudyStore, record: TrialRecord, opening: Opening, opened: int) -> None:
-        super().__init__(store, record)
-        assert opening.result is not None
-        self.result = opening.result
-        """What `to_json` tells, and more."""
-        self.settings = opening.settings
-        """`epochs`, `top`, `seeds`, `ema`, `compile` and `mirror`."""
-        self.test_accuracy: float = self.result["test_accuracy"]
-        """In [0, 1]."""
-        low, high = self.result["interval"]
-        self.interval: tuple[float, float] = (low, high)
-        """Of the test accuracy, at 95 %: a bootstrap over the test images."""
-        self.openings = opened
-        """How often the test images of the study were opened."""
-        self.opened_at = opening.opened_at
-        """UTC."""
-
-    @property
-    def weights(self) -> Path | None:
-        file = self._store.folder / self.result["weights"]
-        return file if file.exists() else None
-
-    @property
-    def headline(self) -> str:
-        images = "trained on the validation images too"
-        return f"Final model (trial {self.number}), {images}, test accuracy {self.test_accuracy:.4f}"
-
-    @property
-    def _retrained(self) -> Score:
-        times = "once" if self.openings == 1 else f"{self.openings} times"
-        split = f"test (opened {times}), after training on training and validation images"
-        return Score(self.test_accuracy, split, self.interval)
-
-    def to_json(self) -> dict[str, Any]:
-        """The shape of `final` in `nas show --json`."""
-        opened_at = self.opened_at.isoformat() + "Z"
-        return {"openings": self.openings, "opened_at": opened_at, "settings": self.settings, **self.result}
+from nas.study.stored import StoredStudy
+from nas.trials import Final, Trial
 
 
 class Study:
     """A study and its trials, read afresh from the database at each access."""
 
-    def __init__(self, store: StudyStore) -> None:
+    def __init__(self, store: StoredStudy) -> None:
         self.store = store
         self.name = store.name
 
@@ -287,9 +87,11 @@ class Study:
         compile: bool = False,
         mirror: bool = False,
         again: bool = False,
+        workers: int | None = None,
+        device: str | None = None,
+        device_memory: str | None = None,
         watch: Watch | None = None,
         progress: Progress | None = None,
-        **resources: Any,
     ) -> Final:
         """Retrain the best trials, train the winner on training and validation images, and test it, once.
 
@@ -303,9 +105,11 @@ class Study:
             compile: train through `torch.compile`; CUDA only.
             mirror: also measure accuracy with logits averaged over each image and its mirror image.
             again: open the test images although they were opened before; every report says how often.
+            workers: trained at the same time; those of the search if None, as the next two.
+            device: cpu, cuda, cuda:<i>, mps or auto.
+            device_memory: that all may use together: 12GiB or 80%.
             watch: called with the events of every search that this takes.
             progress: as of `search`.
-            resources: of this run: workers, device, device_memory.
 
         Raises:
             NasError: whatever the caller can mend.
@@ -314,7 +118,7 @@ class Study:
         store = self.store
         with (
             storage_errors(store.storage.shown, store.folder),
-            reopened(store, progress, **resources) as run,
+            reopened(store, progress, workers=workers, device=device, device_memory=device_memory) as run,
         ):
             settings = FinalSettings.checked(
                 store.recipe,
@@ -379,7 +183,7 @@ def search(
 ) -> Study:
     """Search for the best classifier, or continue a study to more trials; blocks until it is done.
 
-    Ctrl-C ends it cleanly and returns the study; the next run repeats the trials that were cut short.
+    Ctrl-C ends it cleanly and returns the study; the next run goes on with the trials that were cut short.
 
     Args:
         recipe: settings to start from.
@@ -408,4 +212,4 @@ def load_study(
         NasError: there is no such study or database.
     """
     folder = Path(folder)
-    return Study(StudyStore.find(open_storage(storage_url(storage, folder), create=False), name, folder))
+    return Study(StoredStudy.find(open_storage(storage_url(storage, folder), create=False), name, folder))

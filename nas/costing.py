@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
-import torch
 from optuna.trial import FixedTrial
+from torch import nn
 
 from nas.datasets import open_data
-from nas.memory.inspection import Inspection, inspect
-from nas.memory.plan import DoesNotFit, MemoryPlan, plan_memory
+from nas.memory.inspection import Inspection, inspect_training
+from nas.memory.plan import DoesNotFit, MemoryPlan, build_without_memory, plan_memory
 from nas.memory.prediction import MemoryConstants
 from nas.plugins import load_space
 from nas.ranges import smallest
-from nas.space import DataInfo, Proposal
+from nas.space import DataInfo, Training
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network to be costed, and how it is trained on what data."""
+
+    build: Callable[[], nn.Module]
+    training: Training
+    data: DataInfo
 
 
 def propose(
@@ -23,7 +33,7 @@ def propose(
     data: str = "digits",
     chosen: Mapping[str, str] | None = None,
     info: DataInfo | None = None,
-) -> tuple[Proposal, DataInfo]:
+) -> Subject:
     """A proposal of a search space: the smallest one, but for the parameters that are chosen.
 
     Args:
@@ -34,12 +44,13 @@ def propose(
         NasError: no such space, dataset or parameter, or a value out of its range.
     """
     found, info = load_space(space), info or open_data(data).info
-    return found.suggest(FixedTrial(smallest(found, info, chosen)), info), info
+    proposal = found.suggest(FixedTrial(smallest(found, info, chosen)), info)
+    return Subject(partial(found.build, proposal, info), proposal.training, info)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What the network of a proposal costs, and how it trains under a memory cap."""
+    """What a network costs, and how it trains under a memory cap."""
 
     inspection: Inspection
     batch_size: int
@@ -47,14 +58,13 @@ class Cost:
 
 
 def cost(
-    proposal: Proposal,
-    data: DataInfo,
+    subject: Subject,
     batch_size: int | None = None,
     precision: Literal["fp32", "bf16"] = "fp32",
     device: Literal["cpu", "cuda"] = "cpu",
     memory_cap: int | None = None,
 ) -> Cost:
-    """Inspect a proposal; nothing is trained and no memory for its weights is taken.
+    """Inspect a network; nothing is trained and no memory for its weights is taken, where that can be.
 
     Args:
         batch_size: that of the proposal if None.
@@ -62,18 +72,15 @@ def cost(
         memory_cap: bytes to plan for.
 
     Raises:
-        NasError: the memory of the network cannot be predicted.
+        NasError: it cannot be built, or its memory cannot be predicted.
     """
-    training = replace(proposal.training, batch_size=batch_size or proposal.training.batch_size)
-    with torch.device("meta"):
-        module = proposal.architecture.build(data)
-    size, shape = training.batch_size, data.shape
-    optimizer = training.optimizer
-    found = inspect(module, shape, batch_size=size, optimizer=optimizer, precision=precision, device=device)
+    training = replace(subject.training, batch_size=batch_size or subject.training.batch_size)
+    module, shape = build_without_memory(subject.build), subject.data.shape
+    found = inspect_training(module, shape, training, precision=precision, device=device)
     plan = None
     if memory_cap is not None:
         none = MemoryConstants()
         plan = plan_memory(
             module, shape, training, cap=memory_cap, precision=precision, device=device, constants=none
         )
-    return Cost(found, size, plan)
+    return Cost(found, training.batch_size, plan)

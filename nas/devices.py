@@ -26,7 +26,7 @@ PACKED = 4
 """Workers that `--workers auto` gives a graphics card, which a small network leaves mostly idle."""
 
 AUTO_CAP = {"cuda": "90%", "cpu": "50%", "mps": "50%"}
-"""What one trial may use of the memory that is free at the study's first start."""
+"""What one trial may use of the memory that is free at the study's first start; no more than all of them."""
 
 AUTO_BUDGET = "90%"
 """What all running trials of a device may use of the memory that is free now."""
@@ -74,23 +74,20 @@ def resolve(recipe: Recipe, memory_cap: int | None = None) -> Resources:
     devices = tuple(cards[worker % len(cards)] for worker in range(min(workers, recipe.trials)))
     kind = cards[0].split(":")[0]
     free = {card: free_memory(card) for card in dict.fromkeys(devices)}
+    budgets = {card: resolve_amount(recipe.device_memory, size, AUTO_BUDGET) for card, size in free.items()}
     if memory_cap is None:
         memory_cap = resolve_amount(recipe.memory_cap, min(free.values()), AUTO_CAP[kind])
-    return Resources(devices, threads, precision, memory_cap, _budgets(recipe, free, memory_cap))
-
-
-def _budgets(recipe: Recipe, free: Mapping[str, int], memory_cap: int) -> dict[str, int]:
-    """Of each card: room for one trial at least, unless less was asked for."""
-    budgets = {card: resolve_amount(recipe.device_memory, size, AUTO_BUDGET) for card, size in free.items()}
-    if recipe.device_memory == "auto":
-        return {card: max(budget, memory_cap) for card, budget in budgets.items()}
+        if recipe.memory_cap == "auto":
+            memory_cap = min(memory_cap, *budgets.values())
+    if recipe.device_memory == "auto":  # room for one trial at least
+        budgets = {card: max(budget, memory_cap) for card, budget in budgets.items()}
     for card, budget in budgets.items():
         if budget < memory_cap:
             raise InvalidSetting(
                 f"One trial of this study may use {in_mib(memory_cap)} (--memory-cap), but all of {card} only"
                 f" {in_mib(budget)} (--device-memory {recipe.device_memory}). Give a larger --device-memory."
             )
-    return budgets
+    return Resources(devices, threads, precision, memory_cap, budgets)
 
 
 def free_memory(device: str) -> int:

@@ -1,9 +1,11 @@
-"""A disk that is full, or a folder that went read-only, in the midst of work: one clear line."""
+"""Writing to a disk that may fill up, go read-only or lose its power in the midst of work."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from nas.errors import StorageError
 
@@ -25,3 +27,34 @@ def disk_errors(place: Path) -> Iterator[None]:
         if error.errno not in NO_ROOM:
             raise
         raise StorageError(f"{error.filename or place}: {error.strerror}. {INTACT}") from error
+
+
+@contextmanager
+def written_whole(file: Path) -> Iterator[BinaryIO]:
+    """A stream for the next content of `file`, which is there for good once the block is left, or not at all.
+
+    Raises:
+        OSError: the disk is full or read-only; what was there before is still there.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(file.name + ".part")
+    try:
+        with part.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(part, file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    _sync_folder(file.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """So that the renaming survives a power cut; folders cannot be opened on Windows."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 
 from optuna.exceptions import UpdateFinishedTrialError
 
-from nas import watchdog
 from nas.active import Active
 from nas.engines.base import Engine
 from nas.engines.messages import Built, Died, Ended, Message, NotPlanned, Planned, Ready, Task, Trained
@@ -44,9 +43,6 @@ STOPPED = "the search stopped"
 
 HEARTBEAT = 0.2
 """Seconds between looks at the clock while workers are silent."""
-
-STALL = 5.0
-"""Seconds between two looks at the workers that a driver does not need by itself."""
 
 FAREWELL = 5.0
 """Seconds that workers get to leave a checkpoint when a search is stopped."""
@@ -79,12 +75,9 @@ class Driver:
         """Those of `_trials` that are planned and that no worker has taken, in order."""
         self._placed: dict[int, int] = {}
         """Worker by trial, until the worker is free again."""
-        self._leaving: dict[int, float] = {}
-        """Since when a worker should come back from a trial that is told."""
         self._watchdog = Watchdog(info.num_train)
         self._failures = 0
         self._stopping = False
-        self._looked = time.monotonic()
         records = store.trials()
         self.proposing = Proposing(store, space, info, planner, memory, records, listed)
         self._charged = sum(record.outcome.charged for record in records)
@@ -110,9 +103,10 @@ class Driver:
             if self._why_end(deadline) is None:
                 self._open()
             while (why := self._why_end(deadline)) is None:
-                yield from self._ask()
                 yield from self._place()
-                for message in self.engine.messages(HEARTBEAT):
+                if lacking := self._lacks_trials():
+                    yield from self._ask()
+                for message in self.engine.messages(0 if lacking else HEARTBEAT):
                     yield from self._handle(message)
                 self._watch()
             if why == "exhausted" and not self._charged:
@@ -140,22 +134,24 @@ class Driver:
 
     # ask, plan ---------------------------------------------------------------------------------------------
 
-    def _ask(self) -> Iterator[Event]:
-        """Ask for a trial for every free worker, and for some ahead, as far as the budget goes."""
+    def _lacks_trials(self) -> bool:
+        """Whether a free worker has no trial yet, or too few are asked ahead, as far as the budget goes."""
+        if self._stopping or self.proposing.exhausted:
+            return False
+        if self._charged + len(self._trials) >= self.recipe.trials:
+            return False
         workers = self.memory.workers
         wanted = len(self.engine.free_workers()) + (math.ceil(AHEAD * workers) if workers > 1 else 0)
-        while (
-            not (self._stopping or self.proposing.exhausted)
-            and self._charged + len(self._trials) < self.recipe.trials
-        ):
-            if sum(trial.worker is None for trial in self._trials.values()) >= wanted:
-                return
-            trial = self.proposing.ask()
-            self._trials[trial.number] = trial
-            if reason := self.proposing.duplicate(trial):
-                yield from self._leave(trial, Outcome.DUPLICATE, reason=reason)
-            else:
-                self.proposing.plan(trial)
+        return sum(trial.worker is None for trial in self._trials.values()) < wanted
+
+    def _ask(self) -> Iterator[Event]:
+        """Ask for one trial: workers that become free meanwhile do not wait for others to be asked."""
+        trial = self.proposing.ask()
+        self._trials[trial.number] = trial
+        if reason := self.proposing.duplicate(trial):
+            yield from self._leave(trial, Outcome.DUPLICATE, reason=reason)
+        else:
+            self.proposing.plan(trial)
 
     def _planned(self, trial: Active, answer: Planned) -> Iterator[Event]:
         """It waits for a worker, unless it does not fit."""
@@ -193,7 +189,7 @@ class Driver:
 
     def _start(self, trial: Active, worker: int, device: str) -> Iterator[Event]:
         assert trial.plan is not None
-        trial.worker, trial.heard = worker, time.monotonic()
+        trial.starts(worker)
         self.store.start(trial.number, worker)
         task = Task(
             number=trial.number,
@@ -226,7 +222,8 @@ class Driver:
             yield WorkerReady(worker=message.worker, device=message.device)
             return
         if isinstance(message, Died):
-            self._placed.pop(-1 if message.number is None else message.number, None)
+            if message.number is not None:
+                self._placed.pop(message.number, None)
             if message.worker not in self._placed.values():  # else another process has its place already
                 self.memory.forget(message.worker)
             if message.number is None and self.memory.constants is None:
@@ -251,7 +248,7 @@ class Driver:
             case NotPlanned(reason=reason):
                 yield from self._fail(trial, reason)
             case Built():
-                trial.multiply_adds = message.multiply_adds
+                trial.built, trial.multiply_adds = True, message.multiply_adds
                 self.store.describe(
                     trial.number,
                     num_parameters=message.num_parameters,
@@ -291,24 +288,11 @@ class Driver:
 
     def _watch(self) -> None:
         """End workers that hang; the engine says so, and their trials go on elsewhere."""
-        now = time.monotonic()
-        stalled, self._looked = now - self._looked, now
-        if stalled > STALL:  # not they alone: the machine slept, or all of it was too busy
-            for trial in self._trials.values():
-                trial.heard += stalled
-        for trial in self._trials.values():
-            if trial.worker is not None and self._watchdog.hangs(trial, now):
-                silent = now - trial.heard
-                self.engine.kill(trial.number, f"worker {trial.worker} hung: silent for {silent:.0f} s")
-                trial.heard = math.inf
-        if self.memory.constants is None and now - self._opened > watchdog.BUILDING:
-            raise SearchFailed(f"No worker was ready within {watchdog.BUILDING:.0f} s of its start.")
         told = self._placed.keys() - self._trials.keys()
-        self._leaving = {number: self._leaving.get(number, now) for number in told}
-        for number, since in self._leaving.items():
-            if now - since > watchdog.SHORTEST:  # its trial was ended, and it does not come back
-                self.engine.kill(number, "it did not stop")
-                self._leaving[number] = math.inf
+        for number, reason in self._watchdog.look(self._trials.values(), told):
+            self.engine.kill(number, reason)
+        if self.memory.constants is None:
+            self._watchdog.check_ready(self._opened)
 
     def _survive(self, trial: Active, death: Died) -> Iterator[Event]:
         """A worker died: its trial goes on from the last checkpoint, a bounded number of times."""
@@ -316,10 +300,10 @@ class Driver:
             yield from self._recover(trial, death.reason)
             return
         trial.worker, trial.deaths = None, trial.deaths + 1
+        self.store.describe(trial.number, deaths=trial.deaths)
         if trial.deaths > RETRIES:
             yield from self._fail(trial, death.reason)
             return
-        self.store.describe(trial.number, deaths=trial.deaths)
         self._waiting.insert(0, trial)
         yield Notice(
             text=f"Trial {trial.number} is tried again ({trial.deaths} of {RETRIES}): {death.reason}"

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
-from typing import get_args
+from typing import Any, get_args
 
 from sqlalchemy import RowMapping, and_, func, or_, select
 
@@ -30,7 +30,7 @@ from nas.study import tables
 from nas.study.lock import lock_holder
 from nas.study.outcome import Outcome
 from nas.study.records import epoch_of, plan_in_words
-from nas.study.store import StudyStore
+from nas.study.stored import StoredStudy
 from nas.training.epoch import Epoch
 
 PERIOD = 1.0
@@ -50,7 +50,7 @@ SEEN = (T.number, T.outcome, T.reason, T.value, T.proposal, T.worker, T.device, 
 TIMES = (T.started_at, T.finished_at, T.retry_of, LENGTH)
 
 
-def follow(store: StudyStore, *, wait: Callable[[], None] = lambda: time.sleep(PERIOD)) -> Iterator[Event]:
+def follow(store: StoredStudy, *, wait: Callable[[], None] = lambda: time.sleep(PERIOD)) -> Iterator[Event]:
     """The events of the search that runs on a study, from its start to its end.
 
     What happened before the call comes at once. Nothing comes if no search is running.
@@ -72,10 +72,13 @@ def follow(store: StudyStore, *, wait: Callable[[], None] = lambda: time.sleep(P
         wait()
 
 
-def running_since(store: StudyStore) -> datetime | None:
-    """When the search that runs on a study began, in UTC; None when there is none."""
+def running_since(store: StoredStudy) -> datetime | None:
+    """When the search that runs on a study began, in UTC; None when there is none.
+
+    A search has left no word yet of its end; `nas train` holds a study whose search has.
+    """
     holder = lock_holder(store.storage, store.name)
-    if holder is None:
+    if holder is None or _ended(store) is not None:
         return None
     said = re.search(r"since (\S+)$", holder)
     return datetime.fromisoformat(said[1]).replace(tzinfo=None) if said else _now()
@@ -84,7 +87,7 @@ def running_since(store: StudyStore) -> datetime | None:
 class _Reader:
     """Remembers what it has told, so that it reads only what is new."""
 
-    def __init__(self, store: StudyStore, began: datetime) -> None:
+    def __init__(self, store: StoredStudy, began: datetime) -> None:
         self._store = store
         self._recipe = store.recipe
         self._began = began
@@ -148,9 +151,8 @@ class _Reader:
 
     def why_ended(self) -> Why:
         """As the driver left word; one that was killed left none."""
-        S = tables.studies.c
-        (row,) = self._store.storage.read(select(S.ended).where(S.study_uuid == self._store.uuid))
-        return row["ended"] if row["ended"] in get_args(Why) else "stopped"
+        ended = _ended(self._store)
+        return ended if ended in get_args(Why) else "stopped"
 
     def _beginning(self, row: RowMapping) -> TrialStarted:
         worker = row["worker"]
@@ -202,6 +204,13 @@ class _Reader:
         for row in self._store.storage.read(query):
             epochs.setdefault(row["number"], []).append(epoch_of(dict(row)))
         return epochs
+
+
+def _ended(store: StoredStudy) -> Any:
+    """Why the latest run ended; None while it runs, or when it was killed."""
+    S = tables.studies.c
+    (row,) = store.storage.read(select(S.ended).where(S.study_uuid == store.uuid))
+    return row["ended"]
 
 
 def _ago(moment: datetime) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -58,7 +60,7 @@ def layer_table(model: nn.Module, shape: tuple[int, int, int]) -> LayerTable:
 
     The model itself may lie on any device, and is neither run nor changed.
     """
-    model = _on_meta(model).eval()
+    model = copy_without_memory(model, partial(torch.empty_like, device="meta")).eval()
     # the fast path of attention in eval mode, which would hide its products, does not exist on meta
     counter = FlopCounterMode(display=False)
     layers: list[Layer] = []
@@ -91,19 +93,17 @@ def layer_table(model: nn.Module, shape: tuple[int, int, int]) -> LayerTable:
     return LayerTable(tuple(layers), parameters, counter.get_total_flops() // 2)
 
 
-def _on_meta(model: nn.Module) -> nn.Module:
-    """A copy whose parameters and buffers take no memory, not even while it is made."""
+def copy_without_memory(model: nn.Module, empty: Callable[[Tensor], Tensor]) -> nn.Module:
+    """A copy with `empty` of every tensor in its place: parameters, buffers and plain attributes."""
     # deepcopy takes what its memo already holds for the copy, so that no weight is ever copied
     replaced: dict[int, Any] = {}
-    for parameter in model.parameters():
-        replaced[id(parameter)] = nn.Parameter(_empty(parameter), requires_grad=False)
-    for buffer in model.buffers():
-        replaced[id(buffer)] = _empty(buffer)
+    for module in model.modules():
+        for value in tree_leaves(vars(module)):
+            if isinstance(value, nn.Parameter):
+                replaced[id(value)] = nn.Parameter(empty(value), requires_grad=value.requires_grad)
+            elif isinstance(value, Tensor):
+                replaced[id(value)] = empty(value)
     return copy.deepcopy(model, replaced)
-
-
-def _empty(tensor: Tensor) -> Tensor:
-    return torch.empty_like(tensor, device="meta")
 
 
 def _shape(output: Any) -> tuple[int, ...]:

@@ -49,7 +49,6 @@ class MemoryAccount:
         """
         self.cap = cap
         self.workers = len(devices)
-        self.budgets = dict(budgets)
         self._devices = devices
         self._ledger = Ledger(budgets)
         self._calibrations = {name: Calibration.from_json(kept) for name, kept in calibrations.items()}

@@ -153,6 +153,8 @@ def load_space(name: str) -> Space:
             module, source, short = points[0].load(), name, name
         except Exception as error:
             raise BrokenFile(f"Search space {name!r} ({points[0].value}): {error}") from error
+        if not isinstance(module, ModuleType):
+            raise BrokenFile(f"Search space {name!r} ({points[0].value}): it is no module.")
     if not callable(getattr(module, "suggest", None)):
         raise BrokenFile(f"{module.__file__}: a search space needs a function suggest(trial, data).")
     version = getattr(module, "VERSION", 1)

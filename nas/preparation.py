@@ -14,12 +14,13 @@ from nas.devices import Resources, resolve
 from nas.errors import InvalidSetting, StudyError
 from nas.plugins import Space, load_baseline, load_space
 from nas.ranges import check_baseline, smallest
-from nas.recipe import Recipe
+from nas.recipe import Recipe, given
 from nas.study.lock import study_lock
 from nas.study.outcome import Outcome
 from nas.study.samplers import resolve_pruner
 from nas.study.storage import make_folder, open_storage, storage_url
-from nas.study.store import StudyStore, check_study_name
+from nas.study.store import StudyStore
+from nas.study.stored import StoredStudy
 
 Progress = Callable[[int, int], None]
 
@@ -54,7 +55,7 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
         asked["space"] = load_space(recipe.space).source
     if "data" in asked:
         asked["data"] = _exact_source(recipe.data)
-    name = check_study_name(recipe.study or f"{load_space(recipe.space).name}-{source_name(recipe.data)}")
+    name = _check_name(recipe.study or f"{load_space(recipe.space).name}-{source_name(recipe.data)}")
     url = storage_url(recipe.storage, recipe.folder)
     storage = open_storage(url, create=True)
     make_folder(recipe.folder / name)
@@ -86,17 +87,18 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
 
 
 @contextmanager
-def reopened(store: StudyStore, progress: Progress | None, **settings: Any) -> Iterator[Prepared]:
+def reopened(stored: StoredStudy, progress: Progress | None, **settings: Any) -> Iterator[Prepared]:
     """Hold the lock of a study whose search is over, for the length of the block; nothing of it is changed.
 
     Args:
-        settings: of this run alone, such as workers.
+        settings: of this run alone, such as workers; one that is None is that of the study.
 
     Raises:
         NasError: whatever the user can mend.
     """
+    store = StudyStore(stored.storage, stored.name, stored.folder.parent)
     with study_lock(store.storage, store.name):
-        recipe = Recipe.load(**dict(store.recipe) | settings)
+        recipe = Recipe.load(**dict(store.recipe) | given(settings))
         space = load_space(recipe.space).fixing(recipe.training)
         data = open_images(recipe, progress)
         _check_unchanged(store, space, data)
@@ -116,10 +118,22 @@ def companions(run: Prepared) -> Iterator[Prepared]:
         if store is None:
             store = run.store.add_companion(name, recipe, space.version)
         store.begin()
-        if all(record.outcome is Outcome.FAILED for record in store.trials()):
+        if store.trials()[-1].outcome is Outcome.FAILED:
             store.enqueue({})  # another attempt at every run
         resources = replace(run.resources, devices=run.resources.devices[:1])
         yield Prepared(store, space, run.data, resources)
+
+
+def _check_name(name: str) -> str:
+    """`name`, which is also the name of a folder.
+
+    Raises:
+        InvalidSetting: no folder can be called so.
+    """
+    printable = name.isprintable() and name.strip(" .") == name and 0 < len(name) <= 200
+    if not printable or any(character in name for character in '/\\:*?"<>|'):
+        raise InvalidSetting(f"A study cannot be called {name!r}: its name is also that of a folder.")
+    return name
 
 
 def _check_baselines(recipe: Recipe, data: ImageData) -> None:
@@ -132,7 +146,7 @@ def _check_baselines(recipe: Recipe, data: ImageData) -> None:
         names.add(baseline.name)
 
 
-def _continued(store: StudyStore, asked: dict[str, Any]) -> Recipe:
+def _continued(store: StoredStudy, asked: dict[str, Any]) -> Recipe:
     """The stored recipe with what this run asks for; a time limit is of one run alone.
 
     Raises:
@@ -151,7 +165,7 @@ def _continued(store: StudyStore, asked: dict[str, Any]) -> Recipe:
     return recipe
 
 
-def _check_unchanged(store: StudyStore, space: Space, data: ImageData) -> None:
+def _check_unchanged(store: StoredStudy, space: Space, data: ImageData) -> None:
     way_out = "Start another study with --study OTHER."
     if space.version != store.space_version:
         stored = f"version {store.space_version} of search space {space.name!r}, now it is {space.version}"

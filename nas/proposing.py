@@ -15,6 +15,7 @@ from nas.sizes import exact_size, in_mib
 from nas.space import DataInfo, Proposal
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
+from nas.study.retries import Retry
 from nas.study.store import OUT_OF_MEMORY, StudyStore
 
 UNFIT = 200
@@ -80,7 +81,7 @@ class Proposing:
             BrokenFile: the search space's own code failed.
         """
         trial = self._store.ask()
-        retry = self._store.retry_of(trial)
+        retry = Retry.read(trial.user_attrs)
         of = retry.of if retry else None
         try:
             proposal = self._space.suggest(trial, self._info)
@@ -91,7 +92,6 @@ class Proposing:
         return Active(
             trial,
             proposal,
-            digest=proposal.digest,
             seed=proposal.seed(self._seed),
             retry_of=of,
             origin=retry.origin if retry else trial.number,
@@ -103,7 +103,7 @@ class Proposing:
 
         Returns the reason, or None for a trial that is new.
         """
-        earlier = self._known.look_up(trial.digest)
+        earlier = self._known.look_up(trial.proposal.digest)
         if earlier is None:
             self._known.add(trial)
             return None
@@ -146,7 +146,7 @@ class Proposing:
             self._enter(trial, Outcome.DOES_NOT_FIT, excess=excess, reason=answer.reason, **columns)
             self._unfit.append(answer.needed)
             return Outcome.DOES_NOT_FIT, answer.reason
-        self._store.constrain(trial.trial, OUT_OF_MEMORY, max(excess, LEAST_EXCESS))
+        trial.trial.set_constraint(OUT_OF_MEMORY, max(excess, LEAST_EXCESS))
         return Outcome.PRUNED, f"out of memory: {trial.trouble}"
 
     def check_that_something_fits(self, of: int | None = None) -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -114,7 +115,7 @@ class Recipe(BaseModel):
             InvalidSetting: an unreadable file, an unknown key or a value out of range.
         """
         settings = _read_toml(file) if file else {}
-        settings |= {name: value for name, value in flags.items() if value is not None}
+        settings |= given(flags)
         try:
             return cls.model_validate(settings)
         except ValidationError as error:
@@ -134,6 +135,11 @@ class Recipe(BaseModel):
             setting = f"# {name} =" if value is None else f"{name} = {_toml(value)}"
             lines.append(f"{setting:<32}  # {field.description}")
         return "\n".join(lines) + "\n"
+
+
+def given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that somebody has given: all that are not None."""
+    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _read_toml(file: Path) -> dict[str, Any]:

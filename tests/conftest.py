@@ -1,12 +1,14 @@
-"""What many tests share: a cache of their own and a study in a temporary folder."""
+"""What many tests share: a cache of their own, a study in a temporary folder, and the command line."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nas import cli
 from nas.plugins import Space, load_space
 from nas.recipe import Recipe
 from nas.space import DataInfo
@@ -15,6 +17,8 @@ from nas.study.store import StudyStore
 from tests.postgres import database_url, postgres, postgres_url  # noqa: F401
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several test processes share the cores
+
+Nas = Callable[..., tuple[int, str, str]]
 
 DIGITS = DataInfo(
     name="digits",
@@ -56,3 +60,18 @@ def make_store(tmp_path: Path) -> Callable[..., StudyStore]:
         return store
 
     return make
+
+
+@pytest.fixture
+def nas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nas:
+    """Run a command in this process: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["nas", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(exit.value.code or 0), out, err
+
+    return run

@@ -160,3 +160,7 @@ def run(
 ) -> tuple[list[Event], ScriptedEngine]:
     engine = ScriptedEngine(script, workers)
     return list(make_driver(store, space, engine, **settings).run()), engine
+
+
+def outcomes(store: StudyStore) -> list[str]:
+    return [record.outcome.value for record in store.trials()]

@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_trials_bit_for_bit(search):
     assert len(first) == 8
     assert {row[1] for row in first} >= {Outcome.COMPLETED, Outcome.PRUNED}
     assert table(search(study="second", **settings)) == first
-    assert table(search(study="third", seed=1, **settings)) != first
+    assert table(search(study="third", seed=1, **settings | {"trials": 2})) != first[:2]
 
 
 def test_the_same_proposal_gives_the_same_result_in_another_worker(search):

@@ -128,6 +128,19 @@ def test_a_baseline_that_comes_to_nothing_is_one_notice_and_the_search_goes_on(
     assert len(said.notices) == again, "what failed is tried again once at every run"
 
 
+def test_a_baseline_that_was_interrupted_and_failed_then_is_tried_again_at_every_run(search, said, tmp_path):
+    settings = {"baseline": [baseline(tmp_path, BROKEN)]}
+    (companion,) = search(**settings).store.companions()
+    companion.optuna_study.enqueue_trial({})
+    companion.optuna_study.ask()  # and the driver is killed
+    for _ in range(2):
+        said.clear()
+        search(**settings)
+        assert len(said.notices) == 1
+    outcomes = [record.outcome for record in companion.trials()]
+    assert outcomes == [Outcome.FAILED, Outcome.INTERRUPTED, Outcome.FAILED, Outcome.FAILED]
+
+
 def test_a_baseline_that_is_interrupted_goes_on_where_it_was(search, said, tmp_path):
     settings = {"baseline": [baseline(tmp_path, STOPPING.format(marker=tmp_path / "stopped"))], "epochs": 40}
     study = search(**settings)

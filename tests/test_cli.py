@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,25 +15,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from nas import cli
+from nas.datasets import open_data
 
-Nas = Callable[..., tuple[int, str, str]]
 TINY = ("--space", "mlp", "--epochs", "1", "--workers", "1", "--threads", "1", "--device", "cpu")
-
-
-@pytest.fixture
-def nas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nas:
-    """Run a command in this process: (exit code, standard output, standard error)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["nas", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit:
-            cli.main()
-        out, err = capsys.readouterr()
-        return int(exit.value.code or 0), out, err
-
-    return run
 
 
 @pytest.mark.parametrize(
@@ -135,8 +118,14 @@ def test_a_search_a_second_one_and_what_show_tells_of_them(nas):
         assert trial["value"] == trial["epochs"][-1]["val_accuracy"]
         assert trial["num_parameters"] > 0
         assert trial["versions"]["torch"]
+        assert (trial["device"], type(trial["seed"])) == ("cpu", int)
     assert shown["best"]["value"] == max(trial["value"] for trial in shown["trials"])
     assert shown["best"]["params"]
+    data = open_data("digits")
+    assert (shown["data"]["fingerprint"], shown["data"]["split_digest"]) == (
+        data.fingerprint,
+        data.split_digest,
+    )
 
     code, out, _ = nas("show", "mlp-digits", "--trial", 1)
     assert code == 0
@@ -210,17 +199,19 @@ def test_inspect_tells_what_a_network_costs_before_it_is_trained(nas):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "conv_stages"], "--set takes name=value, not 'conv_stages'"),
-        (["--set", "conv_stage=2"], "Did you mean 'conv_stages'?"),
-        (["--set", "conv_stages=9"], "conv_stages cannot be '9'. It lies between 1 and 2."),
-        (["--set", "optimizer=lion"], "optimizer cannot be 'lion'. Choices: sgd, adam"),
-        (["--memory-cap", "lots"], "'lots' is no amount of memory"),
-        (["--device", "gpu"], "--device"),
+        (["--space=cnn_fc", "--set", "conv_stages"], "--set takes name=value, not 'conv_stages'"),
+        (["--space=cnn_fc", "--set", "conv_stage=2"], "Did you mean 'conv_stages'?"),
+        (["--space=cnn_fc", "--set", "conv_stages=9"], "conv_stages cannot be '9'. It lies between 1 and 2."),
+        (["--space=cnn_fc", "--set", "optimizer=lion"], "optimizer cannot be 'lion'. Choices: sgd, adam"),
+        (["--space=cnn_fc", "--memory-cap", "lots"], "'lots' is no amount of memory"),
+        (["--space=cnn_fc", "--device", "gpu"], "--device"),
+        (["--space=cnn_fc", "--trial", "3"], "A study with --trial, or a --space"),
+        (["study", "--set", "conv_stages=2"], "--set chooses the parameters of a --space"),
     ],
     ids=" ".join,
 )
 def test_what_cannot_be_inspected_is_one_clear_line(nas, arguments, message):
-    code, _, err = nas("inspect", "--space", "cnn_fc", *arguments)
+    code, _, err = nas("inspect", *arguments)
     assert code == 2
     assert message in err
     assert err.count("\n") == 1
@@ -328,9 +319,11 @@ def test_a_process_list_does_not_show_the_password_of_a_database(form, url):
 def test_two_networks_are_shown_side_by_side_with_the_saving(nas, tmp_path):
     images = np.zeros((40, 32, 32, 3), np.uint8)
     np.savez(tmp_path / "images.npz", images=images, labels=np.arange(40) % 10)
-    data = ("--data", tmp_path / "images.npz")
-    code, out, _ = nas("inspect", "--space", "cnn_400", "--versus", "cnn_bottleneck", *data)
+    settings = ("--data", tmp_path / "images.npz", "--memory-cap", "8MiB")
+    code, out, _ = nas("inspect", "--space", "cnn_400", "--versus", "cnn_bottleneck", *settings)
     assert code == 0
+    assert "cnn_400 on images: Does not fit" in out
+    assert "cnn_bottleneck: Fits the memory cap" in out
     first = 3 * 9 * 32 + 32 + 32 * 9 * 64 + 64 + (64 * 8 * 8 + 1) * 400 + 401 * 10
     second = 3 * 9 * 32 + 32 + 32 * 9 * 64 + 64 + 65 * 10 + (10 * 8 * 8 + 1) * 200 + 201 * 10
     assert f"{first - second:,} ({1 - second / first:.1%})" in out

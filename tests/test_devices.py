@@ -54,6 +54,7 @@ def test_auto_means(machine, hardware, settings, expected):
     [
         ({"gigabytes": 10}, {}, 5e9, {"cpu": 9e9}),
         ({"gigabytes": 10}, {"memory_cap": "2GB", "device_memory": "60%"}, 2e9, {"cpu": 6e9}),
+        ({"gigabytes": 10}, {"device_memory": "2GB"}, 2e9, {"cpu": 2e9}),
         ({"cards": 2}, {}, 45e9, {"cuda:0": 72e9, "cuda:1": 45e9}),
         ({"cards": 2}, {"device": "cuda:0", "memory_cap": "50%"}, 40e9, {"cuda:0": 72e9}),
     ],

@@ -1,24 +1,17 @@
 """The driver, with an engine whose trials learn what the test says."""
 
-from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from optuna.trial import TrialState
 
 from nas.driver import FAILURES, RETRIES
 from nas.errors import BrokenFile, SearchFailed
-from nas.events import EpochTrained, Notice, SearchEnded
-from nas.known import EXHAUSTED
-from nas.memory.calibration import Calibration
+from nas.events import EpochTrained, Notice, SearchEnded, TrialEnded, TrialStarted
 from nas.plugins import load_space
 from nas.study.outcome import Outcome
-from nas.study.store import StudyStore
 from tests.conftest import DIGITS
-from tests.scripted import ScriptedEngine, dies, ends, epoch, learns, make_driver, run
-
-
-def outcomes(store: StudyStore) -> list[str]:
-    return [record.outcome.value for record in store.trials()]
+from tests.scripted import ScriptedEngine, dies, ends, epoch, learns, make_driver, outcomes, run
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -29,6 +22,17 @@ def test_it_trains_exactly_the_trials_that_were_asked_for(make_store, mlp, worke
     assert [record.value for record in store.trials()] == [0.6] * 5
     assert engine.most_at_once == workers
     assert events[-1] == SearchEnded(why="trials")
+
+
+def test_a_worker_does_not_wait_until_trials_for_all_others_are_asked(make_store, mlp):
+    store, asked = make_store(trials=8, epochs=1), []
+    ask = store.ask
+    store.ask = lambda: asked.append(len(started)) or ask()
+    started = []
+    for event in make_driver(store, mlp, ScriptedEngine(learns(0.5), workers=4)).run():
+        if isinstance(event, TrialStarted):
+            started.append(event.number)
+    assert asked[3] > 0, "some have started when the fourth trial is asked for"
 
 
 def test_a_total_that_is_reached_already_trains_nothing(make_store, mlp):
@@ -106,6 +110,19 @@ def test_a_target_accuracy_ends_the_search_and_what_still_runs(make_store, mlp):
     assert outcomes(store).count("completed") >= 1
 
 
+def test_the_time_of_a_trial_begins_when_a_worker_takes_it(make_store, mlp, monkeypatch):
+    clock = [0.0]
+    for module in ("active", "driver", "watchdog"):
+        monkeypatch.setattr(f"nas.{module}.time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def plans_slowly(number, proposal):
+        clock[0] += 100
+        return 10
+
+    events, _ = run(make_store(trials=2, epochs=1), mlp, learns(0.5), need=plans_slowly)
+    assert [event.seconds for event in events if isinstance(event, TrialEnded)] == [0.0, 0.0]
+
+
 def test_a_time_limit_ends_the_search_and_nothing_stays_running(make_store, mlp):
     store = make_store(trials=100, epochs=50, time_limit=0.3)
     events, _ = run(store, mlp, learns(*[0.5] * 50))
@@ -149,8 +166,6 @@ def test_a_driver_that_died_leaves_trials_that_the_next_one_settles(make_store, 
 
 
 def test_an_error_in_the_search_space_ends_the_search_and_leaves_nothing_running(make_store, tmp_path):
-    from nas.plugins import load_space
-
     file = tmp_path / "mine.py"
     file.write_text('def suggest(trial, data):\n    trial.suggest_int("x", 1, 2)\n    return 1 / 0\n')
     store = make_store(trials=2)
@@ -188,7 +203,7 @@ def test_a_trial_whose_worker_dies_is_tried_again_three_times(make_store, mlp, d
         assert [epoch.number for epoch in first.epochs] == [1, 2]
         assert len({task.checkpoint for task in tries}) == 1
     else:
-        assert (first.outcome, first.reason) == (Outcome.FAILED, "killed")
+        assert (first.outcome, first.reason, first.deaths) == (Outcome.FAILED, "killed", deaths)
         assert outcomes(store) == ["failed", "completed"]
     assert sum("is tried again" in event.text for event in events if isinstance(event, Notice)) == min(
         deaths, RETRIES
@@ -221,104 +236,6 @@ def test_a_worker_that_does_not_stop_is_ended_so_that_another_takes_its_place(ma
     assert outcomes(store) == ["pruned", "completed"]
 
 
-# memory ----------------------------------------------------------------------------------------------------
-
-
-def test_a_proposal_that_does_not_fit_is_told_to_the_sampler_and_not_charged(make_store, mlp):
-    store = make_store(trials=3, epochs=1)
-    _, engine = run(store, mlp, learns(0.5), need=lambda number, _: 150 if number in (1, 2) else 40)
-    assert outcomes(store) == ["completed", "does_not_fit", "does_not_fit", "completed", "completed"]
-    assert [task.number for task in engine.given] == [0, 3, 4]
-    record = store.trials()[1]
-    assert (record.reason, record.predicted, record.value) == ("needs 150 bytes", 150, None)
-    constraints = [trial.constraints["memory"] for trial in store._study.trials]
-    assert constraints == pytest.approx([-0.6, 0.5, 0.5, -0.6, -0.6])
-    assert [trial.state.name for trial in store._study.trials[1:3]] == ["PRUNED", "PRUNED"]
-
-
-def test_a_search_in_which_nothing_fits_ends_with_the_smallest_cap_that_would_do(
-    make_store, mlp, monkeypatch
-):
-    monkeypatch.setattr("nas.proposing.UNFIT", 7)
-    store = make_store(trials=3)
-    with pytest.raises(SearchFailed, match=r"None of the last 7 proposals fits .* --memory-cap 4MiB"):
-        run(store, mlp, learns(0.5), need=lambda number, _: (10 - number) * 2**20)
-    assert outcomes(store) == ["does_not_fit"] * 7
-
-
-def test_a_trial_that_runs_out_of_memory_goes_on_with_a_more_frugal_plan(make_store, mlp):
-    store = make_store(trials=1, epochs=2)
-
-    def script(task):
-        if task.plan.accumulation == 1:
-            return iter([epoch(task.number, 1, 0.4), *ends("out of memory", "8 bytes too many")(task)])
-        return iter(
-            [epoch(task.number, 1, 0.4, again=True), epoch(task.number, 2), *ends("completed", "")(task)]
-        )
-
-    events, engine = run(store, mlp, script)
-    (record,) = store.trials()
-    assert (record.outcome, record.recoveries) == (Outcome.COMPLETED, 1)
-    assert record.plan == {"micro_batch": 32, "accumulation": 2, "checkpointing": False}
-    assert [task.plan.micro_batch * task.plan.accumulation for task in engine.given] == [64, 64]
-    assert any("8 bytes too many" in event.text for event in events if isinstance(event, Notice))
-
-
-def test_a_trial_that_no_plan_can_train_is_pruned_with_a_constraint_from_what_it_needed(make_store, mlp):
-    store = make_store(trials=1)
-    run(store, mlp, ends("out of memory", "8 bytes too many"))
-    (record,) = store.trials()
-    assert (record.outcome, record.reason) == (Outcome.PRUNED, "out of memory: 8 bytes too many")
-    (frozen,) = store._study.trials
-    assert frozen.constraints["memory"] < 0 < frozen.constraints["oom"]
-
-
-def test_what_a_trial_measures_is_kept_and_corrects_the_next_prediction(make_store, mlp):
-    store = make_store(trials=2, epochs=1)
-
-    def script(task):
-        return iter([measured(epoch(task.number, 1), 2 * task.plan.predicted), *ends("completed", "")(task)])
-
-    run(store, mlp, script)
-    kept = StudyStore.find(store._storage, store.name, store.folder.parent).calibration
-    assert Calibration.from_json(kept["cpu"]).factor > 1
-
-
-# duplicates ------------------------------------------------------------------------------------------------
-
-
-def test_a_proposal_that_was_trained_before_is_told_with_its_curve_and_not_charged(make_store, tmp_path):
-    store = make_store(trials=3, epochs=2)
-    space = small_space(tmp_path, choices=3)
-    _, engine = run(store, space, lambda task: learns(0.1, 0.2 + 0.1 * task.params["x"])(task))
-    records = store.trials()
-    duplicates = [record for record in records if record.outcome is Outcome.DUPLICATE]
-    assert len(engine.given) == 3
-    assert len({record.digest for record in records}) == 3
-    assert duplicates, "a random sampler repeats itself in a space of three"
-    for record in duplicates:
-        earlier = records[record.duplicate_of]
-        assert (record.digest, record.reason) == (earlier.digest, f"the same as trial {earlier.number}")
-        frozen = store._study.trials[record.number]
-        assert frozen.state.name == "PRUNED"
-        assert frozen.intermediate_values == {e.number: e.val_accuracy for e in earlier.epochs}
-
-
-def test_a_space_with_nothing_new_to_offer_ends_the_search(make_store, tmp_path):
-    store = make_store(trials=10, epochs=1)
-    events, engine = run(store, small_space(tmp_path, choices=2), learns(0.5))
-    assert events[-1] == SearchEnded(why="exhausted")
-    assert len(engine.given) == 2
-    assert outcomes(store)[-EXHAUSTED:] == ["duplicate"] * EXHAUSTED
-
-
-def test_a_proposal_whose_trial_failed_may_be_tried_again(make_store, tmp_path):
-    store = make_store(trials=1, epochs=1)
-    space = small_space(tmp_path, choices=1)
-    run(store, space, lambda task: (ends("failed") if task.number == 0 else learns(0.5))(task))
-    assert outcomes(store) == ["failed", "completed"]
-
-
 def test_a_trial_that_was_failed_in_the_dashboard_is_cancelled(make_store, mlp):
     store = make_store(trials=2, epochs=3)
 
@@ -331,21 +248,3 @@ def test_a_trial_that_was_failed_in_the_dashboard_is_cancelled(make_store, mlp):
     run(store, mlp, script)
     assert outcomes(store) == ["failed", "completed", "completed"]
     assert store.trials()[0].reason == "cancelled in the dashboard"
-
-
-def small_space(folder, choices):
-    file = folder / "small.py"
-    file.write_text(f"""
-from search_spaces.mlp import Mlp
-from nas.space import Proposal, Training
-
-def suggest(trial, data):
-    units = 16 * (1 + trial.suggest_int("x", 0, {choices - 1}))
-    network = Mlp(fc_units=(units,), batch_norm=False, dropout=0.0, initialisation="he")
-    return Proposal(network, Training(batch_size=32, optimizer="sgd", learning_rate=0.1))
-""")
-    return load_space(str(file))
-
-
-def measured(message, size):
-    return replace(message, epoch=replace(message.epoch, peak_allocated=size))

@@ -12,8 +12,8 @@ from nas.events import EpochTrained, Event, Notice, SearchEnded, WorkerReady
 from nas.plugins import Space, load_space
 from nas.study.checkpoints import checkpoint_path
 from nas.study.store import StudyStore
-from tests.scripted import CAP, Script, ScriptedEngine, ends, epoch, learns, make_driver, run
-from tests.test_driver import measured, outcomes, small_space
+from tests.scripted import CAP, Script, ScriptedEngine, ends, epoch, learns, make_driver, outcomes, run
+from tests.test_proposing import measured, small_space
 
 
 class FailsToOpen(ScriptedEngine):

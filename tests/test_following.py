@@ -153,6 +153,11 @@ def hold(url: str, ready: Any, end: Any) -> None:
         end.wait(60)
 
 
+def test_who_holds_a_study_whose_search_has_ended_does_not_search(driver):
+    driver.store.run_ends("trials")
+    assert watched(driver) == []  # as while nas train trains the final model
+
+
 def test_a_driver_that_is_killed_ends_the_watch(driver):
     context = multiprocessing.get_context("spawn")
     ready, end = context.Event(), context.Event()

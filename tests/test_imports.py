@@ -26,6 +26,7 @@ FLOORS = [
     {"driver", "preparation", "costing", "following"},
     {"running"},
     {"final"},
+    {"trials"},
     {"api"},
     {"figures"},
     {"terminal", "dashboard", "report", "testing"},

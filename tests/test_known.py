@@ -17,7 +17,7 @@ def record(number: int, outcome: Outcome, digest: str | None = "a", **columns: A
 
 def active(number: int, digest: str = "a") -> Active:
     proposal = SimpleNamespace(digest=digest)
-    return cast(Active, SimpleNamespace(number=number, proposal=proposal, digest=digest, plan=None, curve=[]))
+    return cast(Active, SimpleNamespace(number=number, proposal=proposal, plan=None, curve=[]))
 
 
 @pytest.mark.parametrize("outcome", Outcome)

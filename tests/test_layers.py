@@ -110,6 +110,27 @@ class Block(nn.Module):
         return rows @ rows.transpose(-1, -2)
 
 
+class Constants(nn.Module):
+    """Tensors that are neither parameters nor buffers."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(8, 4)
+        self.scale = torch.ones(4)
+        self.shifts = [torch.ones(4), {"another": torch.ones(4)}]
+
+    def forward(self, images):
+        return self.linear(images) * self.scale + self.shifts[0] + self.shifts[1]["another"]
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_network_may_hold_tensors_as_plain_attributes(device):
+    with torch.device(device):
+        model = Constants()
+    assert layer_table(model, (1, 5, 8)).multiply_adds == 5 * 8 * 4
+    assert model.scale.device.type == device
+
+
 def test_shared_parameters_count_once_and_everything_counts_in_the_totals():
     table = layer_table(Block(), (1, 5, 8))
     assert table.layers == (

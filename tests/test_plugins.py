@@ -155,6 +155,7 @@ ENTRY_POINTS = """
 [nas.search_spaces]
 flat = demo_space
 broken_space = demo_nowhere
+class_space = demo_data:Stripes
 
 [nas.datasets]
 stripes = demo_data:Stripes
@@ -198,6 +199,7 @@ def test_another_distribution_offers_a_space_a_dataset_and_a_format(tmp_path):
     ("load", "message"),
     [
         (lambda: load_space("broken_space"), r"Search space 'broken_space' \(demo_nowhere\)"),
+        (lambda: load_space("class_space"), r"'class_space' \(demo_data:Stripes\): it is no module"),
         (lambda: open_data("broken_data"), r"Dataset 'broken_data' \(demo_data:Nothing\)"),
         (lambda: load_exporter("broken_format"), r"Export format 'broken_format' \(demo_nowhere\)"),
     ],
@@ -205,3 +207,11 @@ def test_another_distribution_offers_a_space_a_dataset_and_a_format(tmp_path):
 def test_an_entry_point_that_fails_is_named_with_what_it_points_at(load, message):
     with pytest.raises(BrokenFile, match=message):
         load()
+
+
+@pytest.mark.usefixtures("demo")
+def test_spaces_are_listed_though_some_of_them_fail(nas):
+    code, out, _ = nas("spaces")
+    assert code == 0
+    for said in ("cnn_fc", "flat", "Search space 'broken_space' (demo_nowhere)"):
+        assert said in out

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.errors import InvalidSetting
-from nas.recipe import INCOMPARABLE, Recipe
+from nas.recipe import Recipe
 
 
 def test_flags_override_the_file_and_the_file_overrides_the_defaults(tmp_path):
@@ -130,5 +130,36 @@ def test_nonsense_is_refused_in_one_line_or_makes_a_recipe(flags):
         assert tomllib.loads(Recipe.load(**flags).to_toml())
 
 
-def test_the_settings_that_make_trials_incomparable_exist():
-    assert set(INCOMPARABLE) <= set(Recipe.model_fields)
+INCOMPARABLE = {
+    "space": "mlp",
+    "training": {"optimizer": "sgd"},
+    "data": "folder",
+    "image_size": 16,
+    "split_seed": 1,
+    "epochs": 99,
+    "precision": "bf16",
+    "seed": 1,
+    "threads": 9,
+    "memory_cap": "1GiB",
+}
+
+COMPARABLE = {
+    "trials": 99,
+    "time_limit": 60,
+    "target_accuracy": 0.9,
+    "patience": 3,
+    "baseline": "resnet8",
+    "workers": 3,
+    "device": "cpu",
+    "device_memory": "1GiB",
+    "sampler": "gp",
+    "pruner": "none",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [*INCOMPARABLE.items(), *COMPARABLE.items()])
+def test_a_setting_is_a_difference_if_it_would_make_trials_incomparable(name, value):
+    before, after = Recipe(), Recipe.load(**{name: value})
+    here, there = getattr(before, name), getattr(after, name)
+    assert here != there
+    assert before.differences(after) == ([(name, here, there)] if name in INCOMPARABLE else [])

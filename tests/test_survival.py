@@ -177,14 +177,13 @@ def test_a_driver_that_is_killed_goes_on_where_it_was_with_the_same_command(
     psutil.wait_procs(workers, 20)
     assert not any(worker.is_running() for worker in workers), "no worker outlives its driver"
 
-    again: list[int] = []
     study = nas.search(**SETTINGS, folder=tmp_path)
     assert curves(study) == curves(undisturbed)
     assert not any(trial.record.deaths for trial in study.trials)
     outcomes = [trial.record.outcome for trial in study.trials]
     assert outcomes.count(Outcome.INTERRUPTED) == 1
     assert sum(outcome.charged for outcome in outcomes) == SETTINGS["trials"]
-    assert not list((tmp_path / "study" / "checkpoints").glob("*")), again
+    assert not list((tmp_path / "study" / "checkpoints").glob("*"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory of a process on the CPU is bounded on Linux")

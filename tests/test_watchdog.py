@@ -6,17 +6,19 @@ from typing import cast
 import pytest
 
 from nas.active import Active
-from nas.watchdog import BUILDING, MULTIPLE, PASSES, SHORTEST, SLOWEST, Watchdog
+from nas.watchdog import BUILDING, MULTIPLE, PASSES, SHORTEST, SLOWEST, UNCOUNTED, Watchdog
 
 IMAGES = 1000
 LARGE = 10**9
 """Multiply-adds for an image."""
 
 
-def trial(multiply_adds: int | None, *epochs: float, heard: float = 0.0) -> Active:
+def trial(multiply_adds: int | None, *epochs: float, heard: float = 0.0, built: bool = True) -> Active:
     """One whose epochs took so many seconds."""
     curve = [SimpleNamespace(seconds=seconds) for seconds in epochs]
-    known = SimpleNamespace(multiply_adds=multiply_adds, curve=curve, heard=heard)
+    known = SimpleNamespace(
+        number=7, worker=0, built=built, multiply_adds=multiply_adds, curve=curve, heard=heard
+    )
     known.last = curve[-1] if curve else None
     return cast(Active, known)
 
@@ -28,8 +30,11 @@ SLOW = SHORTEST / MULTIPLE * 10
 @pytest.mark.parametrize(
     ("before", "now", "patience"),
     [
-        ([], trial(None), BUILDING),  # not built yet
-        ([trial(LARGE, SLOW)], trial(None), BUILDING),
+        ([], trial(None, built=False), BUILDING),
+        ([trial(LARGE, SLOW)], trial(None, built=False), BUILDING),
+        ([], trial(LARGE, 0.1, built=False), BUILDING),  # again, because its worker died
+        ([], trial(None), UNCOUNTED),
+        ([], trial(None, SLOW), MULTIPLE * SLOW),
         ([], trial(1), SHORTEST),  # built; nothing was ever measured
         ([], trial(LARGE), PASSES * LARGE * IMAGES / SLOWEST),
         ([], trial(LARGE, 0.1), SHORTEST),  # by its own epochs
@@ -56,3 +61,32 @@ def test_patience_is_a_bounded_multiple_of_what_an_epoch_should_take(
 def test_a_worker_hangs_once_it_was_silent_for_longer(silent: float, hangs: bool) -> None:
     heard = 1000.0
     assert Watchdog(IMAGES).hangs(trial(1, heard=heard), now=heard + silent) is hangs
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that it shows."""
+    shown = [0.0]
+    monkeypatch.setattr("nas.watchdog.time", SimpleNamespace(monotonic=lambda: shown[0]))
+    return shown
+
+
+def looks(clock: list[float], watchdog: Watchdog, until: float, step: float, *trials: Active) -> list[str]:
+    """What is said of `trials`, and of trial 3, which is told, when it is looked at them every `step`."""
+    said = []
+    while clock[0] < until:
+        clock[0] += step
+        said += [f"{number}: {reason}" for number, reason in watchdog.look(trials, {3})]
+    return said
+
+
+def test_silent_workers_are_ended_once(clock: list[float]) -> None:
+    said = looks(clock, Watchdog(IMAGES), 3 * SHORTEST, 1.0, trial(1))
+    assert said == ["7: worker 0 hung: silent for 301 s", "3: it did not stop"]
+
+
+def test_nobody_is_blamed_for_a_silence_in_which_the_driver_slept_too(clock: list[float]) -> None:
+    watchdog, silent = Watchdog(IMAGES), trial(1)
+    assert looks(clock, watchdog, 1.0, 1.0, silent) == []
+    assert looks(clock, watchdog, 10 * SHORTEST, 2 * SHORTEST, silent) == []
+    assert len(looks(clock, watchdog, 12 * SHORTEST, 1.0, silent)) == 2

@@ -48,10 +48,11 @@ def train(
     """
     from nas import api
     from nas.events import Event, SearchStarted
+    from nas.study.finals import openings
     from nas.terminal import choose_view, decode_progress, print_final
 
-    asked = {"workers": workers, "device": device, "device_memory": device_memory}
     found = api.load_study(study, storage=storage, folder=folder)
+    before = len(openings(found.store))
     with ExitStack() as shown, decode_progress() as progress:
         view = None
 
@@ -74,9 +75,12 @@ def train(
                 again=again,
                 watch=watch,
                 progress=progress,
-                **{name: value for name, value in asked.items() if value is not None},
+                workers=workers,
+                device=device,
+                device_memory=device_memory,
             )
         except KeyboardInterrupt:
             shown.close()
-            fail("stopped; the same command goes on", 130)
+            opened = len(openings(found.store)) > before
+            fail("stopped; the same command goes on" + " with --again" * (opened and not again), 130)
     print_final(found, final)

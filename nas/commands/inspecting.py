@@ -21,12 +21,19 @@ def spaces(
 ) -> None:
     """List the search spaces, or the parameters of one and their ranges."""
     from nas.datasets import open_data
+    from nas.errors import BrokenFile
     from nas.plugins import known_spaces, load_space
     from nas.ranges import parameters
     from nas.terminal import print_parameters, print_spaces
 
     if space is None:
-        print_spaces([load_space(name) for name in known_spaces()])
+        summaries = {}
+        for name in known_spaces():
+            try:
+                summaries[name] = load_space(name).summary
+            except BrokenFile as error:  # another distribution's: the others are listed all the same
+                summaries[name] = str(error)
+        print_spaces(summaries)
     else:
         found = load_space(space)
         print_parameters(found, parameters(found, open_data(data).info))
@@ -51,7 +58,9 @@ def inspect(
     batch_size: Annotated[int | None, typer.Option(help="Default that of the proposal.", min=1)] = None,
     precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="Of the training.")] = "fp32",
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Whose allocator; no GPU needed.")] = "cpu",
-    memory_cap: Annotated[str | None, typer.Option(help="Plan training under it, such as 4GiB.")] = None,
+    memory_cap: Annotated[
+        str | None, typer.Option(help="Plan training under it, such as 4GiB; a CUDA context comes on top.")
+    ] = None,
     storage: Storage = None,
     folder: Folder = Path("studies"),
 ) -> None:
@@ -60,20 +69,24 @@ def inspect(
     from nas.sizes import parse_size
     from nas.terminal import print_inspection, print_versus
 
+    if space is None and chosen:
+        raise InvalidSetting("--set chooses the parameters of a --space; those of a trial are what they are.")
+    if space is not None and (study is not None or trial is not None):
+        raise InvalidSetting("A study with --trial, or a --space: one of the two can be inspected.")
     if space is None:
         found = api.load_study(study, storage=storage, folder=folder).best_or(trial)
-        proposal, info, title = found.proposal, found.data, f"Trial {found.number}"
+        subject = costing.Subject(found.build, found.proposal.training, found.data)
+        title = f"Trial {found.number}"
     else:
-        proposal, info = costing.propose(space, data, dict(setting(each) for each in chosen))
-        title = f"{space} on {info.name}"
+        subject = costing.propose(space, data, dict(setting(each) for each in chosen))
+        title = f"{space} on {subject.data.name}"
     cap = None if memory_cap is None else parse_size(memory_cap)
-    cost = costing.cost(proposal, info, batch_size, precision, device, cap)
+    cost = costing.cost(subject, batch_size, precision, device, cap)
     if versus is None:
         print_inspection(title, cost)
         return
-    other, _ = costing.propose(versus, info=info)
-    size = cost.batch_size
-    print_versus((title, versus), (cost, costing.cost(other, info, size, precision, device, cap)))
+    other = costing.propose(versus, info=subject.data)
+    print_versus((title, versus), (cost, costing.cost(other, cost.batch_size, precision, device, cap)))
 
 
 def setting(text: str) -> tuple[str, str]:

@@ -58,7 +58,8 @@ def bench(
         list[str] | None, typer.Option("--format", help="May be given again.", show_default="all there are")
     ] = None,
     batch_sizes: Annotated[
-        list[int] | None, typer.Option("--batch-size", help="May be given again.", show_default="1 and 64")
+        list[int] | None,
+        typer.Option("--batch-size", help="May be given again.", min=1, show_default="1 and 64"),
     ] = None,
     threads: Threads = None,
     as_json: AsJson = False,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, plan_in_words
 from nas.terminal import format
-from nas.training.epoch import Epoch
+from nas.terminal.usage import peak
 
 Facts = list[tuple[str, str]]
 
@@ -24,9 +24,9 @@ def ending(record: TrialRecord) -> str:
         case Outcome.WAITING:
             told = "Waits to be trained"
         case _ if record.epochs:
-            told = f"{format.outcome(record.outcome).capitalize()} {after}"
+            told = f"{record.outcome.in_words.capitalize()} {after}"
         case _:
-            told = format.outcome(record.outcome).capitalize()
+            told = record.outcome.in_words.capitalize()
     return f"{told}: {format.clean(record.reason)}" if record.reason else f"{told}."
 
 
@@ -68,12 +68,6 @@ def origin_facts(record: TrialRecord) -> Facts:
             "same as trial": record.duplicate_of,
         }
     )
-
-
-def peak(epochs: Sequence[Epoch], kind: str) -> int | None:
-    """The most bytes of any epoch, of peak_allocated, peak_reserved or peak_resident."""
-    sizes = [getattr(epoch, kind) for epoch in epochs]
-    return max((size for size in sizes if size is not None), default=None)
 
 
 def _known(facts: Mapping[str, Any]) -> Facts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import secrets
 import socket
 import warnings
@@ -23,7 +24,7 @@ except ModuleNotFoundError as error:
 
 from nas.dashboard.site import make_site
 from nas.study.storage import open_storage, storage_url
-from nas.study.store import StudyStore
+from nas.study.stored import StoredStudy
 
 SHORTEST_TOKEN = 16
 """Characters of a token in a file; ours have 43."""
@@ -50,6 +51,7 @@ class Dashboard:
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", module="optuna")  # of importances that few trials tell
+                logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it tells of each that waits
                 self.server.run()
         finally:
             self.server.close()
@@ -79,7 +81,7 @@ def open_dashboard(
     """
     folder = Path(folder)
     opened = open_storage(storage_url(storage, folder), create=False)
-    name = StudyStore.find(opened, study, folder).name
+    name = StoredStudy.find(opened, study, folder).name
     token = _read_token(token_file) if token_file else None if is_local(host) else secrets.token_urlsafe(32)
     listening = _listen(host, port)
     port = listening.getsockname()[1]

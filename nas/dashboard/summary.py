@@ -66,19 +66,24 @@ class Summary:
     row: dict[str, Any]
     """Of the study, in `nas_studies`."""
     driver: str | None
-    """Who searches now, in words; None if nobody does."""
+    """Who holds the study now, in words; None if nobody does."""
 
     @property
     def recipe(self) -> Recipe:
         return Recipe.model_validate(self.row["recipe"])
 
     @property
+    def searching(self) -> bool:
+        """Whether a driver searches; `nas train` holds a study whose search has ended."""
+        return self.driver is not None and self.row.get("ended") is None
+
+    @property
     def best(self) -> TrialRecord | None:
         return best_of(self.records)
 
     @property
-    def counts(self) -> dict[str, int]:
-        return counts_of(self.records)
+    def counts(self) -> dict[Outcome, int]:
+        return {Outcome(name): number for name, number in counts_of(self.records).items()}
 
     @property
     def trained(self) -> int:

@@ -6,20 +6,18 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-import torch
 from sqlalchemy import select
 
 from nas import figures
-from nas.api import Trial
-from nas.errors import NasError
-from nas.layers import LayerTable, layer_table
+from nas.layers import LayerTable
 from nas.recipe import Recipe
 from nas.study import tables
 from nas.study.lock import lock_holder
 from nas.study.outcome import Outcome
 from nas.study.patience import StudyStorage
 from nas.study.records import TrialRecord
-from nas.study.store import StudyStore
+from nas.study.stored import StoredStudy
+from nas.trials import Trial
 
 UNSETTLED = (Outcome.RUNNING, Outcome.WAITING)
 
@@ -38,7 +36,7 @@ PANEL = {"height": 420, "legend": {"y": -0.2, "yanchor": "top"}}
 class WatchedStudy:
     """One study. Any thread may ask."""
 
-    def __init__(self, storage: StudyStorage, store: StudyStore, study_id: int) -> None:
+    def __init__(self, storage: StudyStorage, store: StoredStudy, study_id: int) -> None:
         self.name = store.name
         self.study_id = study_id
         """Optuna's, as in the addresses of its dashboard."""
@@ -69,7 +67,7 @@ class WatchedStudy:
 
     @property
     def driver(self) -> str | None:
-        """Who searches now: process, host and start time; None if nobody does."""
+        """Who holds the study now: process, host and start time; None if nobody does."""
         return lock_holder(self._storage, self.name)
 
     def records(self) -> list[TrialRecord]:
@@ -84,20 +82,12 @@ class WatchedStudy:
         """The network of a trial.
 
         Raises:
-            NasError: the search space has changed since, or its file is gone.
+            NasError: it cannot be rebuilt, or not be followed.
         """
         with self._lock:
             key = _network(record)
             if key not in self._layers:
-                trial = Trial(self._store, record)
-                try:
-                    with torch.device("meta"):  # no memory for weights
-                        module = trial.build()
-                    self._layers[key] = layer_table(module, trial.data.shape)
-                except NasError:
-                    raise
-                except Exception as error:  # a network that cannot be followed, of a space that is not ours
-                    raise NasError(f"The layers cannot be shown: {error}") from error
+                self._layers[key] = Trial(self._store, record).layers()
             return self._layers[key]
 
     def knows_layers(self, record: TrialRecord) -> bool:
@@ -138,7 +128,7 @@ class Watched:
             return None
         known = self._known.get(study_id)
         if known is None or known.name != name:
-            store = StudyStore(self._storage, name, self._folder)
+            store = StoredStudy(self._storage, name, self._folder)
             if not store.uuid:
                 return None
             known = self._known[study_id] = WatchedStudy(self._storage, store, study_id)

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 
 import torch
 
+from nas.disk import written_whole
 from nas.training.epoch import Epoch
 
 DIGEST = hashlib.sha256().digest_size
@@ -34,23 +35,18 @@ class Checkpoint:
         Raises:
             OSError: the disk is full or read-only; what was there before is still there.
         """
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        part = self._file.with_suffix(".part")
         content = {"trial": self._trial, "curve": [asdict(epoch) for epoch in curve], "state": state}
-        try:
-            with part.open("wb") as stream:
-                hashed = _Hashed(stream)
-                torch.save(content, cast(Any, hashed))
-                stream.write(hashed.digest())
-                stream.flush()
-                os.fsync(stream.fileno())
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        if self._file.exists():
-            os.replace(self._file, self._before)
-        os.replace(part, self._file)
-        _sync_folder(self._file.parent)
+        with written_whole(self._file) as stream:
+            hashed = _Hashed(stream)
+            torch.save(content, cast(Any, hashed))
+            stream.write(hashed.digest())
+            if self._file.exists():
+                os.replace(self._file, self._before)
+
+    def remove(self) -> None:
+        """Nobody will go on from here."""
+        for file in (self._file, self._before):
+            file.unlink(missing_ok=True)
 
     def load(self) -> tuple[dict[str, Any], list[Epoch]] | None:
         """State and curve of the newest checkpoint that is whole, or None."""
@@ -91,13 +87,3 @@ def _read(file: Path) -> dict[str, Any] | None:
         return None
     loaded: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     return loaded
-
-
-def _sync_folder(folder: Path) -> None:
-    """So that the renaming survives a power cut; folders cannot be opened on Windows."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -72,9 +72,13 @@ def release(device: torch.device) -> None:
     """Give back the memory of objects that nobody holds any more.
 
     An exception holds the frames it came through, and they their tensors: leave its `except` block first.
+
+    Raises:
+        torch.AcceleratorError: a fault of CUDA, after which nothing works any more in this process.
     """
     gc.collect()
     if device.type == "cuda":
+        torch.cuda.synchronize(device)
         torch.cuda.empty_cache()
     elif sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -69,7 +69,7 @@ class Stop:
 
     number: int
     keep: bool = False
-    """Whether to write a checkpoint."""
+    """Whether to leave a checkpoint to go on from, or none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +91,8 @@ class Built:
 
     number: int
     num_parameters: int
-    multiply_adds: int
+    multiply_adds: int | None
+    """None of a network that cannot be followed without values."""
     device: str
     versions: dict[str, str]
 

@@ -21,7 +21,7 @@ from optuna.trial import FixedTrial
 from safetensors.torch import save
 
 from nas.datasets import ImageData
-from nas.disk import disk_errors
+from nas.disk import disk_errors, written_whole
 from nas.engines.checkpoint import Checkpoint
 from nas.engines.constants import measure_constants
 from nas.engines.limits import is_out_of_memory, limited, release
@@ -122,9 +122,11 @@ class Worker:
                     cost = saved_at - now
                 self._send(Trained(number=task.number, epoch=epoch))
         if not curve or curve[-1].number < task.epochs:
-            if self._stopped[task.number].keep:
-                with disk_errors(Path(task.checkpoint)):
-                    checkpoint.save(trainer.state_dict(), curve)
+            if not self._stopped[task.number].keep:
+                checkpoint.remove()  # the last one may have come after its trial was told
+                return "stopped"
+            with disk_errors(Path(task.checkpoint)):
+                checkpoint.save(trainer.state_dict(), curve)
             return "stopped"
         network = getattr(trainer.evaluated, "_orig_mod", trainer.evaluated)  # of what torch.compile made
         with disk_errors(Path(task.weights)):
@@ -138,12 +140,11 @@ class Worker:
         proposal = self.space.suggest(FixedTrial(task.params), info)
         torch.manual_seed(task.seed)
         model = self.space.build(proposal, info)
-        table = layer_table(model, info.shape)
         self._send(
             Built(
                 number=task.number,
-                num_parameters=table.parameters,
-                multiply_adds=table.multiply_adds,
+                num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+                multiply_adds=multiply_adds(model, info.shape),
                 device=self.device_name,
                 versions=versions(),
             )
@@ -167,6 +168,14 @@ class Worker:
         self._output.flush()
 
 
+def multiply_adds(model: torch.nn.Module, shape: tuple[int, int, int]) -> int | None:
+    """For one image; None where they depend on the values of tensors."""
+    try:
+        return layer_table(model, shape).multiply_adds
+    except Exception:  # the code may be the author's; what is wrong with it shows in training
+        return None
+
+
 def identity(task: Task) -> str:
     """What a checkpoint must have been made with to be of use to a task."""
     return f"{task.seed} {task.epochs} {versions()['torch']}"
@@ -179,17 +188,8 @@ def save_weights(model: torch.nn.Module, file: Path) -> None:
         OSError: the disk is full or read-only; what was there before is still there.
     """
     content = save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(file.name + ".part")
-    try:
-        with part.open("wb") as stream:  # safetensors' own writing hides what the system said
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    os.replace(part, file)
+    with written_whole(file) as stream:  # safetensors' own writing hides what the system said
+        stream.write(content)
 
 
 def has_room(device: torch.device, data: ImageData) -> bool:

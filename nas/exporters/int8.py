@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from nas.errors import NasError
 from nas.exporters import onnx as floats
 from nas.exporters.parts import onnx_graph
+from nas.exporters.parts.formats import cannot_hold
 from nas.exporters.parts.runtime import Runtime
 from nas.exporters.parts.trained import TrainedModel
 
@@ -40,7 +41,7 @@ def export(trained: TrainedModel, folder: Path, *, uint8: bool) -> None:
     """Write model.int8.onnx, from the model.onnx in `folder` if there is one.
 
     Raises:
-        NasError: there are no images to calibrate on, or PyTorch cannot bring the network into ONNX.
+        NasError: there are no images to calibrate on, or the network cannot be brought into this format.
     """
     if trained.images is None:
         raise NasError("The format int8 is calibrated on training images, and there are none at hand.")
@@ -52,23 +53,26 @@ def export(trained: TrainedModel, folder: Path, *, uint8: bool) -> None:
         if not source.exists():
             source = Path(temporary, floats.GRAPH)
             onnx_graph.write(trained, source, uint8=uint8)
-        quant_pre_process(source, ready)
         batches = _batches(trained, onnx_graph.load(source, 1))
 
         class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
             def get_next(self) -> dict[str, NDArray[Any]] | None:
                 return next(batches, None)
 
-        quantization.quantize_static(
-            ready,
-            folder / GRAPH,
-            Reader(),
-            quant_format=quantization.QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
-            calibrate_method=quantization.CalibrationMethod.MinMax,
-        )
+        try:
+            quant_pre_process(source, ready)
+            quantization.quantize_static(
+                ready,
+                folder / GRAPH,
+                Reader(),
+                quant_format=quantization.QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                calibrate_method=quantization.CalibrationMethod.MinMax,
+            )
+        except Exception as error:  # whatever in the graph it cannot follow
+            raise cannot_hold("int8", error) from error
     onnx_graph.scrub(folder / GRAPH)
 
 

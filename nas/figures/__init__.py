@@ -1,6 +1,8 @@
 """A study as plotly figures, the same ones that the report and the dashboard show.
 
-    nas.figures.learning_curves(study).show()
+    from nas import figures
+
+    figures.learning_curves(study).show()
 
 Each function takes a study, or the records of its trials where these suffice, and gives a figure even when
 there is nothing to show yet. What a figure says in one sentence lies in `layout.meta["summary"]`.

@@ -80,7 +80,7 @@ def learning_curves(trials: Trials) -> go.Figure:
         if some:
             least = 0.5 if outcome in (Outcome.COMPLETED, Outcome.RUNNING) else 0.3
             opacity = theme.faded(least, len(drawn))
-            _add_curves(figure, drawn, f"{theme.told(outcome)}{of}", COLOURS[outcome], 1, opacity)
+            _add_curves(figure, drawn, f"{outcome.in_words}{of}", COLOURS[outcome], 1, opacity)
     if best is not None:
         _add_curves(figure, [best], f"best: trial {best.number}", BEST, 2.5, 1.0)
     figure.update_xaxes(theme.count_axis(max(record.epochs[-1].number for record in records)))

@@ -42,7 +42,7 @@ def timeline(trials: Trials) -> go.Figure:
                 y=[f"worker {record.worker or 0}" for record in some],
                 customdata=[record.number for record in some],
                 orientation="h",
-                name=theme.told(outcome),
+                name=outcome.in_words,
                 marker={"color": COLOURS[outcome], "line": {"width": 0.4, "color": "rgba(255,255,255,0.7)"}},
                 hovertemplate=f"trial %{{customdata}}: %{{x:.3g}} {unit}<extra></extra>",
             )
@@ -82,7 +82,7 @@ def memory(trials: Trials) -> go.Figure:
                 y=[theme.rounded(measured / size) for _, (_, measured) in some],
                 customdata=[record.number for record, _ in some],
                 mode="markers",
-                name=theme.told(outcome),
+                name=outcome.in_words,
                 marker=theme.dots(COLOURS[outcome], 6, opacity=0.7),
                 hovertemplate="trial %{customdata}: predicted %{x}, measured %{y} "
                 + f"{unit}<extra></extra>",

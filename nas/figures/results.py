@@ -28,7 +28,7 @@ def outcomes(trials: Trials) -> go.Figure:
         return theme.nothing_yet(figure, "There is no trial yet.")
     order = list(Outcome)
     rows = sorted(counted.items(), key=lambda row: (order.index(row[0][0]), -row[1]))
-    labels = [theme.told(outcome) + (f": {reason}" if reason else "") for (outcome, reason), _ in rows]
+    labels = [outcome.in_words + (f": {reason}" if reason else "") for (outcome, reason), _ in rows]
     figure.add_bar(
         x=[number for _, number in rows],
         y=labels,

@@ -115,11 +115,6 @@ def count_axis(last: int) -> dict[str, Any]:
     return {"dtick": 1} if last <= 12 else {}
 
 
-def told(outcome: Outcome) -> str:
-    """An outcome as people say it: does not fit."""
-    return outcome.value.replace("_", " ")
-
-
 def dots(colour: str, size: float, **more: Any) -> dict[str, Any]:
     """How points are drawn."""
     return {"color": colour, "size": size, "line": {"width": 0}, **more}

@@ -14,8 +14,7 @@ from nas.final.settings import FinalSettings
 from nas.plugins import Space, load_space
 from nas.preparation import Prepared
 from nas.space import DataInfo
-from nas.study.outcome import Outcome
-from nas.study.records import TrialRecord, random_start
+from nas.study.records import TrialRecord, random_start, ranking
 
 REPLACEMENT = "cosine"
 """For the schedule "plateau", which looks at validation images: the model that ships trains on them."""
@@ -60,10 +59,9 @@ def choose_finalists(run: Prepared, settings: FinalSettings) -> list[Finalist]:
 
 def _all(run: Prepared, settings: FinalSettings) -> Iterator[Finalist]:
     records = run.store.trials()
-    completed = [record for record in records if record.outcome is Outcome.COMPLETED]
-    if not completed:
+    ranked = ranking(records)
+    if not ranked:
         raise StudyError(f"Study {run.store.name!r} has no completed trial yet. Go on with: nas search")
-    ranked = sorted(completed, key=lambda record: (-(record.value or 0.0), record.number))
     info = run.data.info
 
     def finalist(record: TrialRecord, **roles: Any) -> Finalist:

@@ -30,7 +30,7 @@ Trainings = Mapping[str, Sequence[Trained]]
 def finish(run: Prepared, settings: FinalSettings, watch: Watch, *, again: bool = False) -> None:
     """Train the final model of a study and keep what the test images say of it.
 
-    Stopped or killed at any moment, the next call with the same settings goes on.
+    Stopped or killed before the test images are open, the next call with the same settings goes on.
 
     Args:
         again: open the test images although they were opened before.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from optuna.trial import FixedTrial
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from nas.disk import written_whole
 from nas.errors import StudyError
 from nas.final.finalists import Finalist
 from nas.final.settings import FinalSettings
@@ -23,7 +23,7 @@ from nas.final.training import Trained
 from nas.preparation import Prepared
 from nas.space import DataInfo
 from nas.study.finals import enter_opening, final_weights, openings
-from nas.study.store import StudyStore
+from nas.study.stored import StoredStudy
 from nas.study.weights import weights_path
 from nas.training.images import Examples, Images
 from nas.training.loop import EVALUATED_AT_ONCE
@@ -59,7 +59,7 @@ class Predictions:
     """With logits averaged over each image and its mirror image, if that was asked for."""
 
 
-def check_unopened(store: StudyStore, again: bool) -> None:
+def check_unopened(store: StoredStudy, again: bool) -> None:
     """Raises:
     StudyError: the test images were opened before, and nobody asks for it again.
     """
@@ -157,7 +157,5 @@ def _load(shipped: Shipped, info: DataInfo) -> nn.Module:
 
 def _keep(weights: Path, file: Path) -> None:
     """Copy, whole or not at all."""
-    file.parent.mkdir(exist_ok=True)
-    part = file.with_name(file.name + ".part")
-    shutil.copyfile(weights, part)
-    os.replace(part, file)
+    with weights.open("rb") as stream, written_whole(file) as copy:
+        shutil.copyfileobj(stream, copy)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.errors import InvalidSetting
-from nas.recipe import Recipe
+from nas.recipe import Recipe, given
 from nas.space import DataInfo
 
 LONGER = 2
@@ -42,8 +42,7 @@ class FinalSettings:
         Raises:
             InvalidSetting: one cannot have its value, here or at all.
         """
-        given = {name: value for name, value in asked.items() if value is not None}
-        settings = cls(**{"epochs": LONGER * recipe.epochs} | given)
+        settings = cls(**{"epochs": LONGER * recipe.epochs} | given(asked))
         for name in ("epochs", "top", "seeds"):
             if getattr(settings, name) < 1:
                 raise InvalidSetting(f"{name} cannot be {getattr(settings, name)}: 1 or more.")

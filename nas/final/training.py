@@ -64,7 +64,7 @@ def train_finalists(
         companion = _companion(run, group, phase, seeds, settings)
         store = companion.store
         wanted = {(each.name, seed): each.params | {SEED: seed} for each in group for seed in range(seeds)}
-        if missing := _enqueue(store, wanted.values()):
+        if missing := enqueue_missing(store, wanted.values()):
             resources = replace(run.resources, devices=run.resources.devices[:missing])
             title = _title(group, phase, seeds, settings)
             _train(replace(companion, resources=resources), phase, settings, title, watch)
@@ -123,15 +123,17 @@ def _companion(
     return Prepared(companion, SeededSpace.of(space), run.data, run.resources)
 
 
-def _enqueue(store: StudyStore, wanted: Iterable[dict[str, object]]) -> int:
+def enqueue_missing(store: StudyStore, wanted: Iterable[dict[str, object]]) -> int:
     """Propose what is missing. Returns how many trials wait."""
     settled = [record for record in store.trials() if record.outcome in SETTLED]
     for params in wanted:
         if not any(record.params == params for record in settled):
             store.enqueue(params)
-    charged = sum(record.outcome.charged for record in settled)
-    store.take_over(store.recipe.model_copy(update={"trials": charged + store.waiting}), store.memory_cap)
-    return store.waiting
+    if missing := store.waiting:
+        charged = sum(record.outcome.charged for record in settled)
+        recipe = store.recipe.model_copy(update={"trials": charged + missing})
+        store.take_over(recipe, store.memory_cap)
+    return missing
 
 
 def _train(companion: Prepared, phase: Phase, settings: FinalSettings, title: str, watch: Watch) -> None:

@@ -62,14 +62,25 @@ def inspect(
     Raises:
         Untraceable: the memory of the network cannot be predicted.
     """
-    table = layer_table(module, input_shape)
-    layers = tuple(InspectedLayer(**vars(layer)) for layer in table.layers)
     training = Training(batch_size=batch_size, optimizer=optimizer, learning_rate=1.0)
+    return inspect_training(module, input_shape, training, precision=precision, device=device)
+
+
+def inspect_training(
+    module: nn.Module,
+    input_shape: tuple[int, int, int],
+    training: Training,
+    *,
+    precision: Precision,
+    device: Device,
+) -> Inspection:
+    """As `inspect`, with every setting of a training: averaged weights take memory too, for one."""
     program = trace_training(module, input_shape, training, precision=precision)
+    table = layer_table(module, input_shape)
     return Inspection(
-        layers=layers,
+        layers=tuple(InspectedLayer(**vars(layer)) for layer in table.layers),
         parameters=table.parameters,
         multiply_adds=table.multiply_adds,
-        training_memory=predict(program, BatchSizes(batch_size), device, MemoryConstants()),
-        inference_memory=batch_size * FLOAT * table.inference_elements(input_shape),
+        training_memory=predict(program, BatchSizes(training.batch_size), device, MemoryConstants()),
+        inference_memory=training.batch_size * FLOAT * table.inference_elements(input_shape),
     )

@@ -54,11 +54,6 @@ class DoesNotFit:
     """Bytes that would do in bf16, trained the same way; None where it is in use already, or nobody asked."""
 
     @property
-    def excess(self) -> int:
-        """Bytes that are missing."""
-        return self.smallest_cap - self.cap
-
-    @property
     def largest_part(self) -> str:
         """The field of `Memory` that needs most."""
         parts = self.memory.parts
@@ -112,7 +107,7 @@ def plan_memory(
     Raises:
         Untraceable: the memory of the network cannot be predicted.
     """
-    module = network if isinstance(network, nn.Module) else _build(network)
+    module = network if isinstance(network, nn.Module) else build_without_memory(network)
     planner = _Planner(module, shape, training, precision, device, constants)
     ways = list(planner.ways())
     frugal_of_kind = {levers.kind: levers for levers in ways}
@@ -122,7 +117,7 @@ def plan_memory(
                 return MemoryPlan(
                     **levers._asdict(),
                     memory=(memory := planner.predict(levers, cap)),
-                    predicted=constants.calibrated(memory),
+                    predicted=constants.calibrated(memory.reserved),
                 )
     frugal, enough, memory = planner.most_frugal(ways)
     bf16 = None
@@ -175,7 +170,7 @@ class _Planner:
         """
         batches = BatchSizes(0) if levers.checkpointing else self._batches(levers)
         peak = self._program((False, False)).peak(batches)
-        return self.constants.calibrated(self.constants.beside(peak))
+        return self.constants.calibrated(self.constants.beside(peak).reserved)
 
     def most_frugal(self, ways: list[Levers]) -> tuple[Levers, int, Memory]:
         """The way with the smallest cap: one of three, and those that could hardly win are not traced."""
@@ -233,8 +228,8 @@ class _Planner:
         return any(isinstance(module, _BatchNorm) for module in self.module.modules())
 
 
-def _build(build: Callable[[], nn.Module]) -> nn.Module:
-    """A network without its memory, where that can be had."""
+def build_without_memory(build: Callable[[], nn.Module]) -> nn.Module:
+    """What `build` builds, on the meta device if that can be."""
     try:
         with torch.device("meta"):
             return build()

@@ -32,9 +32,14 @@ class MemoryConstants:
         workspace = peak.workspace + self.workspace
         return replace(peak, workspace=workspace, data=self.data, context=self.context)
 
-    def calibrated(self, memory: Memory) -> int:
-        """Bytes that a process is expected to take."""
-        return self.context + math.ceil(self.factor * memory.reserved)
+    def calibrated(self, reserved: int) -> int:
+        """Bytes that a process is expected to take whose segments are predicted to take `reserved`."""
+        return self.context + math.ceil(self.factor * reserved)
+
+    def limit(self, cap: int) -> int:
+        """The most bytes of segments that keep a process under `cap`, as far as `calibrated` tells."""
+        limit = math.floor((cap - self.context) / self.factor)
+        return limit + 1 if self.calibrated(limit + 1) <= cap else limit  # a division may round down
 
 
 def predict(
@@ -53,11 +58,11 @@ def predict(
         OutOfMemory: calibrated, it exceeds `cap` bytes.
     """
     memory = constants.beside(program.peak(batches))
-    if cap is not None and constants.calibrated(memory) > cap:
+    if cap is not None and constants.calibrated(memory.reserved) > cap:
         raise OutOfMemory
     if device == "cpu":
         return memory
-    limit = None if cap is None else math.floor((cap - constants.context) / constants.factor)
+    limit = None if cap is None else constants.limit(cap)
     segments = reserved(program, batches, resident=_resident(constants), limit=limit)
     return replace(memory, fragmentation=segments - memory.reserved)
 
@@ -67,9 +72,9 @@ def smallest_cap(
 ) -> int:
     """The smallest cap in bytes under which training survives, calibrated; on CUDA to within 2 MiB."""
     if device == "cpu":
-        return constants.calibrated(predict(program, batches, device, constants))
+        return constants.calibrated(predict(program, batches, device, constants).reserved)
     limit = smallest_limit(program, batches, resident=_resident(constants))
-    return constants.context + math.ceil(constants.factor * limit)
+    return constants.calibrated(limit)
 
 
 def _resident(constants: MemoryConstants) -> tuple[int, int]:

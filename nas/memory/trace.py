@@ -7,9 +7,10 @@ because the backward of fake CUDA tensors would ask for a GPU; their sizes are t
 
 from __future__ import annotations
 
-import copy
-from contextlib import nullcontext
-from typing import Any, Literal
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.nn import functional as F
 
+from nas.layers import copy_without_memory
 from nas.memory.autocast import CudaAutocast
 from nas.memory.checkpointing import checkpointed
 from nas.memory.program import AllocationProgram, Trace, Untraceable
@@ -58,23 +60,38 @@ def trace_training(
             the time.
 
     Raises:
-        Untraceable: the network depends on values of tensors, or computes otherwise at another batch size.
+        Untraceable: the network depends on values of tensors, computes otherwise at another batch size, or
+            fails on tensors without bytes, as it may on real ones.
     """
     traces = []
     autocast = CudaAutocast() if precision == "bf16" else nullcontext()
     try:
         for number in (images,) if images else IMAGES:
-            with FakeTensorMode(allow_non_fake_inputs=True), autocast:
+            with FakeTensorMode(allow_non_fake_inputs=True), autocast, _silence():
                 rehearsal = _Rehearsal(network, shape, training, precision, checkpointing, scratch, number)
                 traces.append(rehearsal.trace(accumulate, evaluate=images is None))
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
         raise Untraceable(
             f"its forward needs the values of tensors, not just their shapes ({error})"
         ) from error
+    except RuntimeError as error:
+        what = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+        raise Untraceable(f"a step on tensors without bytes ends in {what}") from error
     if images:
         return AllocationProgram.from_trace(traces[0], images)
     few, many = traces
     return AllocationProgram.from_traces(few, many, IMAGES)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """PyTorch logs whatever fails on fake tensors; the error itself says it better."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    disabled, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = disabled
 
 
 class _Rehearsal:
@@ -91,12 +108,13 @@ class _Rehearsal:
         images: int,
     ) -> None:
         self.recorder = Recorder(scratch=scratch)
-        self.model = _twin(network)
+        self.model = copy_without_memory(network, _empty)
         self.recorder.label("parameters", *self.model.parameters())
         self.recorder.label("buffers", *self.model.buffers())
-        self.average = WeightAverage(_twin(network), training.ema_decay) if training.ema_decay else None
-        if self.average:
-            model = self.average.model
+        self.average = None
+        if training.ema_decay:
+            model = copy_without_memory(network, _empty)
+            self.average = WeightAverage(model, training.ema_decay)
             self.recorder.label("optimizer_state", *model.parameters(), *model.buffers())
         fill, generator = torch.zeros(shape[0], dtype=torch.uint8), torch.Generator()
         self.augmentation = Augmentation(training.augmentation, shape, images, fill, generator)
@@ -181,17 +199,7 @@ class _Rehearsal:
         return images.permute(0, 3, 1, 2)
 
 
-def _twin(network: nn.Module) -> nn.Module:
-    """A copy of a network whose parameters and buffers are fake, channels last as training has them."""
-    # deepcopy takes what its memo already holds for the copy, so that no weight is ever copied
-    memo: dict[int, Any] = {}
-    for parameter in network.parameters():
-        memo[id(parameter)] = nn.Parameter(_empty(parameter), requires_grad=parameter.requires_grad)
-    for buffer in network.buffers():
-        memo[id(buffer)] = _empty(buffer)
-    return copy.deepcopy(network, memo)
-
-
 def _empty(tensor: Tensor) -> Tensor:
+    """A fake one, channels last as training has them."""
     layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
     return torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", memory_format=layout)

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from nas.study.outcome import Outcome
-from nas.study.records import TrialRecord, plan_in_words
+from nas.study.records import TrialRecord, plan_in_words, ranking
 from nas.terminal import format
 from nas.terminal.network import training_in_words
 
@@ -99,10 +99,8 @@ def settings(study: Study) -> dict[str, str]:
     }
 
 
-def best_trials(records: Iterable[TrialRecord]) -> list[dict[str, str]]:
+def best_trials(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
     """The best completed trials, as the cells of a table by heading."""
-    completed = [record for record in records if record.outcome is Outcome.COMPLETED]
-    ranked = sorted(completed, key=lambda record: (-(record.value or 0.0), record.number))
     return [
         {
             "trial": str(record.number),
@@ -113,7 +111,7 @@ def best_trials(records: Iterable[TrialRecord]) -> list[dict[str, str]]:
             "time": format.duration(record.seconds),
             "network": format.in_words(record.proposal["architecture"]) if record.proposal else "",
         }
-        for record in ranked[:LISTED]
+        for record in ranking(records)[:LISTED]
     ]
 
 
@@ -141,7 +139,7 @@ def cost_by_outcome(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
         if some:
             rows.append(
                 {
-                    "outcome": format.outcome(outcome.value),
+                    "outcome": outcome.in_words,
                     "trials": f"{len(some):,}",
                     "epochs": f"{sum(len(record.epochs) for record in some):,}",
                     "worker hours": _hours(sum(record.seconds or 0.0 for record in some)),
@@ -208,7 +206,7 @@ def baselines(found: Sequence[Mapping[str, Any]], best: TrialRecord | None) -> l
             {
                 "baseline": format.clean(str(baseline["name"])),
                 "accuracy": format.accuracy(value),
-                "parameters": format.count(baseline.get("num_parameters")),
+                "parameters": format.count(baseline["num_parameters"]),
                 "trials": f"{baseline['trials']:,}",
                 "the best is ahead by": ahead,
             }
@@ -226,5 +224,14 @@ def final(found: Mapping[str, Any] | None) -> list[Fact]:
             "test accuracy", format.accuracy(found["test_accuracy"]), found["test_accuracy"], "test_accuracy"
         ),
         Fact("95 % interval", f"{low:.4f} to {high:.4f}"),
+        *(_gain(rival) for rival in found["gains"] if rival["trial"] != found["trial"]),
         Fact("openings of the test images", str(found["openings"]), found["openings"], "openings"),
     ]
+
+
+def _gain(rival: Mapping[str, Any]) -> Fact:
+    """How far the final model lies above a network that was trained the same way, with the 95 % interval."""
+    low, high = rival["interval"]
+    return Fact(
+        f"gain above the {format.clean(rival['name'])}", f"{rival['gain']:+.4f} ({low:+.4f} to {high:+.4f})"
+    )

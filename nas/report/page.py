@@ -18,7 +18,6 @@ import nas.figures as figures
 from nas.drawing import architecture_svg
 from nas.errors import NasError
 from nas.figures.parameters import importances_of
-from nas.layers import layer_table
 from nas.report import facts
 from nas.study.records import TrialRecord, best_of, counts_of
 from nas.terminal import format
@@ -27,7 +26,8 @@ from nas.versions import versions
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from nas.api import Study, Trial
+    from nas.api import Study
+    from nas.trials import Trial
 
 BROAD, NARROW = 980, 330
 """Pixels of the drawing on a screen and on a phone."""
@@ -67,8 +67,8 @@ def render(study: Study) -> str:
         cost=facts.cost(records, data["num_train"]),
         cost_by_outcome=facts.cost_by_outcome(records),
         trust=facts.trust(best, records, data["num_val"]),
-        baselines=facts.baselines(content.get("baselines", []), best),
-        final=facts.final(content.get("final")),
+        baselines=facts.baselines(content["baselines"], best),
+        final=facts.final(content["final"]),
         footer=f"Made by nas {versions()['nas']} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. Times are UTC.",
         style=_file("page.css"),
         script=script,
@@ -96,19 +96,11 @@ def _best(best: Trial, records: Sequence[TrialRecord]) -> dict[str, Any]:
         "drawing": "",
     }
     try:
-        table = _layers(best)
-    except NasError as error:  # its space has changed since
+        table = best.layers()
+    except NasError as error:  # such as of a space that has changed since
         return found | {"no_drawing": str(error)}
     draw = partial(architecture_svg, table, best.data.shape)
     return found | {"drawing": draw(width=BROAD), "narrow_drawing": draw(width=NARROW)}
-
-
-def _layers(trial: Trial) -> Any:
-    import torch
-
-    with torch.device("meta"):
-        module = trial.build()
-    return layer_table(module, trial.data.shape)
 
 
 def _figures(study: Study, records: Sequence[TrialRecord]) -> Iterator[Shown]:

@@ -1,4 +1,5 @@
 """A study in SQL: opened, resumed and queried here. Optuna's own tables, and ours beside them.
 
-`store.StudyStore` is the door; nothing in this folder imports torch.
+`stored.StoredStudy` reads, `store.StudyStore` is what a driver writes with. Nothing in this folder imports
+torch.
 """

@@ -20,23 +20,24 @@ SQLITE = {
 }
 """By SQLite's primary result code; the others speak for themselves."""
 
-POSTGRESQL = {
+PERMANENT = {
     "password authentication failed": "Put the right one into the URL, PGPASSWORD or ~/.pgpass",
     "no password supplied": "Put it into the URL, PGPASSWORD or ~/.pgpass",
     'database "': "Create it with createdb, or correct the URL",
     'role "': "Correct the user's name in the URL",
     "pg_hba.conf": "The server's administrator has to let you in",
     "invalid connection option": "Correct what follows the question mark in the URL",
+}
+"""What to do, by a part of the message with which a server refuses a connection for good."""
+
+POSTGRESQL = PERMANENT | {
     "failed to resolve host": "Correct the host's name in the URL",
     "Connection refused": "Start the server, or correct host and port in the URL",
     "No such file": "Start the server, or correct its folder in the URL",
     "timeout expired": "Start the server, or correct host and port in the URL",
     "No space left": "Free some room on the server",
 }
-"""What to do, by a part of the server's message."""
-
-PERMANENT = tuple(POSTGRESQL)[:6]
-"""A connection refused with one of these is refused for good; everything else may pass."""
+"""What to do, by a part of any message of a server's; what is not for good may pass."""
 
 PASSING = ("08", "57P", "53300")
 """SQLSTATEs of a lost connection, of a server that stops or starts, and of one with too many clients."""

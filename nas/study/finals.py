@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from nas.study import tables
-from nas.study.store import StudyStore
+from nas.study.stored import StoredStudy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Opening:
     result: dict[str, Any] | None
 
 
-def openings(store: StudyStore) -> list[Opening]:
+def openings(store: StoredStudy) -> list[Opening]:
     """Those of a study, the first one first."""
     columns = tables.finals.c
     query = select(tables.finals).where(columns.study_uuid == store.uuid).order_by(columns.opening)
@@ -34,7 +34,7 @@ def openings(store: StudyStore) -> list[Opening]:
     return [Opening(**{name: row[name] for name in row if name != "study_uuid"}) for row in rows]
 
 
-def enter_opening(store: StudyStore, settings: dict[str, Any]) -> int:
+def enter_opening(store: StoredStudy, settings: dict[str, Any]) -> int:
     """Record that the test images are about to be opened. Returns which opening it is."""
     number = len(openings(store)) + 1
     now = datetime.now(UTC).replace(tzinfo=None)
@@ -43,7 +43,7 @@ def enter_opening(store: StudyStore, settings: dict[str, Any]) -> int:
     return number
 
 
-def keep_result(store: StudyStore, opening: int, test_accuracy: float, result: dict[str, Any]) -> None:
+def keep_result(store: StoredStudy, opening: int, test_accuracy: float, result: dict[str, Any]) -> None:
     """Record what came of an opening."""
     columns = tables.finals.c
     mine = (columns.study_uuid == store.uuid) & (columns.opening == opening)

@@ -28,6 +28,11 @@ WAY_OUT = "Wait for it, or use --study for another."
 
 HOLDER_FILE = "driver.txt"
 
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+
+CLOCK_ERROR = 60.0
+"""Seconds that the system's clock may have been set back since a process began."""
+
 ATTEMPTS = 3
 """To take a lock whose holder is on its way out."""
 
@@ -81,9 +86,18 @@ def lock_holder(storage: StudyStorage, study: str) -> str | None:
         holder = (beside / study / HOLDER_FILE).read_text().strip()
     except OSError:
         return None
-    match = re.match(r"process (\d+) on (\S+) since", holder)
-    died = match and match[2] == platform.node() and not psutil.pid_exists(int(match[1]))
+    match = re.match(r"process (\d+) on (\S+) since (\S+)", holder)
+    died = match and match[2] == platform.node() and not _lives(int(match[1]), match[3])
     return None if died else holder
+
+
+def _lives(pid: int, since: str) -> bool:
+    """Whether a process has run since then, and not another one with its number."""
+    began = datetime.strptime(since, TIME).replace(tzinfo=UTC).timestamp()
+    try:
+        return psutil.Process(pid).create_time() < began + CLOCK_ERROR
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager
@@ -114,9 +128,8 @@ class AdvisoryLock:
         self._study = study
         self._key = _key(study)
         ours = secrets.token_hex(4)  # tells it from those of other threads of this process
-        self._name = f"nas {os.getpid()} {_now()} {ours} {platform.node()}"[
-            :63
-        ]  # as much as PostgreSQL keeps
+        name = f"nas {os.getpid()} {_now()} {ours} {platform.node()}"
+        self._name = name[:63]  # as much as PostgreSQL keeps
         self._engine = create_engine(
             storage.engine.url,
             connect_args=storage.engine_kwargs["connect_args"] | {"application_name": self._name},
@@ -194,9 +207,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def _beside(storage: StudyStorage) -> Path | None:
-    """The folder of a SQLite file, where its locks lie too; None with PostgreSQL."""
+    """The folder of a SQLite file, whatever link led there, where its locks lie too; None with PostgreSQL."""
     url = storage.engine.url
-    return Path(url.database).parent if url.get_backend_name() == "sqlite" and url.database else None
+    if url.get_backend_name() != "sqlite":
+        return None
+    assert url.database
+    return Path(url.database).resolve().parent
 
 
 def _key(study: str) -> int:
@@ -217,4 +233,4 @@ def _in_words(name: str) -> str:
 
 
 def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.now(UTC).strftime(TIME)

@@ -121,10 +121,15 @@ def read_trials(engine: Engine, uuid: str, study: optuna.Study, since: int = 0) 
     return records
 
 
-def best_of(records: Sequence[TrialRecord]) -> TrialRecord | None:
-    """The completed trial of highest value; the earlier one of equals."""
+def ranking(records: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """The completed trials, that of highest value first; of equals the earlier one."""
     completed = [record for record in records if record.outcome is Outcome.COMPLETED]
-    return max(completed, key=lambda record: (record.value or 0.0, -record.number), default=None)
+    return sorted(completed, key=lambda record: (-(record.value or 0.0), record.number))
+
+
+def best_of(records: Sequence[TrialRecord]) -> TrialRecord | None:
+    """The first of their ranking."""
+    return next(iter(ranking(records)), None)
 
 
 def random_start(records: Sequence[TrialRecord]) -> tuple[TrialRecord, int] | None:

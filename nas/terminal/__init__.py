@@ -27,12 +27,13 @@ from nas.terminal.spaces import parameters_page, spaces_table
 from nas.terminal.summary import one_line, summary_page
 
 if TYPE_CHECKING:
-    from nas.api import Final, Study, Trial
+    from nas.api import Study
     from nas.costing import Cost
     from nas.datasets import ImageData
     from nas.exporters import Export
     from nas.plugins import Space
     from nas.ranges import Parameter
+    from nas.trials import Final, Trial
 
 View = Callable[[Event], None]
 
@@ -105,8 +106,11 @@ def print_inspection(title: str, cost: Cost) -> None:
 
 
 def print_versus(titles: tuple[str, str], costs: tuple[Cost, Cost]) -> None:
-    """Two networks side by side, with what the second saves."""
+    """Two networks side by side, with what the second saves, and how they train under a memory cap."""
     _print(versus_page(titles, (costs[0].inspection, costs[1].inspection)))
+    for title, cost in zip(titles, costs, strict=True):
+        if cost.plan is not None:
+            _print(Text.assemble(f"{clean(title)}: ", plan_line(cost.plan)))
 
 
 def print_data(data: ImageData) -> None:
@@ -114,9 +118,9 @@ def print_data(data: ImageData) -> None:
     _print(data_page(data))
 
 
-def print_spaces(spaces: Iterable[Space]) -> None:
-    """List search spaces."""
-    _print(spaces_table(spaces))
+def print_spaces(summaries: Mapping[str, str]) -> None:
+    """List search spaces by their names."""
+    _print(spaces_table(summaries))
 
 
 def print_parameters(space: Space, parameters: Iterable[Parameter]) -> None:
@@ -126,10 +130,8 @@ def print_parameters(space: Space, parameters: Iterable[Parameter]) -> None:
 
 def _network(trial: Trial) -> RenderableType:
     """The layers of a trial's network, or why they cannot be shown."""
-    from nas.layers import layer_table
-
     try:
-        return layer_rows(layer_table(trial.build(), trial.data.shape))
+        return layer_rows(trial.layers())
     except NasError as error:
         return Text(clean(str(error)), style="yellow")
 

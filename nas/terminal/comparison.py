@@ -34,7 +34,7 @@ def comparison_page(records: Sequence[TrialRecord]) -> Group:
 
 def _results(record: TrialRecord) -> dict[str, Any]:
     return {
-        "outcome": format.outcome(record.outcome),
+        "outcome": record.outcome.in_words,
         "reason": record.reason,
         "validation accuracy": format.accuracy(record.value),
         "epochs": len(record.epochs),

@@ -12,8 +12,8 @@ from nas.terminal.format import accuracy, clean, count, plural
 from nas.terminal.tables import new_table
 
 if TYPE_CHECKING:
-    from nas.api import Trial
     from nas.exporters import Export
+    from nas.trials import Trial
 
 
 def export_page(trial: Trial, export: Export) -> Group:

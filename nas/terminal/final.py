@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,11 @@ from rich.text import Text
 
 from nas.terminal.format import MISSING, accuracy, clean, count, place, plural
 from nas.terminal.tables import new_table
+from nas.terminal.to_copy import command, line
 
 if TYPE_CHECKING:
-    from nas.api import Final, Study
+    from nas.api import Study
+    from nas.trials import Final
 
 CLASSES = 20
 """Of more classes, those that are told from the others worst are listed."""
@@ -36,8 +37,8 @@ def final_page(study: Study, final: Final) -> Group:
     parts += [Text("Test accuracy by class"), _classes(result, classes)]
     if mix_ups := _mix_ups(result["confusion"], classes):
         parts.append(Text(clean(f"Most often mixed up: {', '.join(mix_ups)}"), style="dim"))
-    export = f"nas export {shlex.quote(study.name)}"
-    return Group(*parts, "", *_facts(final), Text.assemble((f"{'take it':<12}", "dim"), (export, "cyan")))
+    export = line("take it", command(study, "export", study.name), "cyan")
+    return Group(*parts, "", *_facts(final), export)
 
 
 def final_line(final: Final) -> Text:
@@ -146,7 +147,7 @@ def _facts(final: Final) -> Iterator[Text]:
     }
     for name, fact in used.items():
         if fact:
-            yield Text.assemble((f"{name:<12}", "dim"), clean(str(fact)), no_wrap=True, overflow="ignore")
+            yield line(name, str(fact))
 
 
 def _interval(bounds: Sequence[float]) -> str:

@@ -82,11 +82,6 @@ def place(path: Path | None) -> str:
     return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
-def outcome(name: str) -> str:
-    """An outcome as people say it: does not fit."""
-    return name.replace("_", " ")
-
-
 def counts(numbers: Mapping[str, int]) -> str:
     """Trials by outcome: 20 completed, 9 pruned, 3 did not fit."""
     words = {"does_not_fit": "did not fit"}

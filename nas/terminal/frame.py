@@ -192,7 +192,7 @@ def _reasons(state: SearchState) -> list[Text]:
     untrained = {outcome.value: state.counts[outcome] for outcome in UNCHARGED}
     lines = [_line((f"not charged  {format.counts(untrained)}", "dim"))] if any(untrained.values()) else []
     for reason in reversed(state.reasons):
-        head = f"trial {reason.number} {format.outcome(reason.outcome)}: "
+        head = f"trial {reason.number} {reason.outcome.in_words}: "
         lines.append(_line((head, "dim"), clean(reason.text)))
     return lines
 

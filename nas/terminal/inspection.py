@@ -74,7 +74,8 @@ def versus_page(titles: tuple[str, str], costs: tuple[Inspection, Inspection]) -
         "inference memory, bytes": [cost.inference_memory for cost in costs],
     }
     for name, (first, second) in rows.items():
-        saving = f"{first - second:,} ({1 - second / first:.1%})"
+        share = f" ({1 - second / first:.1%})" if first else ""
+        saving = f"{first - second:,}{share}"
         table.add_row(name, f"{first:,}", f"{second:,}", saving)
     return table
 

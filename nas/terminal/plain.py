@@ -84,6 +84,6 @@ def _ended(event: TrialEnded, state: SearchState) -> str:
 def _not_trained(events: list[TrialEnded]) -> str:
     last = events[-1]
     if len(events) == 1:
-        return f"trial {last.number} {format.outcome(last.outcome)}: {last.reason}"
+        return f"trial {last.number} {last.outcome.in_words}: {last.reason}"
     counts = format.counts(Counter(event.outcome.value for event in events))
     return f"trials {events[0].number} to {last.number}: {counts}; the last: {last.reason}"

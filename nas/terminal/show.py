@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,18 +11,20 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.study.outcome import Outcome
-from nas.study.records import TrialRecord, best_of, counts_of, plan_in_words
+from nas.study.records import TrialRecord, best_of, counts_of, plan_in_words, ranking
 from nas.terminal import format
 from nas.terminal.chart import Chart, Curve
 from nas.terminal.final import final_line
 from nas.terminal.format import clean
 from nas.terminal.network import training_in_words
 from nas.terminal.tables import new_table
+from nas.terminal.to_copy import command, line
 from nas.terminal.usage import measured_in_words, predicted_in_words
 from nas.training.epoch import Epoch
 
 if TYPE_CHECKING:
-    from nas.api import Study, Trial
+    from nas.api import Study
+    from nas.trials import Trial
 
 LISTED = 40
 """Of more trials than these, the best and the latest are listed, half of each."""
@@ -66,11 +67,9 @@ def study_page(study: Study, width: int, *, everything: bool = False) -> Group:
     listed = records if everything else listed_trials(records)
     parts: list[RenderableType] = [head, "", _trials(listed, best_of(records), width)]
     if len(listed) < len(records):
-        command = f"nas show {shlex.quote(study.name)} --all"
-        parts.append(Text(clean(f"The best and the latest of {len(records):,} trials; all: {command}")))
-    completed = [record for record in records if record.outcome is Outcome.COMPLETED]
-    best = sorted(completed, key=lambda record: (-(record.value or 0.0), record.number))[:CURVES]
-    parts += curves(best)
+        parts.append(Text(f"The best and the latest of {len(records):,} trials."))
+        parts.append(line("all of them", command(study, "show", study.name, "--all"), "cyan"))
+    parts += curves(ranking(records)[:CURVES])
     if final is not None:
         parts += ["", final_line(final)]
     return Group(*parts, "", Text(format.counts(counts_of(records)), style="dim"))
@@ -111,7 +110,7 @@ def _trials(records: Sequence[TrialRecord], best: TrialRecord | None, width: int
         architecture = record.proposal["architecture"] if record.proposal else {}
         cells = {
             "trial": f"* {record.number}" if is_best else str(record.number),
-            "outcome": format.outcome(record.outcome),
+            "outcome": record.outcome.in_words,
             "val acc": format.accuracy(record.value),
             "epochs": str(len(record.epochs)),
             "params": format.count(record.num_parameters),
@@ -143,7 +142,7 @@ def trial_page(trial: Trial, network: RenderableType) -> Group:
 
 
 def _headline(record: TrialRecord) -> Text:
-    outcome = format.outcome(record.outcome)
+    outcome = record.outcome.in_words
     head = Text.assemble((f"Trial {record.number}", "bold"), " ", (outcome, STYLES[record.outcome]))
     if record.value is not None:
         head.append(", validation accuracy ").append(format.accuracy(record.value), "bold green")
@@ -163,7 +162,7 @@ def _facts(trial: Trial) -> list[Text]:
         "device": record.device,
         "seed": record.seed,
         "started": record.started_at and f"{record.started_at:%Y-%m-%d %H:%M:%S} UTC",
-        "took": format.duration(record.seconds),
+        "took": None if record.seconds is None else format.duration(record.seconds),
         "versions": record.versions
         and ", ".join(f"{name} {version}" for name, version in record.versions.items()),
         "repeats": None if record.retry_of is None else f"trial {record.retry_of}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from nas.ranges import Parameter
 
 
-def spaces_table(spaces: Iterable[Space]) -> Table:
-    """What each search space is."""
+def spaces_table(summaries: Mapping[str, str]) -> Table:
+    """What each search space is, by its name."""
     table = new_table()
     table.add_column("search space", overflow="ellipsis", style="bold")
     table.add_column("what it searches")
-    for space in spaces:
-        table.add_row(Text(clean(space.name)), Text(clean(space.summary)))
+    for name, summary in summaries.items():
+        table.add_row(Text(clean(name)), Text(clean(summary)))
     return table
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -16,9 +14,11 @@ from nas.study.storage import redacted, storage_url
 from nas.terminal.final import final_line
 from nas.terminal.format import MISSING, accuracy, clean, count, counts, memory, place, plural
 from nas.terminal.network import training_in_words
+from nas.terminal.to_copy import command, line, where
 
 if TYPE_CHECKING:
-    from nas.api import Study, Trial
+    from nas.api import Study
+    from nas.trials import Trial
 
 
 def summary_page(study: Study, best: Trial | None, network: RenderableType) -> Group:
@@ -71,7 +71,7 @@ def _training(study: Study, best: Trial) -> Text:
 
 def _gains(study: Study, best: Trial) -> list[RenderableType]:
     """How far the best lies above each baseline and above the random start, with their sizes and budgets."""
-    baselines = study.to_json().get("baselines", [])
+    baselines = study.to_json()["baselines"]
     if not baselines:
         return []
     trained = sum(trial.record.outcome.charged for trial in study.trials)
@@ -93,7 +93,7 @@ def _facts(study: Study, best: Trial | None) -> list[RenderableType]:
         "database": redacted(storage_url(recipe.storage, recipe.folder)),
         "weights": place(best.weights if best else None),
     }
-    return [_to_copy((f"{name:<12}", "dim"), clean(fact)) for name, fact in facts.items() if fact]
+    return [line(name, fact) for name, fact in facts.items() if fact]
 
 
 def _cap(study: Study) -> str | None:
@@ -107,25 +107,16 @@ def _cap(study: Study) -> str | None:
 
 
 def _next_steps(study: Study, best: Trial | None) -> list[RenderableType]:
-    """Commands to be copied as they stand, but for a database's password, and the same in Python."""
-    recipe, name = study.store.recipe, shlex.quote(study.name)
-    where = {} if recipe.folder == Path("studies") else {"folder": str(recipe.folder)}
-    if recipe.storage is not None:
-        where["storage"] = redacted(recipe.storage)
-    flags = "".join(f" --{option} {shlex.quote(value)}" for option, value in where.items())
+    """Commands, and the same in Python."""
+    name, asked = study.name, study.store.recipe.trials
     trained = sum(trial.record.outcome.charged for trial in study.trials)
-    more = f" --trials {2 * recipe.trials}" if trained >= recipe.trials else ""
+    more = ["--trials", str(2 * asked)] if trained >= asked else []
     steps = {
-        "look at it": f"nas show {name}{f' --trial {best.number}' if best else ''}{flags}",
-        "train it": None if study.final or best is None else f"nas train {name}{flags}",
-        "go on": f"nas search --study {name}{more}{flags}",
+        "look at it": command(study, "show", name, *(["--trial", str(best.number)] if best else [])),
+        "train it": None if study.final or best is None else command(study, "train", name),
+        "go on": command(study, "search", "--study", name, *more),
     }
     if best is not None and best.weights:
-        arguments = [repr(study.name), *(f"{option}={value!r}" for option, value in where.items())]
+        arguments = [repr(name), *(f"{option}={value!r}" for option, value in where(study).items())]
         steps["in Python"] = f"nas.load_study({', '.join(arguments)}).best.load_model()"
-    return [_to_copy((f"{head:<12}", "dim"), (clean(step), "cyan")) for head, step in steps.items() if step]
-
-
-def _to_copy(*parts: tuple[str, str] | str) -> Text:
-    """A line that only the terminal itself may wrap, so that it can be copied whole."""
-    return Text.assemble(*parts, no_wrap=True, overflow="ignore")
+    return [line(head, step, "cyan") for head, step in steps.items() if step]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from nas.study.records import TrialRecord
 from nas.terminal.format import memory
+from nas.training.epoch import Epoch
 
 
 def predicted_in_words(record: TrialRecord) -> str | None:
@@ -21,12 +22,14 @@ def predicted_in_words(record: TrialRecord) -> str | None:
 def measured_in_words(record: TrialRecord) -> str | None:
     """The peaks of all epochs."""
     peaks = {
-        "live tensors": _peak(epoch.peak_allocated for epoch in record.epochs),
-        "reserved": _peak(epoch.peak_reserved for epoch in record.epochs),
-        "whole process": _peak(epoch.peak_resident for epoch in record.epochs),
+        "live tensors": peak(record.epochs, "peak_allocated"),
+        "reserved": peak(record.epochs, "peak_reserved"),
+        "whole process": peak(record.epochs, "peak_resident"),
     }
-    return ", ".join(f"{name} {memory(peak)}" for name, peak in peaks.items() if peak) or None
+    return ", ".join(f"{name} {memory(size)}" for name, size in peaks.items() if size) or None
 
 
-def _peak(sizes: Iterable[int | None]) -> int | None:
+def peak(epochs: Sequence[Epoch], kind: str) -> int | None:
+    """The most bytes of any epoch, of peak_allocated, peak_reserved or peak_resident."""
+    sizes = (getattr(epoch, kind) for epoch in epochs)
     return max((size for size in sizes if size is not None), default=None)

@@ -12,11 +12,16 @@ from search_spaces.residual import ResidualNetwork, stem_halvings
 
 def suggest(trial: BaseTrial, data: DataInfo) -> Proposal:
     """The network; any image size will do."""
-    architecture = ResidualNetwork(
+    return Proposal(resnet(data, blocks_per_stage=3), standard_training(data))
+
+
+def resnet(data: DataInfo, blocks_per_stage: int) -> ResidualNetwork:
+    """Of 6 x `blocks_per_stage` + 2 layers with weights, projections apart."""
+    return ResidualNetwork(
         stem_kernel=3,
         stem_halvings=stem_halvings(data),
         widths=(16, 32, 64),
-        blocks_per_stage=3,
+        blocks_per_stage=blocks_per_stage,
         block="plain",
         reduction=None,
         separable=False,
@@ -26,4 +31,3 @@ def suggest(trial: BaseTrial, data: DataInfo) -> Proposal:
         dropout=0.0,
         initialisation="he",
     )
-    return Proposal(architecture, standard_training(data))

@@ -154,6 +154,18 @@ def test_reasons_and_networks_are_only_text(own_sample: Sample) -> None:
         assert "\x1b" not in page
 
 
+@pytest.mark.parametrize(
+    ("driver", "ended", "searching"),
+    [("process 1", None, True), ("process 1", "trials", False), (None, None, False)],
+)
+def test_a_driver_searches_until_it_leaves_word_of_the_end(
+    driver: str | None, ended: str | None, searching: bool
+) -> None:
+    from nas.dashboard.summary import Summary
+
+    assert Summary([], {"ended": ended}, driver).searching is searching
+
+
 def test_memory_of_a_device_with_a_budget_is_one_bar(
     own_sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:

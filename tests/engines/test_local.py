@@ -3,13 +3,15 @@
 import queue
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from optuna.trial import FixedTrial
 
+from nas.datasets import open_data
 from nas.engines.local import LocalEngine
-from nas.engines.messages import Died, Message, NotPlanned, Ready
+from nas.engines.messages import Died, Ended, Message, NotPlanned, Plan, Ready, Task, Trained
 from nas.engines.planner import Planner
 from nas.plugins import load_space
 from tests.conftest import DIGITS
@@ -26,6 +28,15 @@ class Ending:
 
 def suggest(trial, data):
     return Proposal(Ending(), Training(batch_size=32, optimizer="sgd", learning_rate=0.1))
+"""
+
+PLAIN = """
+from search_spaces.mlp import Mlp
+from nas.space import Proposal, Training
+
+def suggest(trial, data):
+    network = Mlp(fc_units=(16,), batch_norm=False, dropout=0.0, initialisation="he")
+    return Proposal(network, Training(batch_size=32, optimizer="sgd", learning_rate=0.1))
 """
 
 
@@ -82,3 +93,33 @@ def test_a_network_that_cannot_be_built_does_not_end_the_planner(tmp_path: Path,
         assert isinstance(answer, NotPlanned)
         assert answer.number == number
         assert "enough" in answer.reason
+
+
+def until(kind: type[Message], engine: LocalEngine) -> None:
+    while not any(isinstance(message, kind) for message in engine.messages(60)):
+        pass
+
+
+def test_a_trial_that_is_stopped_leaves_a_checkpoint_only_to_go_on_from(tmp_path: Path) -> None:
+    file, checkpoints = tmp_path / "plain.py", tmp_path / "checkpoints"
+    file.write_text(PLAIN)
+    task = Task(
+        number=0,
+        params={},
+        seed=1,
+        epochs=10_000,
+        plan=Plan(micro_batch=32, accumulation=1, checkpointing=False, predicted=2**30, parts={}),
+        weights=str(tmp_path / "weights"),
+        checkpoint=str(checkpoints / "trial-00000.pt"),
+    )
+    setup = replace(SETUP, space=str(file), data=str(open_data("digits").folder))
+    engine = LocalEngine(setup, ["cpu"], tmp_path)
+    try:
+        for keep in (True, False):
+            engine.start(0, task)
+            until(Trained, engine)
+            engine.stop(0, keep=keep)
+            until(Ended, engine)
+            assert any(checkpoints.iterdir()) is keep
+    finally:
+        engine.close()

@@ -242,6 +242,17 @@ def test_a_broken_format_of_another_distribution_is_named(tmp_path: Path, instal
         export_model(simple(), tmp_path / "out", ["broken"])
 
 
+def test_a_format_that_fails_halfway_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(trained: TrainedModel, folder: Path, *, uint8: bool) -> None:
+        (folder / "model.pt2").write_text("half")
+        raise NasError("no further")
+
+    monkeypatch.setattr("nas.exporters.torch.export", half)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    assert export_model(simple(), tmp_path / "out").left_out["torch"] == "no further"
+    assert names(tmp_path / "out") == sorted([*DESCRIPTION, "model.py", "model.safetensors"])
+
+
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     for name in ("onnx", "int8"):

@@ -210,6 +210,15 @@ def test_int8_without_images_is_refused_or_left_out(tmp_path: Path) -> None:
         export_model(simple(), tmp_path / "out", ["int8"])
 
 
+def test_a_network_that_cannot_be_quantized_is_said(
+    reader: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr("onnxruntime.quantization.quantize_static", None)
+    with pytest.raises(NasError, match="The format int8 cannot hold this network: "):
+        export_model(reader, tmp_path / "out", ["int8"])
+
+
 def test_int8_that_loses_too_much_is_not_kept(reader: TrainedModel, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     with pytest.raises(VerificationFailed, match=r"int8 failed: it loses .*--max-drop allows -1"):

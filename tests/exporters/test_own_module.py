@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import nas
 from nas.datasets import ImageData
 from nas.errors import InvalidSetting, NasError
+from tests.conftest import Nas
 from tests.exporters.samples import NOTE
 
 
@@ -107,19 +108,19 @@ def test_a_module_that_does_not_fit_is_refused(
 
 
 def test_the_command_says_what_failed_and_ends_with_one(
-    command: Callable[..., tuple[int, str, str]], install: Callable[[str, str], None], tmp_path: Path
+    nas: Nas, install: Callable[[str, str], None], tmp_path: Path
 ) -> None:
     install("flat", NOTE.format(content="hello", logits="zeros").replace("(3, dtype", "(10, dtype"))
-    assert command("export")[0] == 2, "there is no study yet"
+    assert nas("export")[0] == 2, "there is no study yet"
     tiny = ("--space", "mlp", "--epochs", 1, "--workers", 1, "--threads", 1, "--device", "cpu", "--trials", 1)
-    assert command("search", *tiny, "--quiet")[0] == 0
-    code, out, err = command("export", "--out", "mine", "--format", "source", "--format", "flat")
+    assert nas("search", *tiny, "--quiet")[0] == 0
+    code, out, err = nas("export", "--out", "mine", "--format", "source", "--format", "flat")
     assert code == 1
     assert "The format flat failed: it predicts another class than the network on" in err
     assert "read back in fresh processes on 269 validation images" in out
     assert (tmp_path / "mine" / "model.py").exists()
     assert not (tmp_path / "mine" / "note.txt").exists()
     (tmp_path / "file").touch()
-    code, _, err = command("export", "--out", "file", "--format", "source")
+    code, _, err = nas("export", "--out", "file", "--format", "source")
     assert code == 2
     assert "is a file" in err

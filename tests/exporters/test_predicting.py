@@ -8,7 +8,6 @@ import io
 import json
 import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,7 @@ from PIL import Image
 
 from nas.datasets import ImageData
 from nas.exporters import Export
-
-Command = Callable[..., tuple[int, str, str]]
+from tests.conftest import Nas
 
 
 @pytest.fixture
@@ -42,11 +40,9 @@ def pictures(tmp_path: Path, digits: ImageData) -> Path:
 
 
 @pytest.mark.parametrize("name", [None, "source", "torch", "onnx", "int8"])
-def test_every_format_classifies_a_folder(
-    command: Command, model: Path, pictures: Path, name: str | None
-) -> None:
+def test_every_format_classifies_a_folder(nas: Nas, model: Path, pictures: Path, name: str | None) -> None:
     chosen = ("--format", name) if name else ()
-    code, out, err = command("predict", model, pictures, "--json", "--top", 3, *chosen)
+    code, out, err = nas("predict", model, pictures, "--json", "--top", 3, *chosen)
     assert (code, err) == (0, "")
     answers = json.loads(out)
     assert [Path(each["file"]).name for each in answers] == [f"{label}.png" for label in range(10)]
@@ -60,14 +56,14 @@ def test_every_format_classifies_a_folder(
         assert each["error"] is None
 
 
-def test_people_and_spreadsheets_are_answered_too(command: Command, model: Path, pictures: Path) -> None:
-    code, out, _ = command("predict", model, pictures / "3.png", "--top", 2)
+def test_people_and_spreadsheets_are_answered_too(nas: Nas, model: Path, pictures: Path) -> None:
+    code, out, _ = nas("predict", model, pictures / "3.png", "--top", 2)
     assert code == 0
     name, first, second = out.splitlines()
     assert name == str(pictures / "3.png")
     assert first.endswith("%  digit 3")
     assert "%  digit" in second
-    code, out, _ = command("predict", model, pictures / "3.png", pictures / "4.png", "--csv", "--top", 2)
+    code, out, _ = nas("predict", model, pictures / "3.png", pictures / "4.png", "--csv", "--top", 2)
     rows = list(csv.DictReader(io.StringIO(out)))
     assert [(Path(row["file"]).name, row["rank"]) for row in rows] == [
         ("3.png", "1"), ("3.png", "2"), ("4.png", "1"), ("4.png", "2"),
@@ -77,11 +73,11 @@ def test_people_and_spreadsheets_are_answered_too(command: Command, model: Path,
 
 
 def test_images_of_another_size_or_mode_are_brought_to_the_networks_and_it_is_said(
-    command: Command, model: Path, pictures: Path
+    nas: Nas, model: Path, pictures: Path
 ) -> None:
     with Image.open(pictures / "3.png") as image:
         image.convert("RGBA").resize((40, 30)).save(pictures / "large.png")
-    code, out, _ = command("predict", model, pictures / "large.png", "--json")
+    code, out, _ = nas("predict", model, pictures / "large.png", "--json")
     assert code == 0
     (answer,) = json.loads(out)
     assert answer["notes"] == [
@@ -89,16 +85,16 @@ def test_images_of_another_size_or_mode_are_brought_to_the_networks_and_it_is_sa
         "40x30 cropped and resized to 8x8",
         "RGB image made grey",
     ]
-    assert "(RGBA image blended onto black; 40x30" in command("predict", model, pictures / "large.png")[1]
+    assert "(RGBA image blended onto black; 40x30" in nas("predict", model, pictures / "large.png")[1]
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_is_classified(
-    command: Command, model: Path, pictures: Path
+    nas: Nas, model: Path, pictures: Path
 ) -> None:
     (pictures / "broken.png").write_text("no image")
     Image.new("F", (8, 8)).save(pictures / "float.tif")
     files = [pictures / name for name in ("broken.png", "missing.png", "float.tif", "3.png")]
-    code, out, err = command("predict", model, *files, "--json")
+    code, out, err = nas("predict", model, *files, "--json")
     assert code == 2
     assert [each["error"] is None for each in json.loads(out)] == [False, False, False, True]
     for said in (
@@ -119,46 +115,44 @@ def changed(folder: Path, name: str) -> None:
     "name", ["model.safetensors", "model.py", "model.pt2", "model.onnx", "model.int8.onnx", "labels.txt"]
 )
 def test_an_export_that_was_tampered_with_is_not_run(
-    command: Command, model: Path, pictures: Path, name: str
+    nas: Nas, model: Path, pictures: Path, name: str
 ) -> None:
     changed(model, name)
     for ask in (("predict", model, pictures), ("bench", model)):
-        code, out, err = command(*ask)
+        code, out, err = nas(*ask)
         assert (code, out) == (2, "")
         assert f"{name} changed since the export" in err
 
 
-def test_a_network_of_another_label_set_is_refused(command: Command, model: Path, pictures: Path) -> None:
+def test_a_network_of_another_label_set_is_refused(nas: Nas, model: Path, pictures: Path) -> None:
     content = json.loads((model / "architecture.json").read_text())
     (model / "architecture.json").write_text(json.dumps({**content, "classes": ["cat", "dog"]}))
     lines = [line.split("  ") for line in (model / "SHA256SUMS").read_text().splitlines()]
     sums = {name: digest for digest, name in lines}
     sums["architecture.json"] = hashlib.sha256((model / "architecture.json").read_bytes()).hexdigest()
     (model / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
-    code, _, err = command("predict", model, pictures)
+    code, _, err = nas("predict", model, pictures)
     assert code == 2
     assert "tells 10 classes apart, and its label set has 2" in err
 
 
-def test_files_may_be_taken_away_but_for_the_description(
-    command: Command, model: Path, pictures: Path
-) -> None:
+def test_files_may_be_taken_away_but_for_the_description(nas: Nas, model: Path, pictures: Path) -> None:
     for file in model.iterdir():
         if file.name not in ("SHA256SUMS", "architecture.json", "model.int8.onnx"):
             file.unlink()
-    code, out, _ = command("predict", model, pictures / "3.png")
+    code, out, _ = nas("predict", model, pictures / "3.png")
     assert code == 0
     assert "digit 3" in out
     (model / "architecture.json").unlink()
-    assert "cannot be used without its architecture.json" in command("predict", model, pictures)[2]
+    assert "cannot be used without its architecture.json" in nas("predict", model, pictures)[2]
 
 
 def test_a_missing_runtime_is_named(
-    command: Command, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    nas: Nas, model: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    assert command("predict", model, pictures / "3.png")[0] == 0, "another format will do"
-    code, _, err = command("predict", model, pictures / "3.png", "--format", "onnx")
+    assert nas("predict", model, pictures / "3.png")[0] == 0, "another format will do"
+    code, _, err = nas("predict", model, pictures / "3.png", "--format", "onnx")
     assert code == 2
     assert "pip install 'optuna-nas[onnx]'" in err
 
@@ -173,26 +167,27 @@ def test_a_missing_runtime_is_named(
         (("predict", "model", "pictures", "--json", "--csv"), "not for both"),
         (("bench", "nowhere"), "There is no folder nowhere"),
         (("bench", "model", "--format", "tensorrt"), "Known: int8, onnx, source, torch"),
+        (("bench", "model", "--batch-size", "0"), "Invalid value for '--batch-size'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_asked_in_vain_is_one_clear_line(
-    command: Command, model: Path, pictures: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
+    nas: Nas, model: Path, pictures: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
-    code, _, err = command(*arguments)
+    code, _, err = nas(*arguments)
     assert code == 2
     assert message in err
     assert err.count("\n") == 1
 
 
-def test_bench_measures_latency_and_throughput(command: Command, model: Path) -> None:
-    code, out, _ = command("bench", model, "--format", "onnx", "--threads", 1)
+def test_bench_measures_latency_and_throughput(nas: Nas, model: Path) -> None:
+    code, out, _ = nas("bench", model, "--format", "onnx", "--threads", 1)
     assert code == 0
     rows = [line.split() for line in out.splitlines() if line.startswith("onnx")]
     assert [row[1] for row in rows] == ["1", "64"]
     assert "1 thread of" in out
-    code, out, _ = command("bench", model, "--format", "int8", "--batch-size", 8, "--threads", 1, "--json")
+    code, out, _ = nas("bench", model, "--format", "int8", "--batch-size", 8, "--threads", 1, "--json")
     content = json.loads(out)
     assert content["threads"] == 1
     assert content["seconds"]["int8"]["8"] > 0

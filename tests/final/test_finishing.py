@@ -148,11 +148,14 @@ def test_the_final_model_is_told_by_json_and_pages(trained, monkeypatch, capsys)
     assert content["openings"] == len(openings(trained.store))
     accuracy = f"{trained.final.test_accuracy:.4f}"
     monkeypatch.setenv("COLUMNS", "100")
-    for page in (lambda: print_final(trained, trained.final), lambda: print_study(trained)):
+    folder = trained.store.folder.parent
+    pages = [lambda: print_final(trained, trained.final), lambda: print_study(trained)]
+    for page in pages:
         page()
         shown = capsys.readouterr().out
         assert f"Final model: trial {trained.final.number}, test accuracy {accuracy}" in shown
         assert "test images were opened" in shown
+        assert shown.count(f"nas export {STUDY} --folder {folder}\n") == (page is pages[0])
     print_summary(trained)
     assert accuracy in capsys.readouterr().out
 
@@ -182,6 +185,16 @@ def test_the_final_weights_are_what_is_exported_with_their_test_accuracy(trained
 def test_companions_of_the_final_training_are_no_baselines_and_no_studies_of_their_own(trained):
     assert list(trained.baselines) == ["logistic"]
     assert nas.load_study(folder=trained.store.folder.parent).name == STUDY
+
+
+def test_a_companion_of_the_final_training_can_be_looked_at_like_any_study(trained):
+    network = trained.trial(trained.final.number).layers()
+    for phase in ("retrain", "ship"):
+        (store,) = (store for store in _companions(trained, phase) if ".mlp." in store.name)
+        study = nas.Study(store)
+        layers = [trial.layers() for trial in study.trials]
+        assert network in layers
+        assert study.best.load_model()
 
 
 # resuming, and opening again --------------------------------------------------------------------------------

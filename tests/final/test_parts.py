@@ -17,10 +17,12 @@ from nas.final.finalists import Finalist, choose_finalists
 from nas.final.opening import predict
 from nas.final.seeded import SEED, SeededSpace
 from nas.final.settings import FinalSettings
+from nas.final.training import enqueue_missing
 from nas.memory_account import MemoryAccount
 from nas.plugins import load_space
 from nas.preparation import reopened
 from nas.study.outcome import Outcome
+from nas.study.store import StudyStore
 from nas.training.images import Examples, Images, Joined
 from tests.conftest import DIGITS
 from tests.final.conftest import STUDY
@@ -39,7 +41,8 @@ def finalists(study: nas.Study, **settings: object) -> list[Finalist]:
 def test_a_schedule_that_needs_validation_images_is_replaced_and_said(copied):
     study = nas.load_study(STUDY, folder=copied().folder)
     plateau = study.store.recipe.model_copy(update={"training": {"schedule": "plateau"}})
-    study.store.take_over(plateau, study.store.memory_cap)
+    writable = StudyStore(study.store.storage, STUDY, study.store.folder.parent)
+    writable.take_over(plateau, study.store.memory_cap)
     with sqlite3.connect(study.store.folder.parent / "nas.db") as database:
         database.execute("UPDATE nas_trials SET digest = NULL")
     found = finalists(study)
@@ -116,6 +119,15 @@ def test_a_listed_driver_trains_what_is_enqueued_and_nothing_else(make_store):
     assert [record.outcome for record in records] == [Outcome.FAILED, Outcome.COMPLETED]
     assert [record.params for record in records] == wanted
     assert events[-1] == SearchEnded(why="exhausted")
+
+
+def test_when_nothing_is_left_to_train_the_settings_stay(make_store):
+    store, space = make_store(trials=5), load_space("mlp")
+    trial = store.ask()
+    proposal = space.suggest(trial, DIGITS)
+    store.enter(trial, proposal, 7, Outcome.DOES_NOT_FIT, excess=0.5, reason="too big")
+    assert enqueue_missing(store, [trial.params]) == 0
+    assert store.recipe.trials == 5
 
 
 def _params(space, number):

@@ -114,7 +114,6 @@ def test_the_smallest_cap_is_enough_and_less_is_not(build: Build, device: Device
     refusal = refused(build, 301 * MIB, device=device, constants=constants)
     assert fitting(build, refusal.smallest_cap, device=device, constants=constants)
     assert refused(build, refusal.smallest_cap - 5 * MIB, device=device, constants=constants)
-    assert refusal.excess == refusal.smallest_cap - 301 * MIB
 
 
 def test_a_refusal_names_the_smallest_cap_the_largest_part_and_bf16() -> None:
@@ -226,6 +225,13 @@ def test_what_was_measured_corrects_plans_and_refusals(device: Device) -> None:
         1.5 * (uncorrected.smallest_cap - context), abs=4 * MIB
     )
     assert fitting(cap=refusal.smallest_cap, device=device, constants=constants)
+
+
+def test_the_limit_under_a_cap_is_the_most_that_keeps_it() -> None:
+    constants = MemoryConstants(context=141421294, factor=1.1725)
+    limit = 15725821600  # times the factor and divided by it, this is one less
+    assert constants.limit(constants.calibrated(limit)) == limit
+    assert constants.limit(constants.calibrated(limit) - 1) == limit - 1
 
 
 def test_on_a_cpu_the_scratch_of_kernels_is_counted_beside_the_tensors() -> None:

@@ -194,6 +194,27 @@ class ReadsValues(nn.Module):
         return self.head(images.flatten(1) * (2.0 if images.sum().item() > 0 else 1.0))  # type: ignore[no-any-return]
 
 
+class Constant(nn.Module):
+    """Holds a tensor that is neither parameter nor buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(768, CLASSES)
+        self.scale = torch.ones(CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(images.flatten(1)) * self.scale  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_tensor_that_is_a_plain_attribute_is_followed_wherever_it_lies(device: str) -> None:
+    with torch.device(device):
+        model = Constant()
+    memory = trace_training(model, SHAPE, settings(8)).peak(BatchSizes(8))
+    assert memory.parameters == 4 * (768 + 1) * CLASSES
+    assert model.scale.device.type == device
+
+
 class CountsImages(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -204,7 +225,13 @@ class CountsImages(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("model", "reason"), [(ReadsValues(), "values of tensors"), (CountsImages(), "another batch size")]
+    ("model", "reason"),
+    [
+        (ReadsValues(), "values of tensors"),
+        (CountsImages(), "another batch size"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(7, CLASSES)), r"without bytes ends in RuntimeError: .*\b7\b"),
+    ],
+    ids=["reads values", "counts images", "fails"],
 )
 def test_a_network_without_fixed_structure_is_refused(model: nn.Module, reason: str) -> None:
     with pytest.raises(Untraceable, match=reason):

@@ -23,7 +23,7 @@ from nas.study import tables
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from tests.browser import watched_page
-from tests.report.conftest import Nas
+from tests.conftest import Nas
 from tests.report.samples import START, add_baseline, sample_study
 
 
@@ -217,12 +217,18 @@ def test_baselines_stand_beside_the_best_trial(tmp_path: Path) -> None:
 def test_a_final_evaluation_adds_the_test_accuracy(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    final = {"test_accuracy": 0.8125, "interval": [0.80, 0.82], "openings": 1}
+    rivals = [
+        {"name": "best of the random start", "trial": 7, "gain": 0.0, "interval": [0.0, 0.0]},
+        {"name": "baseline mlp", "trial": None, "gain": 0.25, "interval": [0.2, 0.3]},
+    ]
+    final = {"test_accuracy": 0.8125, "interval": [0.80, 0.82], "trial": 7, "gains": rivals, "openings": 1}
     content = study.to_json()
     monkeypatch.setattr(Study, "to_json", lambda self: content | {"final": final})
     page = Page(write_report(study, tmp_path / "report.html"))
     assert page.numbers["test_accuracy"] == "0.8125"
     assert "0.8000 to 0.8200" in page.text
+    assert "gain above the baseline mlp+0.2500 (+0.2000 to +0.3000)" in page.text
+    assert "random start" not in page.text, "the final model is no gain above itself"
 
 
 def trial(device: str, start: int, end: int) -> TrialRecord:

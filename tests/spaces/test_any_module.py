@@ -44,6 +44,28 @@ def test_a_search_of_any_module_ends_in_a_network_that_is_inspected_and_exported
     torch.testing.assert_close(program(images), model(images))
 
 
+READS_VALUES = "if images.mean() > 0: maps = maps * self.scale"
+"""As in a network whose steps depend on what it sees, with a tensor that is no parameter."""
+
+
+def test_a_network_that_nobody_can_follow_without_values_gets_the_whole_cap_and_is_trained(
+    tmp_path: Path,
+) -> None:
+    lines = Path(FILE).read_text().splitlines(keepends=True)
+    (place,) = (number for number, line in enumerate(lines) if "pooled =" in line)
+    lines.insert(place, f"        {READS_VALUES}\n")
+    (place,) = (number for number, line in enumerate(lines) if "self.balance =" in line)
+    lines.insert(place, "        self.scale = torch.tensor(2.0)\n")
+    file = tmp_path / "mine.py"
+    file.write_text("".join(lines))
+    tiny = {"trials": 1, "epochs": 1, "workers": 1, "threads": 1, "device": "cpu", "memory_cap": "100MiB"}
+    study = nas.search(space=str(file), data="digits", folder=tmp_path / "studies", **tiny)
+    assert study.best is not None
+    assert study.best.record.predicted == 100 * 2**20
+    assert study.best.record.num_parameters
+    assert study.best.record.multiply_adds is None
+
+
 def test_the_error_of_a_space_of_ones_own_names_its_file_and_line(tmp_path: Path) -> None:
     file = tmp_path / "mine.py"
     file.write_text(Path(FILE).read_text().replace("return TwoPaths(", "return TwoPath("))

@@ -1,6 +1,7 @@
 """One driver at a time, on both databases; what happens when the holder dies, forks, or loses its server."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -84,6 +85,26 @@ def test_a_lock_frees_itself_when_its_holder_is_killed_and_no_child_inherits_it(
     with study_lock(storage, "study"):
         assert str(os.getpid()) in (lock_holder(storage, "study") or "")
     assert lock_holder(storage, "study") is None
+
+
+def test_a_process_that_took_the_number_of_a_dead_driver_does_not_hold_its_study(tmp_path):
+    storage = open_storage(f"sqlite:///{tmp_path}/nas.db", create=True)
+    with study_lock(storage, "study"):
+        holder = (tmp_path / "study" / "driver.txt").read_text()
+    died = re.sub(r"since \d{4}", "since 2001", holder)
+    (tmp_path / "study" / "driver.txt").write_text(died)
+    assert lock_holder(storage, "study") is None
+
+
+def test_a_database_has_one_driver_whatever_link_leads_to_it(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "link.db").symlink_to(tmp_path / "nas.db")
+    storage = open_storage(f"sqlite:///{tmp_path}/nas.db", create=True)
+    linked = open_storage(f"sqlite:///{tmp_path}/elsewhere/link.db", create=False)
+    with study_lock(storage, "study"):
+        assert str(os.getpid()) in (lock_holder(linked, "study") or "")
+        with pytest.raises(StudyError, match=f"already being searched by process {os.getpid()} on"):
+            study_lock(linked, "study").__enter__()
 
 
 def test_a_lock_that_was_let_go_can_be_taken_again(database_url):

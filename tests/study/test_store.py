@@ -22,6 +22,19 @@ def test_the_password_of_the_database_is_not_stored(tmp_path):
     assert b"secret" not in (tmp_path / "nas.db").read_bytes()
 
 
+def test_a_study_whose_folder_is_a_link_keeps_its_companions_beside_the_link(tmp_path):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "large disk").mkdir()
+    (tmp_path / "studies" / "study").symlink_to(tmp_path / "large disk")
+    storage = open_storage(f"sqlite:///{tmp_path}/studies/nas.db", create=True)
+    recipe = Recipe.load(space="mlp")
+    store = StudyStore.create(storage, "study", tmp_path / "studies", recipe, 1, {})
+    store.add_companion("study.resnet8", recipe, 1)
+    (companion,) = store.companions()
+    assert companion.folder == tmp_path / "studies" / "study.resnet8"
+    assert companion.folder.is_dir()
+
+
 VERSION_1 = """
 CREATE TABLE nas_schema (version INTEGER PRIMARY KEY);
 INSERT INTO nas_schema VALUES (1);

@@ -1,8 +1,13 @@
-"""Events, epochs and hostile text that tests of the terminal share."""
+"""Events, epochs, layers and hostile text that tests of the terminal share; and how they read a page."""
 
+import io
 from typing import Any
 
+from rich.cells import cell_len
+from rich.console import Console
+
 from nas.events import SearchStarted, TrialEnded, TrialStarted
+from nas.layers import Layer, LayerTable
 from nas.recipe import Recipe
 from nas.study.outcome import Outcome
 from nas.training.epoch import Epoch
@@ -12,6 +17,16 @@ HOSTILE = "[bold]x[/bold]\x1b[2J\x1b]0;title\x07\rback\nnext\tline\u202egnp 日�
 
 LITERAL = r"[bold]x[/bold]\x1b[2J\x1b]0;title\x07\rback\nnext\tline\u202egnp 日本 :smile:"
 """The same as a person shall read it."""
+
+LAYERS = LayerTable(
+    (
+        Layer("conv1", "Conv2d", (64, 8, 8), 1664, 102400),
+        Layer("relu1", "ReLU", (64, 8, 8), 0, 0),
+        Layer("classifier", "Linear", (10,), 14714688, 15346630656),
+    ),
+    14716352,
+    15346733056,
+)
 
 GIB = 2**30
 
@@ -88,3 +103,21 @@ def epoch(number: int, accuracy: float = 0.5, rate: float = 1000.0) -> Epoch:
         peak_reserved=None,
         peak_resident=600 * 2**20,
     )
+
+
+def text_of(page, width=80):
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    console.print(page, crop=False)
+    return console.file.getvalue()
+
+
+def assert_fits(page, width=80):
+    shown = text_of(page, width)
+    assert "\x1b" not in shown
+    assert max(cell_len(line) for line in shown.splitlines()) <= width
+    return shown
+
+
+def row_of(shown, start):
+    """The words of the first line that starts with a word."""
+    return next(line.split() for line in shown.splitlines() if line.split()[:1] == [start])

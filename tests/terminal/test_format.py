@@ -35,7 +35,6 @@ from tests.terminal.samples import HOSTILE, LITERAL
         (format.counts({"completed": 20, "pruned": 9, "failed": 0}), "20 completed, 9 pruned"),
         (format.counts({"does_not_fit": 3, "duplicate": 1}), "3 did not fit, 1 duplicate"),
         (format.counts({}), "none"),
-        (format.outcome("does_not_fit"), "does not fit"),
         (format.value(True), "yes"),
         (format.value([64, 128]), "64-128"),
         (format.value(()), "–"),

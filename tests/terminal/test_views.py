@@ -6,10 +6,12 @@ from contextlib import contextmanager
 
 import pytest
 from rich.console import Console
+from torch import nn
 
 from nas import terminal
 from nas.terminal.live import LiveView
 from nas.terminal.progress import DecodeProgress
+from nas.trials import Trial
 from tests.terminal.samples import HOSTILE, LITERAL, started
 
 
@@ -105,6 +107,14 @@ def test_a_network_whose_space_has_changed_is_told_not_guessed(study, capsys, mo
     monkeypatch.setattr(mlp.module, "suggest", lambda trial, data: trial.suggest_int("another", 0, 1))
     terminal.print_trial(study.trial(0))
     assert "cannot be rebuilt" in " ".join(capsys.readouterr().out.split())
+
+
+def test_a_network_that_cannot_be_followed_is_said(study, capsys, monkeypatch):
+    monkeypatch.setattr(Trial, "build", lambda trial: nn.Linear(3, 3))  # as a space's author may get it wrong
+    terminal.print_trial(study.trial(3))
+    out = capsys.readouterr().out
+    assert "The layers cannot be shown: " in out
+    assert "OutOfMemoryError: tried to allocate 2 GiB" in out
 
 
 def test_output_of_a_small_alphabet_replaces_what_it_lacks(study, monkeypatch):

@@ -106,6 +106,8 @@ def _write_all(
             if required:
                 raise
             left_out[name] = str(error)
+            for begun in {*folder.iterdir()} - before:
+                begun.unlink()
         else:
             written[name] = exporter, tuple(sorted(path.name for path in {*folder.iterdir()} - before))
     return written, left_out

@@ -103,7 +103,7 @@ def need(extra: str, *packages: str) -> None:
 
 
 def cannot_hold(name: str, error: Exception) -> NasError:
-    """What to raise where PyTorch cannot bring a network into a format."""
+    """What to raise where a network cannot be brought into a format."""
     return NasError(f"The format {name} cannot hold this network: {first_line(error)}")
 
 

@@ -65,9 +65,10 @@ class Exported:
         """
         if name is not None and name not in self.formats:
             raise UnknownName(f"format in {self.folder}", name, self.formats)
-        ranked = sorted(self.formats, key=lambda each: (each not in PREFERRED, *map(each.__ne__, PREFERRED)))
+        ours = [each for each in PREFERRED if each in self.formats]
+        theirs = [each for each in self.formats if each not in ours]
         missing = []
-        for each in [name] if name else ranked:
+        for each in [name] if name else [*ours, *theirs]:
             try:
                 return each, load_exporter(each).load(self.folder, threads)
             except NasError as error:

@@ -1,0 +1,119 @@
+"""One study as it is stored: found in its database, and read."""
+
+from __future__ import annotations
+
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Self
+
+import optuna
+from sqlalchemy import Engine, select
+
+from nas.errors import StudyError, UnknownName
+from nas.recipe import Recipe
+from nas.study import tables
+from nas.study.patience import StudyStorage
+from nas.study.records import TrialRecord, read_trials
+
+UUID = "nas:uuid"
+
+
+class StoredStudy:
+    """A study that exists, to be read. `StoredStudy.find` opens one."""
+
+    def __init__(self, storage: StudyStorage, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = (folder / name).absolute()
+        """Where weights, logs and the lock lie, whichever database is used."""
+        self._storage = storage
+        self._study = optuna.load_study(study_name=name, storage=storage)
+        self.uuid = str(self._study.user_attrs.get(UUID, ""))
+        """Empty for a study that another program created."""
+
+    @classmethod
+    def find(cls, storage: StudyStorage, name: str | None, folder: Path) -> Self:
+        """The study called `name`, or the latest one when it is None.
+
+        Raises:
+            UnknownName: there is no such study; the message lists those there are.
+            StudyError: there is none at all, or it was made by another program.
+        """
+        rows = select(tables.studies.c.name).where(tables.studies.c.companion_of.is_(None))
+        stored = [row["name"] for row in storage.read(rows.order_by(tables.studies.c.created_at))]
+        present = set(optuna.get_all_study_names(storage))
+        known = [name for name in stored if name in present]
+        if name is None:
+            if not known:
+                raise StudyError("There is no study yet. Start one with: nas search")
+            name = known[-1]
+        if name not in present:
+            raise UnknownName("study", name, known)
+        store = cls(storage, name, folder)
+        if not store.uuid:
+            raise StudyError(f"Study {name!r} was not made by nas. Choose another name with --study.")
+        return store
+
+    @classmethod
+    def exists(cls, storage: StudyStorage, name: str) -> bool:
+        """Whether the database holds a study of this name, ours or not."""
+        return name in optuna.get_all_study_names(storage)
+
+    def companions(self) -> list[Self]:
+        """The studies of its baselines, in the order in which they were added."""
+        columns = tables.studies.c
+        query = select(columns.name).where(columns.companion_of == self.uuid).order_by(columns.created_at)
+        present = set(optuna.get_all_study_names(self._storage))
+        names = [row["name"] for row in self._storage.read(query)]
+        return [type(self)(self._storage, name, self.folder.parent) for name in names if name in present]
+
+    @cached_property
+    def row(self) -> dict[str, Any]:
+        """The study's row in `nas_studies`."""
+        (row,) = self._storage.read(select(tables.studies).where(tables.studies.c.study_uuid == self.uuid))
+        return dict(row)
+
+    @property
+    def recipe(self) -> Recipe:
+        """Every setting as resolved when the study started, or when it was last continued."""
+        return Recipe.model_validate(self.row["recipe"])
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What was recorded of the dataset: shape, classes, counts, fingerprint, split digest."""
+        data: dict[str, Any] = self.row["data"]
+        return data
+
+    @property
+    def space_version(self) -> int:
+        return int(self.row["space_version"])
+
+    @property
+    def memory_cap(self) -> int | None:
+        """Bytes that one trial may use; None for a study from before there were caps."""
+        cap: int | None = self.row["memory_cap"]
+        return cap
+
+    @property
+    def calibration(self) -> dict[str, Any]:
+        """By device, what measured memory has taught of predictions."""
+        return dict(self.row["calibration"] or {})
+
+    @property
+    def storage(self) -> StudyStorage:
+        """The database that the study lies in."""
+        return self._storage
+
+    @property
+    def engine(self) -> Engine:
+        engine: Engine = self._storage.engine
+        return engine
+
+    @property
+    def optuna_study(self) -> optuna.Study:
+        """Optuna's view of the study, to be read."""
+        return self._study
+
+    def trials(self, since: int = 0) -> list[TrialRecord]:
+        """Every trial from number `since` on."""
+        read = partial(read_trials, self.engine, self.uuid, self._study, since)
+        return self._storage.patiently(read)
