@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import FixedTrial
+
 from nas.datasets import ImageData, known_datasets, open_data, source_name
 from nas.devices import Resources, resolve
 from nas.errors import InvalidSetting, StudyError
@@ -106,7 +108,11 @@ def reopened(stored: StoredStudy, progress: Progress | None, **settings: Any) ->
 
 
 def companions(run: Prepared) -> Iterator[Prepared]:
-    """A study for each baseline of a recipe, of one trial with the same data, epochs and memory cap."""
+    """A study for each baseline of a recipe, of one trial with the same data, epochs and memory cap.
+
+    Raises:
+        StudyError: a baseline has changed since it was trained.
+    """
     for source in run.store.recipe.baseline:
         space = load_baseline(source)
         check_baseline(space, run.data.info)
@@ -118,8 +124,14 @@ def companions(run: Prepared) -> Iterator[Prepared]:
         if store is None:
             store = run.store.add_companion(name, recipe, space.version)
         store.begin()
-        if store.trials()[-1].outcome is Outcome.FAILED:
+        last = store.trials()[-1]
+        if last.outcome is Outcome.FAILED:
             store.enqueue({})  # another attempt at every run
+        elif last.digest not in (None, space.suggest(FixedTrial({}), run.data.info).digest):
+            raise StudyError(
+                f"Baseline {space.name!r} has changed since it was trained beside {run.store.name!r}. Give"
+                " the new one another name, or start another study with --study OTHER."
+            )
         resources = replace(run.resources, devices=run.resources.devices[:1])
         yield Prepared(store, space, run.data, resources)
 

@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 import nas
-from nas.errors import InvalidSetting
+from nas.errors import InvalidSetting, StudyError
 from nas.events import Event, Notice, SearchEnded
 from nas.study.outcome import Outcome
 
@@ -126,6 +126,15 @@ def test_a_baseline_that_comes_to_nothing_is_one_notice_and_the_search_goes_on(
     said.clear()
     search(**settings)
     assert len(said.notices) == again, "what failed is tried again once at every run"
+
+
+def test_a_baseline_that_has_changed_since_it_was_trained_is_refused(search, tmp_path):
+    settings = {"baseline": [baseline(tmp_path)]}
+    search(**settings)
+    file = Path(settings["baseline"][0])
+    file.write_text(file.read_text().replace("batch_size=32", "batch_size=64"))
+    with pytest.raises(StudyError, match="Baseline 'plain' has changed since it was trained beside 'study'"):
+        search(**settings)
 
 
 def test_a_baseline_that_was_interrupted_and_failed_then_is_tried_again_at_every_run(search, said, tmp_path):

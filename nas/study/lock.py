@@ -95,7 +95,7 @@ def _lives(pid: int, since: str) -> bool:
     """Whether a process has run since then, and not another one with its number."""
     began = datetime.strptime(since, TIME).replace(tzinfo=UTC).timestamp()
     try:
-        return psutil.Process(pid).create_time() < began + CLOCK_ERROR
+        return float(psutil.Process(pid).create_time()) < began + CLOCK_ERROR
     except psutil.NoSuchProcess:
         return False
 

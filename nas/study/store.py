@@ -226,9 +226,7 @@ class StudyStore(StoredStudy):
         """
         assert (value is not None) == (outcome is Outcome.COMPLETED)
         columns = {} if retry_of is None else {"retry_of": retry_of}
-        self._storage.patiently(
-            self._storage.check_lock
-        )  # before our row, which others read
+        self._storage.patiently(self._storage.check_lock)  # before our row, which others read
         self._put(number, outcome=outcome, value=value, reason=reason, finished_at=_now(), **columns)
         self._tell_optuna(number, outcome, value)
         if value is not None:
