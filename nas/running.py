@@ -44,8 +44,8 @@ def _train_baseline(run: Prepared, watch: Watch) -> bool:
         with driver_of(run, listed=True) as driver:
             for event in driver.run():
                 match event:
-                    case TrialEnded(value=float() as value, epochs=epochs):
-                        watch(Notice(text=f"Baseline {name}: {value:.4f} after {epochs} epochs"))
+                    case TrialEnded(value=float() as value):
+                        watch(Notice(text=f"Baseline {name}: validation accuracy {value:.4f}"))
                     case TrialEnded(outcome=outcome, reason=reason):
                         watch(Notice(text=f"Baseline {name}: {outcome.in_words}, {reason}"))
                     case SearchEnded(why=why):

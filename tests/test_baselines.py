@@ -92,7 +92,7 @@ def test_a_baseline_is_trained_once_and_shown_beside_the_random_start(search, sa
     assert start["name"] == "best of the random start (trial 0)"
     assert (start["value"], start["trials"]) == (study.best.value, 1)
     assert study.baselines["plain"].value == linear["value"]
-    assert said.notices == [f"Baseline plain: {linear['value']:.4f} after 1 epochs"]
+    assert said.notices == [f"Baseline plain: validation accuracy {linear['value']:.4f}"]
     assert [trial.number for trial in study.trials] == [0], "it is no trial of the study"
     assert nas.load_study(folder=tmp_path).name == "study", "nor a study that anybody looks for"
 
