@@ -76,6 +76,8 @@ class Driver:
         self._placed: dict[int, int] = {}
         """Worker by trial, until the worker is free again."""
         self._watchdog = Watchdog(info.num_train)
+        self._opened: float | None = None
+        """When workers were started, until one is ready."""
         self._failures = 0
         self._stopping = False
         records = store.trials()
@@ -216,7 +218,7 @@ class Driver:
 
     def _handle(self, message: Message) -> Iterator[Event]:
         if isinstance(message, Ready):
-            first = self.memory.ready(message)
+            first, self._opened = self.memory.ready(message), None
             for trial in self._trials.values() if first else ():
                 self.proposing.plan(trial)
             yield WorkerReady(worker=message.worker, device=message.device)
@@ -291,7 +293,7 @@ class Driver:
         told = self._placed.keys() - self._trials.keys()
         for number, reason in self._watchdog.look(self._trials.values(), told):
             self.engine.kill(number, reason)
-        if self.memory.constants is None:
+        if self._opened is not None:
             self._watchdog.check_ready(self._opened)
 
     def _survive(self, trial: Active, death: Died) -> Iterator[Event]:

@@ -28,6 +28,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 from nas.errors import InvalidSetting, UnknownName
@@ -131,12 +132,12 @@ class Proposal:
     architecture: Architecture
     training: Training
 
-    @property
+    @cached_property
     def description(self) -> dict[str, dict[str, Any]]:
         """The fields of both as plain data, but for those `added` that have their default."""
         return {"architecture": _described(self.architecture), "training": _described(self.training)}
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """64 hexadecimal digits; equal for equal proposals on any machine."""
         content = [type(self.architecture).__qualname__, self.description]

@@ -10,7 +10,6 @@ import math
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -205,7 +204,7 @@ class StudyStore(StoredStudy):
         Raises:
             optuna.exceptions.UpdateFinishedTrialError: other hands have ended the trial in Optuna's tables.
         """
-        row: dict[str, Any] = {name: _finite(value) for name, value in asdict(epoch).items()}
+        row: dict[str, Any] = {name: _finite(value) for name, value in vars(epoch).items()}
         row |= {"study_uuid": self.uuid, "number": trial.number, "epoch": row.pop("number")}
         self._storage.put(tables.epochs, row)
         trial.report(epoch.val_accuracy, step=epoch.number)
