@@ -39,13 +39,13 @@ def main() -> None:
         study = nas.load_study("chaos", storage=url, folder=folder)
         check(study, toll)
         compared = check_curves(study, folder / "undisturbed", asked.compare)
-    records = study.store.trials()
-    trained = sum(len(record.epochs) for record in records)
-    counted = sum(len(record.epochs) for record in records if record.outcome.charged)
-    print(f"{toll.kills.total()} kills in {toll.runs} runs, {seconds:.0f} s: {dict(toll.kills)}")
-    print(f"{toll.asked} trials asked for; by outcome: {counts_of(records)}")
-    print(f"workers' deaths: {sum(record.deaths or 0 for record in records)}")
-    print(f"epochs: {counted} of charged trials, {trained} rows; trained again and equal: {compared} trials")
+        records = study.store.trials()
+        trained = sum(len(record.epochs) for record in records)
+        counted = sum(len(record.epochs) for record in records if record.outcome.charged)
+        print(f"{toll.kills.total()} kills in {toll.runs} runs, {seconds:.0f} s: {dict(toll.kills)}")
+        print(f"{toll.asked} trials asked for; by outcome: {counts_of(records)}")
+        print(f"workers' deaths: {sum(record.deaths or 0 for record in records)}")
+        print(f"epochs: {counted} of charged trials, {trained} rows; trained again and equal: {compared} trials")
 
 
 if __name__ == "__main__":
