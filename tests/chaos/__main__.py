@@ -45,7 +45,9 @@ def main() -> None:
         print(f"{toll.kills.total()} kills in {toll.runs} runs, {seconds:.0f} s: {dict(toll.kills)}")
         print(f"{toll.asked} trials asked for; by outcome: {counts_of(records)}")
         print(f"workers' deaths: {sum(record.deaths or 0 for record in records)}")
-        print(f"epochs: {counted} of charged trials, {trained} rows; trained again and equal: {compared} trials")
+        print(
+            f"epochs: {counted} of charged trials, {trained} rows; trained again and equal: {compared} trials"
+        )
 
 
 if __name__ == "__main__":
