@@ -112,13 +112,11 @@ def test_a_study_is_continued_to_a_larger_total_with_its_own_settings(search):
     assert (start.recipe.seed, start.recipe.epochs, start.counts["completed"]) == (7, 2, 2)
 
 
-@pytest.mark.parametrize(
-    "change", [{"epochs": 3}, {"seed": 5}, {"split_seed": 1}, {"threads": 2}, {"precision": "bf16"}], ids=str
-)
-def test_a_change_that_makes_trials_incomparable_is_refused(search, change):
+def test_a_change_that_makes_trials_incomparable_is_refused(search):
     search(trials=1)
-    with pytest.raises(StudyError, match=r"--study OTHER"):
-        search(trials=2, **change)
+    for change in ({"epochs": 3}, {"seed": 5}, {"split_seed": 1}, {"threads": 2}, {"precision": "bf16"}):
+        with pytest.raises(StudyError, match=rf"{next(iter(change))} .*--study OTHER"):
+            search(trials=2, **change)
 
 
 def test_a_study_whose_space_has_changed_is_neither_continued_nor_rebuilt(search, tmp_path):

@@ -178,7 +178,7 @@ INTERRUPTIONS = st.one_of(
 )
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, phases=[Phase.generate])
+@settings(max_examples=10, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(
     fates=st.lists(st.sampled_from(FATES), max_size=25),
     interruptions=st.lists(INTERRUPTIONS, max_size=5),

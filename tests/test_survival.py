@@ -16,6 +16,7 @@ import nas
 from nas.engines.local import LocalEngine
 from nas.events import EpochTrained, Event, Notice, TrialStarted
 from nas.study.outcome import Outcome
+from tests.chaos.killing import Epochs
 
 EPOCHS = 40
 SETTINGS: dict[str, Any] = {
@@ -135,14 +136,6 @@ def searching(folder: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stderr=subprocess.PIPE)
 
 
-def epochs_so_far(folder: Path) -> int:
-    try:
-        study = nas.load_study("study", folder=folder)
-        return sum(len(trial.record.epochs) for trial in study.trials)
-    except nas.NasError:
-        return 0
-
-
 def wait_for(condition: Any, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -164,7 +157,8 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 def test_a_driver_that_is_killed_goes_on_where_it_was_with_the_same_command(
     undisturbed, tmp_path, running, how, group
 ):
-    wait_for(lambda: epochs_so_far(tmp_path) >= 2)
+    epochs = Epochs(f"sqlite:///{tmp_path}/nas.db")
+    wait_for(lambda: epochs.trained() >= 2)
     workers = psutil.Process(running.pid).children()
     began = time.monotonic()
     for worker in workers if group else ():  # as systemd and batch systems end a service: all of it

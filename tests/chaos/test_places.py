@@ -12,7 +12,7 @@ from tests.chaos.aftermath import check_curves, check_files, check_records
 from tests.chaos.killing import PATIENCE, Epochs
 from tests.study.test_full_disk import fill
 
-EPOCHS = 30
+EPOCHS = 40
 
 BASELINE = """
 from search_spaces.mlp import Mlp
