@@ -4,7 +4,7 @@ import nas
 from tests.chaos.aftermath import check, check_curves
 from tests.chaos.killing import kill_again_and_again
 
-KILLS, TRIALS = 5, 6
+KILLS, TRIALS = 4, 6
 
 
 def test_a_search_that_is_killed_at_random_moments_loses_nothing_and_counts_nothing_twice(
