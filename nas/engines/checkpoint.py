@@ -41,7 +41,7 @@ class Checkpoint:
             torch.save(content, cast(Any, hashed))
             stream.write(hashed.digest())
             if self._file.exists():
-                os.replace(self._file, self._before)
+                os.replace(self._file, self._before)  # which `load` reads, should this end here
 
     def remove(self) -> None:
         """Nobody will go on from here."""

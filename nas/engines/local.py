@@ -136,10 +136,11 @@ class _Worker:
     def __init__(self, index: int, command: Sequence[str], setup: Setup, log: Path, post: Post) -> None:
         self.index = index
         self.trial: int | None = None
+        self.dead = False
+        """Whether it can take no task any more."""
         self._log = log
         self._post = post
         self._closing = False
-        self._dead = False
         self._killed_for = ""
         self._lock = threading.Lock()
         self._gone = threading.Event()
@@ -156,14 +157,10 @@ class _Worker:
         self.send(setup)
         threading.Thread(target=self._read, daemon=True).start()
 
-    @property
-    def dead(self) -> bool:
-        return self._dead
-
     def take(self, task: Task) -> bool:
         """Give it a task; False when it is dead and nobody will answer for the task."""
         with self._lock:
-            if self._dead:
+            if self.dead:
                 return False
             self.trial = task.number
         self.send(task)
@@ -203,7 +200,7 @@ class _Worker:
         code, resident = self._reap()
         self._gone.set()
         with self._lock:
-            self._dead = True
+            self.dead = True
         if not self._closing:
             reason = self._killed_for or self._last_words(code)
             if code == -KILLED:

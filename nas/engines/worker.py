@@ -122,11 +122,11 @@ class Worker:
                     cost = saved_at - now
                 self._send(Trained(number=task.number, epoch=epoch))
         if not curve or curve[-1].number < task.epochs:
-            if not self._stopped[task.number].keep:
+            if self._stopped[task.number].keep:
+                with disk_errors(Path(task.checkpoint)):
+                    checkpoint.save(trainer.state_dict(), curve)
+            else:
                 checkpoint.remove()  # the last one may have come after its trial was told
-                return "stopped"
-            with disk_errors(Path(task.checkpoint)):
-                checkpoint.save(trainer.state_dict(), curve)
             return "stopped"
         network = getattr(trainer.evaluated, "_orig_mod", trainer.evaluated)  # of what torch.compile made
         with disk_errors(Path(task.weights)):
