@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,8 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
         asked["data"] = _exact_source(recipe.data)
     name = _check_name(recipe.study or f"{load_space(recipe.space).name}-{source_name(recipe.data)}")
     url = storage_url(recipe.storage, recipe.folder)
-    storage = open_storage(url, create=True)
-    make_folder(recipe.folder / name)
-    with study_lock(storage, name):
+    with closing(open_storage(url, create=True)) as storage, study_lock(storage, name):
+        make_folder(recipe.folder / name)
         store = StudyStore.find(storage, name, recipe.folder) if StudyStore.exists(storage, name) else None
         recipe = _continued(store, asked) if store else Recipe.load(**asked | {"study": name})
         space = load_space(recipe.space).fixing(recipe.training)

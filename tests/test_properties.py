@@ -159,7 +159,7 @@ def go_on(folder: Path, space: Space, engine: ScriptedEngine, until: Kill | Stop
     except (Killed, SearchFailed):
         return None
     finally:
-        storage.engine.dispose()
+        storage.close()
 
 
 def start(folder: Path) -> None:
@@ -168,7 +168,7 @@ def start(folder: Path) -> None:
     storage = open_storage(f"sqlite:///{folder}/nas.db", create=True)
     make_folder(folder / "study")
     StudyStore.create(storage, "study", folder, recipe, 1, {}, memory_cap=100)
-    storage.engine.dispose()
+    storage.close()
 
 
 FATES = ("passes", "saves", "dies", "saves and dies", "passes and dies", "runs out of memory")
@@ -211,4 +211,4 @@ def test_any_interleaving_of_epochs_deaths_and_resumes_ends_in_the_same_set_of_o
         forgotten = sum(isinstance(until, Kill) for until in interruptions)  # killed before it was stored
         assert max(deaths.values(), default=0) <= RETRIES + 1 + forgotten
         assert not list((folder / "study" / "checkpoints").glob("*"))
-        store.storage.engine.dispose()
+        store.storage.close()

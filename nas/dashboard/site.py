@@ -64,10 +64,12 @@ def make_read_only(storage: StudyStorage) -> None:
     """Let the database itself refuse every write that comes through `storage`."""
     sqlite = storage.engine.dialect.name == "sqlite"
 
-    @event.listens_for(storage.engine, "checkout")
     def refuse_writes(connection: Any, record: object, proxy: object) -> None:
         if sqlite:
             connection.execute("PRAGMA query_only = ON")
         else:
             connection.cursor().execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
             connection.commit()
+
+    for engine in storage.engines:
+        event.listen(engine, "checkout", refuse_writes)

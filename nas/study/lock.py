@@ -66,13 +66,15 @@ def study_lock(storage: StudyStorage, study: str) -> Iterator[None]:
         return
     lock = AdvisoryLock(storage, study)
     storage.patiently(lock.check)
-    event.listen(storage.engine, "connect", lock.on_connect)
+    for engine in storage.engines:
+        event.listen(engine, "connect", lock.on_connect)
     storage.check_lock = lock.check
     try:
         yield
     finally:
         storage.check_lock = lambda: None
-        event.remove(storage.engine, "connect", lock.on_connect)
+        for engine in storage.engines:
+            event.remove(engine, "connect", lock.on_connect)
         lock.release()
 
 

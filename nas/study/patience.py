@@ -7,20 +7,21 @@ two others look first.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Executable, RowMapping, Table
+from sqlalchemy import Engine, Executable, RowMapping, Table, create_engine
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from nas.disk import INTACT
 from nas.errors import StorageError
 from nas.study.failures import DATABASE_ERRORS, explain, may_pass
+from nas.study.kept import KeptConnection
 
 Result = TypeVar("Result")
 
@@ -69,6 +70,18 @@ class StudyStorage(RDBStorage):
         logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)  # we say it ourselves
         template = url.replace("{", "{{").replace("}", "}}")  # Optuna would fill in what stands in braces
         super().__init__(template, engine_kwargs=engine_kwargs)
+        single: Engine = self.engine
+        if single.dialect.name == "postgresql":  # one round trip, where a transaction takes three
+            single = create_engine(single.url, isolation_level="AUTOCOMMIT", **engine_kwargs)
+        self._kept = KeptConnection(single)
+        self.engines = {self.engine, single}
+        """All that connect to the database."""
+
+    def close(self) -> None:
+        """Close all connections; whatever comes next opens new ones."""
+        self._kept.close()
+        for engine in self.engines:
+            engine.dispose()
 
     # Waiting ------------------------------------------------------------------------------------------
 
@@ -131,13 +144,7 @@ class StudyStorage(RDBStorage):
         Raises:
             StorageError: the database failed.
         """
-
-        def transaction() -> None:
-            with self.engine.begin() as connection:
-                for statement in statements:
-                    connection.execute(statement)
-
-        self.patiently(transaction)
+        self._commit(*((statement, None) for statement in statements))
 
     def read(self, query: Executable) -> Sequence[RowMapping]:
         """All rows of a query, by the names of their columns.
@@ -164,13 +171,16 @@ class StudyStorage(RDBStorage):
         kind = (table, *row)
         if kind not in self._puts:  # building a statement takes ten times as long as executing it
             self._puts[kind] = self._put_statement(table, list(row))
-        statement = self._puts[kind]
+        self._commit((self._puts[kind], row), *((other, None) for other in others))
 
+    def _commit(self, *statements: tuple[Executable, Mapping[str, Any] | None]) -> None:
         def transaction() -> None:
+            if len(statements) == 1:
+                self._kept.execute(*statements[0])
+                return
             with self.engine.begin() as connection:
-                connection.execute(statement, row)
-                for other in others:
-                    connection.execute(other)
+                for statement in statements:
+                    connection.execute(*statement)
 
         self.patiently(transaction)
 

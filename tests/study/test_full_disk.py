@@ -119,7 +119,7 @@ def test_a_study_whose_disk_fills_up_stops_with_one_line_and_goes_on_when_there_
 
 def test_a_study_whose_folder_goes_read_only_stops_with_one_line_and_goes_on_later(disk, store, mlp):
     train(store, mlp, 1)
-    store.engine.dispose()
+    store.storage.close()
     read_only(disk, True)
     with pytest.raises(StorageError) as error, storage_errors(storage_url(None, disk), disk):
         train(store, mlp, 1)

@@ -90,12 +90,12 @@ def test_an_operation_whose_answer_is_lost_is_repeated_and_done_once(tmp_path, m
     monkeypatch.setattr("optuna.storages._rdb.storage.random", SimpleNamespace(random=lambda: 0.0))
     monkeypatch.setattr(storage_module, "WalConnection", sqlite3.Connection)
     empty = tmp_path / "empty.db"
-    ready(f"sqlite:///{empty}").engine.dispose()
+    ready(f"sqlite:///{empty}").close()
 
     def outcome(number: int) -> tuple[object, int]:
         storage = open_storage(f"sqlite:///{shutil.copy(empty, tmp_path / f'{number}.db')}", create=False)
         event.listen(storage.engine, "connect", lambda new, _: new.execute("PRAGMA synchronous=OFF"))
-        storage.engine.dispose()
+        storage.close()
         storage.wait_out(lambda line: None)
         commits = lose(storage, number, committed=committed)
         work(storage, 2)
@@ -211,6 +211,14 @@ def test_putting_a_row_again_replaces_what_it_names_and_keeps_the_rest(storage):
         storage.put(ours, {"number": 1, "epoch": 1, "accuracy": accuracy})
     storage.put(ours, {"number": 1, "epoch": 1})
     assert [dict(row) for row in storage.read(select(ours))] == [{"number": 1, "epoch": 1, "accuracy": 0.2}]
+
+
+def test_what_is_put_after_a_restart_of_the_server_goes_over_a_new_connection(postgres, postgres_url):
+    storage = ready(postgres_url)
+    for epoch in (1, 2, 3):
+        storage.put(ours, {"number": 1, "epoch": epoch})
+        postgres.restart()
+    assert [row["epoch"] for row in storage.read(select(ours))] == [1, 2, 3]
 
 
 def test_optunas_own_log_is_silent_about_a_lost_connection(postgres, postgres_url, capfd):

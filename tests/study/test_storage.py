@@ -157,7 +157,7 @@ def test_many_may_open_an_empty_database_at_once(database_url):
 def test_a_database_that_cannot_be_written_is_one_clear_line(tmp_path, readonly):
     folder = tmp_path / "studies"
     url = f"sqlite:///{folder}/nas.db"
-    open_storage(url, create=True).engine.dispose()
+    open_storage(url, create=True).close()
     (folder if readonly == "folder" else folder / "nas.db").chmod(0o555)
     write = (
         "import sys; from sqlalchemy import text; from nas.study.storage import open_storage;"
