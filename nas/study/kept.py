@@ -33,8 +33,8 @@ class KeptConnection:
 
     def _execute(self, connection: Connection, statement: Executable, row: Mapping[str, Any] | None) -> None:
         try:
-            connection.execute(statement, row)
-            connection.commit()
+            with connection.begin():
+                connection.execute(statement, row)
         except BaseException:
             self.close()
             raise

@@ -107,6 +107,15 @@ def test_an_operation_whose_answer_is_lost_is_repeated_and_done_once(tmp_path, m
         assert outcome(number)[0] == expected, f"commit {number} of {total}"
 
 
+def test_a_row_whose_commit_failed_leaves_no_lock_behind(tmp_path):
+    storage = ready(f"sqlite:///{tmp_path}/nas.db")
+    lose(storage, 0, committed=False)
+    with pytest.raises(StorageError, match="another program has locked it"):
+        storage.put(ours, {"number": 1, "epoch": 1})
+    with sqlite3.connect(tmp_path / "nas.db", timeout=0) as other:
+        other.execute("INSERT INTO ours VALUES (2, 1, 0.5)")
+
+
 def test_restarts_of_the_server_in_the_midst_of_a_search_are_waited_out_with_a_message(
     postgres, postgres_url
 ):
