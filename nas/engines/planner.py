@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from torch import nn
+
 from nas.engines.base import Post
 from nas.engines.messages import NotPlanned, Plan, Planned
 from nas.errors import NasError
+from nas.layers import layer_table
 from nas.memory.plan import DoesNotFit, Levers, plan_memory
 from nas.memory.prediction import MemoryConstants
 from nas.memory.program import Untraceable
@@ -64,6 +67,7 @@ class Planner:
         self._requests.put(_Request(number, proposal, MemoryConstants(**constants), after))
 
     def _work(self) -> None:
+        layer_table(nn.Linear(1, 1), (1, 1, 1))  # its first use imports much of torch: while workers start
         while True:
             request = self._requests.get()
             try:

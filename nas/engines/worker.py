@@ -3,6 +3,7 @@
 Started as `python -m nas.engines.worker INDEX` by an engine, which speaks `messages` through its pipes.
 """
 
+import gc
 import os
 import queue
 import signal
@@ -56,6 +57,8 @@ class Worker:
             self.images = self.images.with_val()
         self.device_name = device_name(setup.device)
         self.constants = measure_constants(self.images)
+        gc.collect()
+        gc.freeze()  # what stays for ever, modules above all: `release` need not look through it every time
 
     def serve(self, commands: BinaryIO) -> None:
         """Take tasks until the input ends, then end at once: nobody is left to hear the result."""
