@@ -63,6 +63,16 @@ def make_store(tmp_path: Path) -> Callable[..., StudyStore]:
 
 
 @pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker is started: whatever can be planned learns the same, but leaves no weights."""
+    from tests.scripted import ScriptedEngine, learns
+
+    monkeypatch.setattr(
+        "nas.running.LocalEngine", lambda setup, devices, folder: ScriptedEngine(learns(0.5, 0.6))
+    )
+
+
+@pytest.fixture
 def nas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Nas:
     """Run a command in this process: (exit code, standard output, standard error)."""
     monkeypatch.chdir(tmp_path)

@@ -1,5 +1,6 @@
 """An engine and a planner whose trials do what a test says."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -69,13 +70,14 @@ class ScriptedEngine:
         self._posted.append(message)
 
     def messages(self, timeout: float) -> list[Message]:
-        said = [*self._posted]
-        self._posted.clear()
+        said = [self._posted.popleft() for _ in range(len(self._posted))]  # a planner's thread may post
         for worker, play in enumerate(self._plays):
             if play is not None and (message := next(play, None)) is not None:
                 said.append(message)
                 if isinstance(message, Ended | Died):
                     self.tasks[worker] = self._plays[worker] = None
+        if not said:
+            time.sleep(min(timeout, 0.001))
         return said
 
     def close(self) -> None: ...

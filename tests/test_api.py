@@ -50,9 +50,9 @@ def table(study: nas.Study) -> list[tuple[Any, ...]]:
 
 
 def test_the_same_seed_gives_the_same_trials_bit_for_bit(search):
-    settings = {"space": "cnn_fc", "trials": 8, "epochs": 3}
+    settings = {"space": "cnn_fc", "trials": 6, "epochs": 3}
     first = table(search(study="first", **settings))
-    assert len(first) == 8
+    assert len(first) == 6
     assert {row[1] for row in first} >= {Outcome.COMPLETED, Outcome.PRUNED}
     assert table(search(study="second", **settings)) == first
     assert table(search(study="third", seed=1, **settings | {"trials": 2})) != first[:2]
@@ -100,6 +100,7 @@ def test_the_best_three_keep_their_weights_and_the_others_lose_them(search, tmp_
         ranked[-1].load_model()
 
 
+@pytest.mark.usefixtures("scripted")
 def test_a_study_is_continued_to_a_larger_total_with_its_own_settings(search):
     events: list[Event] = []
     search(trials=2, seed=7, pruner="none")
@@ -112,6 +113,7 @@ def test_a_study_is_continued_to_a_larger_total_with_its_own_settings(search):
     assert (start.recipe.seed, start.recipe.epochs, start.counts["completed"]) == (7, 2, 2)
 
 
+@pytest.mark.usefixtures("scripted")
 def test_a_change_that_makes_trials_incomparable_is_refused(search):
     search(trials=1)
     for change in ({"epochs": 3}, {"seed": 5}, {"split_seed": 1}, {"threads": 2}, {"precision": "bf16"}):
@@ -119,6 +121,7 @@ def test_a_change_that_makes_trials_incomparable_is_refused(search):
             search(trials=2, **change)
 
 
+@pytest.mark.usefixtures("scripted")
 def test_a_study_whose_space_has_changed_is_neither_continued_nor_rebuilt(search, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(MINIMAL)
@@ -151,6 +154,7 @@ def test_a_database_that_fails_in_the_midst_of_a_search_is_one_clear_line(search
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.usefixtures("scripted")
 def test_the_lock_lies_with_the_data_whatever_folder_the_results_go_to(search, tmp_path):
     url = f"sqlite:///{tmp_path}/shared.db"
     refused = []
@@ -165,6 +169,7 @@ def test_the_lock_lies_with_the_data_whatever_folder_the_results_go_to(search, t
     assert refused
 
 
+@pytest.mark.usefixtures("scripted")
 def test_a_space_that_fails_at_once_leaves_no_study_behind(search, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text("def suggest(trial, data):\n    return 1 / 0\n")

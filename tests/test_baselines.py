@@ -102,6 +102,7 @@ def test_a_baseline_is_trained_once_and_shown_beside_the_random_start(search, sa
     assert study.to_json()["baselines"][0] == linear
 
 
+@pytest.mark.usefixtures("scripted")
 @pytest.mark.parametrize(
     ("body", "message", "again"),
     [
@@ -128,6 +129,7 @@ def test_a_baseline_that_comes_to_nothing_is_one_notice_and_the_search_goes_on(
     assert len(said.notices) == again, "what failed is tried again once at every run"
 
 
+@pytest.mark.usefixtures("scripted")
 def test_a_baseline_that_has_changed_since_it_was_trained_is_refused(search, tmp_path):
     settings = {"baseline": [baseline(tmp_path)]}
     search(**settings)
@@ -137,6 +139,7 @@ def test_a_baseline_that_has_changed_since_it_was_trained_is_refused(search, tmp
         search(**settings)
 
 
+@pytest.mark.usefixtures("scripted")
 def test_a_baseline_that_was_interrupted_and_failed_then_is_tried_again_at_every_run(search, said, tmp_path):
     settings = {"baseline": [baseline(tmp_path, BROKEN)]}
     (companion,) = search(**settings).store.companions()
@@ -169,6 +172,7 @@ def test_a_baseline_that_is_interrupted_goes_on_where_it_was(search, said, tmp_p
     assert [epoch.number for epoch in second.epochs] == [*range(1, 41)]
 
 
+@pytest.mark.usefixtures("scripted")
 def test_a_study_that_was_deleted_is_made_again_with_its_baseline(search, said, tmp_path):
     settings = {"baseline": [baseline(tmp_path)]}
     storage = search(**settings).store.storage
@@ -178,6 +182,7 @@ def test_a_study_that_was_deleted_is_made_again_with_its_baseline(search, said, 
     assert shown(study) == ["plain", "best of the random start (trial 0)"]
 
 
+@pytest.mark.usefixtures("scripted")
 def test_a_baseline_that_was_deleted_is_not_shown_and_is_trained_again(search, said, tmp_path):
     settings = {"baseline": [baseline(tmp_path)]}
     study = search(**settings)
@@ -197,6 +202,7 @@ def test_two_baselines_of_one_name_are_refused_before_there_is_a_study(search, t
         nas.load_study("study", folder=tmp_path)
 
 
+@pytest.mark.usefixtures("scripted")
 def test_the_baselines_of_a_study_are_taken_away_by_asking_for_none(search, said, tmp_path):
     search(baseline=[baseline(tmp_path, BROKEN)])
     said.clear()

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from nas.datasets import open_data
+from tests.chaos.killing import Epochs
 
 TINY = ("--space", "mlp", "--epochs", "1", "--workers", "1", "--threads", "1", "--device", "cpu")
 
@@ -139,6 +140,7 @@ def test_a_search_a_second_one_and_what_show_tells_of_them(nas):
     assert "Did you mean 'mlp-digits'?" in err
 
 
+@pytest.mark.usefixtures("scripted")
 def test_the_database_may_be_named_in_the_environment(nas, monkeypatch, tmp_path):
     monkeypatch.setenv("NAS_STORAGE", f"sqlite:///{tmp_path}/elsewhere.db")
     nas("search", *TINY, "--trials", 1, "--quiet")
@@ -147,6 +149,7 @@ def test_the_database_may_be_named_in_the_environment(nas, monkeypatch, tmp_path
     assert json.loads(nas("show", "--json")[1])["counts"]["completed"] == 1
 
 
+@pytest.mark.usefixtures("scripted")
 def test_other_settings_that_make_trials_incomparable_are_refused(nas):
     nas("search", *TINY, "--trials", 1, "--quiet")
     code, _, err = nas("search", "--space", "mlp", "--epochs", 5)
@@ -247,22 +250,10 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 def wait_for_an_epoch(folder: Path) -> None:
-    log = Path(folder / "studies" / "nas.db")
-    for _ in range(600):
-        if log.exists():
-            command = [
-                sys.executable,
-                "-c",
-                f"""
-import sqlite3
-print(sqlite3.connect({str(log)!r}).execute("SELECT COUNT(*) FROM nas_epochs").fetchone()[0])
-""",
-            ]
-            done = subprocess.run(command, capture_output=True, text=True)
-            if done.returncode == 0 and int(done.stdout) > 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError("no epoch was ever trained")
+    epochs, until = Epochs(f"sqlite:///{folder}/studies/nas.db"), time.monotonic() + 120
+    while not epochs.trained():
+        assert time.monotonic() < until, "no epoch was ever trained"
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("times", [1, 2])
