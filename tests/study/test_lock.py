@@ -24,10 +24,13 @@ from nas.study.storage import open_storage
 with study_lock(open_storage(sys.argv[1], create=True), "study"):
     child = 0
     if sys.argv[2] == "fork":
+        reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(1)
+            os.write(writer, b"!")
             time.sleep(100)
+        os.read(reader, 1)  # by now it has closed what it got
     elif sys.argv[2] == "exec":
         child = subprocess.Popen(["sleep", "100"], stdout=subprocess.DEVNULL).pid
     print(child, flush=True)
