@@ -9,7 +9,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any, get_args
 
@@ -27,6 +27,7 @@ from nas.events import (
 )
 from nas.space import in_words
 from nas.study import tables
+from nas.study.clock import now, seconds_since
 from nas.study.lock import lock_holder
 from nas.study.outcome import Outcome
 from nas.study.records import epoch_of, plan_in_words
@@ -81,7 +82,7 @@ def running_since(store: StoredStudy) -> datetime | None:
     if holder is None or _ended(store) is not None:
         return None
     said = re.search(r"since (\S+)$", holder)
-    return datetime.fromisoformat(said[1]).replace(tzinfo=None) if said else _now()
+    return datetime.fromisoformat(said[1]).replace(tzinfo=None) if said else now()
 
 
 class _Reader:
@@ -123,7 +124,7 @@ class _Reader:
             curve=tuple(accumulate((value for value, _ in completed), max)),
             memory_cap=self._store.memory_cap,
             budgets=run["budgets"] or {},
-            seconds=_ago(self._began),
+            seconds=seconds_since(self._began),
         )
 
     def news(self) -> Iterator[Event]:
@@ -164,7 +165,7 @@ class _Reader:
             device=self._devices[worker] if worker < len(self._devices) else "",
             reserved=row["predicted"],
             plan=plan_in_words(row["plan"]),
-            seconds=_ago(row["started_at"]),
+            seconds=seconds_since(row["started_at"]),
         )
 
     def _ending(self, row: RowMapping, outcome: Outcome) -> TrialEnded:
@@ -211,12 +212,3 @@ def _ended(store: StoredStudy) -> Any:
     S = tables.studies.c
     (row,) = store.storage.read(select(S.ended).where(S.study_uuid == store.uuid))
     return row["ended"]
-
-
-def _ago(moment: datetime) -> float:
-    """Seconds since a moment in UTC."""
-    return (_now() - moment).total_seconds()
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

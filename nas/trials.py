@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from optuna.trial import FixedTrial
 
 from nas.datasets import ImageData
 from nas.errors import DataError, NasError, StudyError
@@ -15,6 +12,7 @@ from nas.exporters import MAX_DROP, Export, Origin, Score, TrainedModel, export_
 from nas.final.seeded import SEED, SeededSpace
 from nas.plugins import Space, load_space
 from nas.preparation import open_images
+from nas.rebuilding import rebuild
 from nas.space import DataInfo, Proposal
 from nas.study.finals import Opening
 from nas.study.records import TrialRecord
@@ -177,21 +175,7 @@ class Trial:
         space = load_space(recipe.space).fixing(recipe.training)
         if SEED in self.params:  # trained for the final model, on several seeds
             space = SeededSpace.of(space)
-        try:
-            with warnings.catch_warnings():  # of a value out of its range: the digest tells what came of it
-                warnings.filterwarnings("ignore", module="optuna")
-                proposal = space.suggest(FixedTrial(self.params), self.data)
-            same = self.record.digest in (None, proposal.digest)
-        except NasError as error:
-            if not isinstance(error.__cause__, ValueError):  # Optuna's word for a parameter that is missing
-                raise
-            same = False
-        if not same:
-            raise StudyError(
-                f"Trial {self.number} of {self._store.name!r} cannot be rebuilt: search space {space.name!r}"
-                f" has changed since (then version {self._store.space_version}, now {space.version})."
-            )
-        return space, proposal
+        return space, rebuild(self._store, self.record, space, self.data)
 
 
 class Final(Trial):

@@ -20,7 +20,7 @@ FLOORS = [
     {"memory", "exporters"},
     {"study", "engines", "devices", "events"},
     {"active"},
-    {"ledger", "known", "watchdog"},
+    {"ledger", "known", "watchdog", "rebuilding"},
     {"memory_account"},
     {"proposing"},
     {"driver", "preparation", "costing", "following"},

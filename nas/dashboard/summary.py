@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from nas.recipe import Recipe
@@ -143,11 +143,6 @@ class Summary:
                 reservations.append(Reservation(record, record.predicted, seen, cap))
         budgets = self.row.get("budgets") or {}
         return [DeviceMemory(device, budgets.get(device), them) for device, them in by_device.items()]
-
-
-def seconds_since(moment: datetime) -> float:
-    """Of a moment in UTC, as it is stored."""
-    return (datetime.now(UTC).replace(tzinfo=None) - moment).total_seconds()
 
 
 def _kind(record: TrialRecord) -> str:

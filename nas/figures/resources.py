@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 import nas.figures.theme as theme
 from nas.figures.theme import COLOURS
+from nas.study.clock import now
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 
@@ -98,8 +99,10 @@ def memory(trials: Trials) -> go.Figure:
 
 def _working_time(records: Sequence[TrialRecord]) -> tuple[dict[int, tuple[float, float]], list[float]]:
     """Seconds from the first start to start and end of each trial, and where pauses were cut out."""
-    now = datetime.now(UTC).replace(tzinfo=None)
-    began = sorted((record.started_at or now, record.finished_at or now, record.number) for record in records)
+    until = now()
+    began = sorted(
+        (record.started_at or until, record.finished_at or until, record.number) for record in records
+    )
     origin = latest = began[0][0]
     spans, pauses = {}, []
     for start, end, number in began:

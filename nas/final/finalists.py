@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from nas.errors import StudyError
 from nas.final.settings import FinalSettings
 from nas.plugins import Space, load_space
 from nas.preparation import Prepared
+from nas.rebuilding import rebuild
 from nas.space import DataInfo
 from nas.study.records import TrialRecord, random_start, ranking
 
@@ -65,7 +65,7 @@ def _all(run: Prepared, settings: FinalSettings) -> Iterator[Finalist]:
     info = run.data.info
 
     def finalist(record: TrialRecord, **roles: Any) -> Finalist:
-        _check_rebuilt(run, record)
+        rebuild(run.store, record, run.space, info)  # refused now rather than after hours of training
         return _finalist(f"trial {record.number}", run.space, record, settings, info, record.number, **roles)
 
     for record in ranked[: settings.top]:
@@ -105,17 +105,3 @@ def _finalist(
         note=note,
         **roles,
     )
-
-
-def _check_rebuilt(run: Prepared, record: TrialRecord) -> None:
-    """Raises:
-    StudyError: the search space no longer makes this proposal.
-    """
-    with warnings.catch_warnings():  # of a value out of its range: the digest tells what came of it
-        warnings.filterwarnings("ignore", module="optuna")
-        proposal = run.space.suggest(FixedTrial(record.params), run.data.info)
-    if record.digest not in (None, proposal.digest):
-        raise StudyError(
-            f"Trial {record.number} of {run.store.name!r} cannot be rebuilt: search space {run.space.name!r}"
-            f" has changed since."
-        )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, update
 
 from nas.study import tables
+from nas.study.clock import now
 from nas.study.stored import StoredStudy
 
 
@@ -37,8 +38,7 @@ def openings(store: StoredStudy) -> list[Opening]:
 def enter_opening(store: StoredStudy, settings: dict[str, Any]) -> int:
     """Record that the test images are about to be opened. Returns which opening it is."""
     number = len(openings(store)) + 1
-    now = datetime.now(UTC).replace(tzinfo=None)
-    row = {"study_uuid": store.uuid, "opening": number, "opened_at": now, "settings": settings}
+    row = {"study_uuid": store.uuid, "opening": number, "opened_at": now(), "settings": settings}
     store.storage.put(tables.finals, row)
     return number
 

@@ -10,7 +10,6 @@ import math
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,6 +23,7 @@ from nas.recipe import Recipe
 from nas.space import Proposal
 from nas.study import tables
 from nas.study.checkpoints import keep_only_checkpoints
+from nas.study.clock import now
 from nas.study.outcome import Outcome
 from nas.study.patience import StudyStorage
 from nas.study.retries import Retry, unrepeated
@@ -75,7 +75,7 @@ class StudyStore(StoredStudy):
         row = {
             "study_uuid": identity,
             "name": name,
-            "created_at": _now(),
+            "created_at": now(),
             "recipe": _storable(recipe),
             "space_version": space_version,
             "data": data,
@@ -176,7 +176,7 @@ class StudyStore(StoredStudy):
             "proposal": proposal.description,
             "digest": proposal.digest,
             "seed": seed,
-            "started_at": _now(),
+            "started_at": now(),
             "retry_of": retry and retry.of,
             **columns,
         }
@@ -191,7 +191,7 @@ class StudyStore(StoredStudy):
 
     def start(self, number: int, worker: int) -> None:
         """A worker has taken a trial that waited."""
-        self._put(number, outcome=Outcome.RUNNING, worker=worker, started_at=_now())
+        self._put(number, outcome=Outcome.RUNNING, worker=worker, started_at=now())
 
     def describe(self, number: int, **columns: Any) -> None:
         """Add what the worker found out about a trial: its size, its device, its versions, its plan."""
@@ -226,7 +226,7 @@ class StudyStore(StoredStudy):
         assert (value is not None) == (outcome is Outcome.COMPLETED)
         columns = {} if retry_of is None else {"retry_of": retry_of}
         self._storage.patiently(self._storage.check_lock)  # before our row, which others read
-        self._put(number, outcome=outcome, value=value, reason=reason, finished_at=_now(), **columns)
+        self._put(number, outcome=outcome, value=value, reason=reason, finished_at=now(), **columns)
         self._tell_optuna(number, outcome, value)
         if value is not None:
             self._ranking = sorted([*self._ranking, (-value, number)])[:KEPT]
@@ -274,10 +274,6 @@ def _storable(recipe: Recipe) -> dict[str, Any]:
     """The recipe as JSON, without the password of its database."""
     content = recipe.model_dump(mode="json")
     return content | {"storage": recipe.storage and redacted(recipe.storage)}
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _finite(value: float | None) -> float | None:
