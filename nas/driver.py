@@ -67,6 +67,7 @@ class Driver:
         """
         self.store = store
         self.engine = engine
+        self._planner = planner
         self.memory = memory
         self.recipe = store.recipe
         self._trials: dict[int, Active] = {}
@@ -104,6 +105,7 @@ class Driver:
         try:
             if self._why_end(deadline) is None:
                 self._open()
+                self._planner.open()
             while (why := self._why_end(deadline)) is None:
                 yield from self._place()
                 if lacking := self._lacks_trials():

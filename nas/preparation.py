@@ -98,7 +98,7 @@ def reopened(stored: StoredStudy, progress: Progress | None, **settings: Any) ->
         NasError: whatever the user can mend.
     """
     store = StudyStore(stored.storage, stored.name, stored.folder.parent)
-    with study_lock(store.storage, store.name):
+    with closing(stored.storage), study_lock(stored.storage, stored.name):
         recipe = Recipe.load(**dict(store.recipe) | given(settings))
         space = load_space(recipe.space).fixing(recipe.training)
         data = open_images(recipe, progress)

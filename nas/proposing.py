@@ -30,6 +30,10 @@ MIB = 2**20
 class Planner(Protocol):
     """Finds out how a proposal can train within the memory cap; answers `Planned` or `NotPlanned`."""
 
+    def open(self) -> None:
+        """There will be something to plan: called once, while the first workers start."""
+        ...
+
     def plan(
         self,
         number: int,

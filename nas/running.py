@@ -111,6 +111,7 @@ def driver_of(
             yield driver
     finally:
         engine.close()
+        planner.close()
 
 
 @contextmanager

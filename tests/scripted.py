@@ -90,6 +90,8 @@ class ScriptedPlanner:
         self._engine = engine
         self._need = need
 
+    def open(self) -> None: ...
+
     def plan(
         self,
         number: int,

@@ -1,6 +1,7 @@
 """Whole searches from Python, with real workers on the embedded digits."""
 
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import nas
 from nas.datasets import open_data
 from nas.errors import StorageError, StudyError
 from nas.events import EpochTrained, Event, SearchStarted, TrialEnded, TrialStarted
+from nas.preparation import reopened
 from nas.study.outcome import Outcome
 from tests.test_plugins import MINIMAL
 
@@ -111,6 +113,25 @@ def test_a_study_is_continued_to_a_larger_total_with_its_own_settings(search):
     assert sum(isinstance(event, TrialStarted) for event in events) == 1
     (start,) = [event for event in events if isinstance(event, SearchStarted)]
     assert (start.recipe.seed, start.recipe.epochs, start.counts["completed"]) == (7, 2, 2)
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_search_leaves_no_connection_to_the_server_open(search, postgres, postgres_url):
+    database = postgres_url.rpartition("/")[2]
+    query = f"SELECT pid FROM pg_stat_activity WHERE datname = '{database}'"
+
+    def wait_until_all_are_closed() -> None:  # the server is told, and takes its time
+        until = time.monotonic() + 60
+        while postgres.sql(query):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+
+    study = search(trials=1, storage=postgres_url)
+    wait_until_all_are_closed()
+    with reopened(study.store, None):
+        assert postgres.sql(query)
+    wait_until_all_are_closed()
+    assert len(study.trials) == 1
 
 
 @pytest.mark.usefixtures("scripted")

@@ -270,6 +270,14 @@ def test_ctrl_c_once_stops_cleanly_and_twice_at_once_and_nothing_stays_running(n
     assert shown["counts"]["interrupted"] == 1
 
 
+@pytest.mark.usefixtures("scripted")
+def test_a_search_that_has_nothing_left_to_train_ends_at_once_without_a_word_of_complaint(nas, tmp_path):
+    nas("search", *TINY, "--trials", 1, "--quiet")
+    search = start(tmp_path, "--epochs", "1", "--trials", "1", "--quiet")
+    _, err = search.communicate(timeout=120)
+    assert (search.returncode, err) == (0, "")
+
+
 def test_a_second_driver_is_refused_with_the_name_of_the_first(nas, tmp_path):
     search = start(tmp_path, "--epochs", "100000", "--trials", "2")
     try:

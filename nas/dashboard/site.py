@@ -62,6 +62,7 @@ def make_site(
 
 def make_read_only(storage: StudyStorage) -> None:
     """Let the database itself refuse every write that comes through `storage`."""
+    storage.close()  # what is open already would not be asked
     sqlite = storage.engine.dialect.name == "sqlite"
 
     def refuse_writes(connection: Any, record: object, proxy: object) -> None:

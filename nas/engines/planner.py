@@ -21,6 +21,9 @@ from nas.memory.program import Untraceable
 from nas.plugins import Space
 from nas.space import DataInfo, Proposal
 
+GRACE = 5.0
+"""Seconds that it gets to finish what it is at."""
+
 
 @dataclass(frozen=True)
 class _Request:
@@ -49,8 +52,13 @@ class Planner:
         self._device: Literal["cpu", "cuda"] = "cuda" if device.startswith("cuda") else "cpu"
         self._cap = memory_cap
         self._post = post
-        self._requests: queue.SimpleQueue[_Request] = queue.SimpleQueue()
-        threading.Thread(target=self._work, daemon=True).start()
+        self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._closed = False
+
+    def open(self) -> None:
+        """Start its thread, which begins with what takes long the first time."""
+        self._thread.start()
 
     def plan(
         self,
@@ -67,11 +75,20 @@ class Planner:
         """
         self._requests.put(_Request(number, proposal, MemoryConstants(**constants), after))
 
+    def close(self) -> None:
+        """Wait until it has done what it is at, but not for ever: a network may hang.
+
+        An interpreter that ends while a thread of it imports torch, aborts (seen with Python 3.11).
+        """
+        self._closed = True
+        self._requests.put(None)
+        if self._thread.ident is not None:
+            self._thread.join(GRACE)
+
     def _work(self) -> None:
         with suppress(Exception):  # what fails here fails again with a request, and is told then
-            layer_table(nn.Identity(), (1, 1, 1))  # its first use imports much of torch: while workers start
-        while True:
-            request = self._requests.get()
+            layer_table(nn.Identity(), (1, 1, 1))  # its first use imports much of torch
+        while (request := self._requests.get()) is not None and not self._closed:
             try:
                 answer: Planned | NotPlanned = self._answer(request)
             except NasError as error:

@@ -70,12 +70,13 @@ class StudyStorage(RDBStorage):
         logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)  # we say it ourselves
         template = url.replace("{", "{{").replace("}", "}}")  # Optuna would fill in what stands in braces
         super().__init__(template, engine_kwargs=engine_kwargs)
-        single: Engine = self.engine
-        if single.dialect.name == "postgresql":  # one round trip, where a transaction takes three
-            single = create_engine(single.url, isolation_level="AUTOCOMMIT", **engine_kwargs)
-        self._kept = KeptConnection(single)
-        self.engines = {self.engine, single}
-        """All that connect to the database."""
+        for_one: Engine = self.engine
+        if for_one.dialect.name == "postgresql":  # one round trip, where a transaction takes three
+            for_one = create_engine(for_one.url, isolation_level="AUTOCOMMIT", **engine_kwargs)
+        self._kept = KeptConnection(for_one)
+        """For statements that are a transaction each."""
+        self.engines = {self.engine, for_one}
+        """All whose connections read and write."""
 
     def close(self) -> None:
         """Close all connections; whatever comes next opens new ones."""

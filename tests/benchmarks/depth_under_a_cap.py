@@ -134,6 +134,7 @@ def search(space: Space, trials: int, cap: int, seed: int) -> list[TrialRecord]:
         memory = MemoryAccount(cap, ["cpu"], {"cpu": cap}, {})
         for _ in Driver(store, space, CIFAR10, engine, planner, memory).run():
             pass
+        planner.close()
         return store.trials()
 
 

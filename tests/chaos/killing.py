@@ -34,6 +34,9 @@ SETTINGS: dict[str, Any] = {
 WAYS = ("worker", "worker", "SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "SIGTERM, then SIGKILL")
 """Who is killed and how: one of the workers, or the driver."""
 
+KILLED = (130, -signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL)
+"""Exit codes of a driver that was; negative while it starts, or when nothing else can be."""
+
 STARTING = 1 / 5
 """So many kills hit a driver that is just starting, the others a search that trains."""
 
@@ -76,7 +79,7 @@ def kill_again_and_again(storage: str, folder: Path, kills: int, seed: int, tria
             if toll.kills.total() == kills:
                 return toll
             toll.asked += trials
-        elif code > 0 and code != 130:
+        elif code not in KILLED:
             assert code == 2, said
             assert "failures in a row" in said, "five of its workers were killed before a trial ended"
 

@@ -9,13 +9,14 @@ from typing import Any
 import optuna
 import pytest
 from optuna_dashboard import wsgi
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from werkzeug.test import Client
 from werkzeug.wrappers import Response
 
 from nas.dashboard.door import Door
 from nas.dashboard.site import make_read_only
+from nas.errors import StorageError
+from nas.study import tables
 from nas.study.storage import open_storage
 from tests.dashboard.conftest import site_of
 from tests.dashboard.samples import Sample
@@ -142,12 +143,13 @@ def test_the_database_itself_refuses_writes_through_a_storage_that_was_made_read
     sample: Sample, database_url: str
 ) -> None:
     storage = open_storage(database_url, create=True)
-    with storage.engine.begin() as connection:  # a connection that is in the pool already
-        connection.execute(text("SELECT 1"))
-    optuna.create_study(study_name="before", storage=storage)
+    optuna.create_study(study_name="before", storage=storage)  # over connections that stay open
+    storage.put(tables.epochs, {"study_uuid": "", "number": 0, "epoch": 1})
     make_read_only(storage)
     with pytest.raises((DBAPIError, optuna.exceptions.StorageInternalError)):
         optuna.create_study(study_name="after", storage=storage)
+    with pytest.raises(StorageError):
+        storage.put(tables.epochs, {"study_uuid": "", "number": 0, "epoch": 2})
     assert optuna.get_all_study_names(storage) == ["before"]
 
 

@@ -2,6 +2,8 @@
 
 import queue
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -87,12 +89,29 @@ def test_a_network_that_cannot_be_built_does_not_end_the_planner(tmp_path: Path,
     space = load_space(str(file))
     answers: queue.SimpleQueue[Message] = queue.SimpleQueue()
     planner = Planner(space, DIGITS, precision="fp32", device="cpu", memory_cap=2**30, post=answers.put)
+    planner.open()
     for number in range(2):
         planner.plan(number, space.suggest(FixedTrial({}), DIGITS), {})
         answer = answers.get(timeout=60)
         assert isinstance(answer, NotPlanned)
         assert answer.number == number
         assert "enough" in answer.reason
+    planner.close()
+
+
+OPENED_AND_CLOSED = """
+from nas.engines.planner import Planner
+from nas.plugins import load_space
+from tests.conftest import DIGITS
+planner = Planner(load_space("mlp"), DIGITS, precision="fp32", device="cpu", memory_cap=2**30, post=print)
+planner.open()
+planner.close()
+"""
+
+
+def test_a_process_may_end_while_its_planner_starts() -> None:
+    done = subprocess.run([sys.executable, "-c", OPENED_AND_CLOSED], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def until(kind: type[Message], engine: LocalEngine) -> None:

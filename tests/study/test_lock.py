@@ -30,6 +30,7 @@ with study_lock(open_storage(sys.argv[1], create=True), "study"):
             os.close(1)
             os.write(writer, b"!")
             time.sleep(100)
+        os.close(writer)
         os.read(reader, 1)  # by now it has closed what it got
     elif sys.argv[2] == "exec":
         child = subprocess.Popen(["sleep", "100"], stdout=subprocess.DEVNULL).pid

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from types import SimpleNamespace
 
@@ -105,6 +106,17 @@ def test_an_operation_whose_answer_is_lost_is_repeated_and_done_once(tmp_path, m
     assert total > 30
     for number in range(total):
         assert outcome(number)[0] == expected, f"commit {number} of {total}"
+
+
+def test_rows_may_be_put_from_several_threads(storage):
+    def put(number: int) -> None:
+        for epoch in range(50):
+            storage.put(ours, {"number": number, "epoch": epoch})
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(put, number) for number in range(4)]:
+            done.result()
+    assert len(storage.read(select(ours))) == 200
 
 
 def test_a_row_whose_commit_failed_leaves_no_lock_behind(tmp_path):
