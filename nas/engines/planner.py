@@ -78,7 +78,7 @@ class Planner:
     def close(self) -> None:
         """Wait until it has done what it is at, but not for ever: a network may hang.
 
-        An interpreter that ends while a thread of it imports torch, aborts (seen with Python 3.11).
+        A process that ends while a daemon thread is in the midst of torch aborts, with exit code 134.
         """
         self._closed = True
         self._requests.put(None)

@@ -99,18 +99,28 @@ def test_a_network_that_cannot_be_built_does_not_end_the_planner(tmp_path: Path,
     planner.close()
 
 
-OPENED_AND_CLOSED = """
+CLOSED_WHILE_BUSY = """
+import queue, sys
+from optuna.trial import FixedTrial
 from nas.engines.planner import Planner
 from nas.plugins import load_space
+from nas.ranges import smallest
 from tests.conftest import DIGITS
-planner = Planner(load_space("mlp"), DIGITS, precision="fp32", device="cpu", memory_cap=2**30, post=print)
+space, answers = load_space("cnn_fc"), queue.SimpleQueue()
+proposal = space.suggest(FixedTrial(smallest(space, DIGITS)), DIGITS)
+planner = Planner(space, DIGITS, precision="fp32", device="cpu", memory_cap=2**30, post=answers.put)
 planner.open()
+if sys.argv[1] == "plans":
+    for number in range(20):
+        planner.plan(number, proposal, {})
+    answers.get()
 planner.close()
 """
 
 
-def test_a_process_may_end_while_its_planner_starts() -> None:
-    done = subprocess.run([sys.executable, "-c", OPENED_AND_CLOSED], capture_output=True, text=True)
+@pytest.mark.parametrize("what", ["starts", "plans"])
+def test_a_process_may_end_while_its_planner_is_busy(what: str) -> None:
+    done = subprocess.run([sys.executable, "-c", CLOSED_WHILE_BUSY, what], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
 
 
