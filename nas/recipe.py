@@ -28,13 +28,14 @@ INCOMPARABLE = (
 
 
 def seconds(value: object) -> object:
-    """A duration in seconds: a number, or a text such as "90s", "30m" or "1h30m"."""
+    """A duration in seconds: a number, or a text such as "90s", "1.5h" or "1h30m"."""
     if not isinstance(value, str) or re.fullmatch(r"[\d.]+", value):
         return value
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", value.replace(" ", ""))
+    number = r"(\d+(?:\.\d+)?)"
+    match = re.fullmatch(f"(?:{number}h)?(?:{number}m)?(?:{number}s)?", value.replace(" ", ""))
     if not value or match is None:
         raise ValueError("a duration such as 90s, 30m or 1h30m")
-    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    hours, minutes, rest = (float(part or 0) for part in match.groups())
     return 3600 * hours + 60 * minutes + rest
 
 

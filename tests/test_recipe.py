@@ -35,6 +35,7 @@ def test_a_printed_recipe_reads_back_equal(tmp_path):
         ("30m", 1800),
         ("1h", 3600),
         ("1h30m", 5400),
+        ("1.5h", 5400),
         ("1h 30m 5s", 5405),
         ("0.5", 0.5),
     ],
