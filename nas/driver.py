@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Set
 
 from optuna.exceptions import UpdateFinishedTrialError
 
 from nas.active import Active
 from nas.engines.base import Engine
-from nas.engines.messages import Built, Died, Ended, Message, NotPlanned, Planned, Ready, Task, Trained
+from nas.engines.messages import Built, Died, Ended, Message, NotPlanned, Planned, Ready, Trained
 from nas.errors import SearchFailed, StorageError
-from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, TrialStarted, Why, WorkerReady
+from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, Why, WorkerReady
 from nas.memory_account import MemoryAccount
+from nas.placing import Placing
 from nas.plugins import Space
 from nas.proposing import Planner, Proposing
-from nas.space import DataInfo, in_words
-from nas.study.checkpoints import checkpoint_path, remove_checkpoints
+from nas.space import DataInfo
+from nas.study.checkpoints import remove_checkpoints
 from nas.study.outcome import Outcome
-from nas.study.records import best_of, plan_in_words
+from nas.study.records import best_of
 from nas.study.store import StudyStore
-from nas.study.weights import weights_path
 from nas.training.epoch import Epoch
 from nas.watchdog import Watchdog
 
@@ -72,10 +72,6 @@ class Driver:
         self.recipe = store.recipe
         self._trials: dict[int, Active] = {}
         """Asked and not told yet, by number."""
-        self._waiting: list[Active] = []
-        """Those of `_trials` that are planned and that no worker has taken, in order."""
-        self._placed: dict[int, int] = {}
-        """Worker by trial, until the worker is free again."""
         self._watchdog = Watchdog(info.num_train)
         self._opened: float | None = None
         """When workers were started, until one is ready."""
@@ -83,6 +79,7 @@ class Driver:
         self._stopping = False
         records = store.trials()
         self.proposing = Proposing(store, space, info, planner, memory, records, listed)
+        self.placing = Placing(store, engine, memory)
         self._charged = sum(record.outcome.charged for record in records)
         best = best_of(records)
         self._best = best.value if best and best.value is not None else -math.inf
@@ -107,7 +104,7 @@ class Driver:
                 self._open()
                 self._planner.open()
             while (why := self._why_end(deadline)) is None:
-                yield from self._place()
+                yield from self.placing.place(self._trials.values())
                 if lacking := self._lacks_trials():
                     yield from self._ask()
                 for message in self.engine.messages(0 if lacking else HEARTBEAT):
@@ -161,60 +158,12 @@ class Driver:
         """It waits for a worker, unless it does not fit."""
         match self.proposing.planned(trial, answer):
             case Outcome.WAITING, _:
-                self._waiting.append(trial)
+                self.placing.wait(trial)
             case Outcome.DOES_NOT_FIT, reason:
                 yield from self._leave(trial, Outcome.DOES_NOT_FIT, reason=reason)
                 self.proposing.check_that_something_fits()
             case outcome, reason:  # it ran out of memory with the most frugal plan there is
                 yield from self._tell(trial, outcome, reason=reason)
-
-    # place -------------------------------------------------------------------------------------------------
-
-    def _place(self) -> Iterator[Event]:
-        """Give free workers the trials that fit beside those that run."""
-        while self._waiting:
-            free = self.engine.free_workers()
-            choice = self.memory.choose(self._waiting, free)
-            if choice is None:
-                if all(trial.worker is None for trial in self._trials.values()):
-                    self._make_room(free)
-                    choice = self.memory.choose(self._waiting, free)
-                if choice is None:
-                    return
-            trial, worker = choice
-            self._waiting.remove(trial)
-            yield from self._start(trial, worker, free[worker])
-
-    def _make_room(self, free: Mapping[int, str]) -> None:
-        """Nothing runs and yet nothing fits: idle processes hold too much of the device."""
-        for worker in self.memory.idle(free):
-            self.engine.retire(worker)
-            self.memory.forget(worker)
-
-    def _start(self, trial: Active, worker: int, device: str) -> Iterator[Event]:
-        assert trial.plan is not None
-        trial.starts(worker)
-        self.store.start(trial.number, worker)
-        task = Task(
-            number=trial.number,
-            params=trial.trial.params,
-            seed=trial.seed,
-            epochs=self.recipe.epochs,
-            plan=trial.plan,
-            weights=str(weights_path(self.store.folder, trial.number)),
-            checkpoint=str(checkpoint_path(self.store.folder, trial.origin)),
-        )
-        self.engine.start(worker, task)
-        self._placed[trial.number] = worker
-        yield TrialStarted(
-            number=trial.number,
-            worker=worker,
-            network=in_words(trial.proposal.description["architecture"]),
-            retry_of=trial.retry_of,
-            device=device,
-            reserved=trial.plan.predicted,
-            plan=plan_in_words(trial.plan.levers),
-        )
 
     # stream, prune -----------------------------------------------------------------------------------------
 
@@ -225,17 +174,12 @@ class Driver:
                 self.proposing.plan(trial)
             yield WorkerReady(worker=message.worker, device=message.device)
             return
-        if isinstance(message, Died):
-            if message.number is not None:
-                self._placed.pop(message.number, None)
-            if message.worker not in self._placed.values():  # else another process has its place already
-                self.memory.forget(message.worker)
-            if message.number is None and self.memory.constants is None:
-                yield Notice(text=f"A worker is started again: {message.reason}")
-                self._count_failure(message.reason)
-                self._open()
-        elif isinstance(message, Ended) and (worker := self._placed.pop(message.number, None)) is not None:
-            self.memory.free(worker)
+        if isinstance(message, Ended | Died):
+            self.placing.release(message)
+        if isinstance(message, Died) and message.number is None and self.memory.constants is None:
+            yield Notice(text=f"A worker is started again: {message.reason}")
+            self._count_failure(message.reason)
+            self._open()
         trial_of = None if message.number is None else self._trials.get(message.number)
         if trial_of is not None:  # else a late word about a trial that was already told
             trial_of.heard = time.monotonic()
@@ -292,7 +236,7 @@ class Driver:
 
     def _watch(self) -> None:
         """End workers that hang; the engine says so, and their trials go on elsewhere."""
-        told = self._placed.keys() - self._trials.keys()
+        told = self.placing.placed - self._trials.keys()
         for number, reason in self._watchdog.look(self._trials.values(), told):
             self.engine.kill(number, reason)
         if self._opened is not None:
@@ -308,7 +252,7 @@ class Driver:
         if trial.deaths > RETRIES:
             yield from self._fail(trial, death.reason)
             return
-        self._waiting.insert(0, trial)
+        self.placing.wait(trial, first=True)
         yield Notice(
             text=f"Trial {trial.number} is tried again ({trial.deaths} of {RETRIES}): {death.reason}"
         )
@@ -324,8 +268,8 @@ class Driver:
         self.proposing.plan(trial)
 
     @property
-    def _running(self) -> set[int]:
-        return self._placed.keys() & self._trials.keys()
+    def _running(self) -> Set[int]:
+        return self.placing.placed & self._trials.keys()
 
     def _interrupt(self) -> Iterator[Event]:
         """Let workers leave checkpoints, then give up what still runs: the next run goes on there."""
@@ -379,8 +323,7 @@ class Driver:
     ) -> Iterator[Event]:
         """A trial is told: it is no longer on its way."""
         del self._trials[trial.number]
-        if trial in self._waiting:
-            self._waiting.remove(trial)
+        self.placing.leave(trial)
         if outcome in (Outcome.FAILED, Outcome.INTERRUPTED):
             self.proposing.forget(trial)
         if outcome is not Outcome.INTERRUPTED:

@@ -22,7 +22,7 @@ FLOORS = [
     {"active"},
     {"ledger", "known", "watchdog", "rebuilding"},
     {"memory_account"},
-    {"proposing"},
+    {"proposing", "placing"},
     {"driver", "preparation", "costing", "following"},
     {"running"},
     {"final"},

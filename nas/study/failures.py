@@ -55,7 +55,7 @@ def explain(error: BaseException) -> str:
 
 def may_pass(error: BaseException) -> bool:
     """Whether the same operation may succeed later: the server restarts, or another program holds a lock."""
-    if any(isinstance(each, DBAPIError) and each.connection_invalidated for each in _chain(error)):
+    if connection_broke(error):
         return True
     cause = _driver_error(error)
     if isinstance(cause, sqlite3.Error):
@@ -68,6 +68,11 @@ def may_pass(error: BaseException) -> bool:
             part in str(cause) for part in PERMANENT
         )
     return str(state).startswith(PASSING)
+
+
+def connection_broke(error: BaseException) -> bool:
+    """Whether a connection was lost that had been made."""
+    return any(isinstance(each, DBAPIError) and each.connection_invalidated for each in _chain(error))
 
 
 def _driver_error(error: BaseException) -> BaseException:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from nas.disk import INTACT
 from nas.errors import StorageError
-from nas.study.failures import DATABASE_ERRORS, explain, may_pass
+from nas.study.failures import DATABASE_ERRORS, connection_broke, explain, may_pass
 from nas.study.kept import KeptConnection
 
 Result = TypeVar("Result")
@@ -70,12 +70,12 @@ class StudyStorage(RDBStorage):
         logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)  # we say it ourselves
         template = url.replace("{", "{{").replace("}", "}}")  # Optuna would fill in what stands in braces
         super().__init__(template, engine_kwargs=engine_kwargs)
-        for_one: Engine = self.engine
-        if for_one.dialect.name == "postgresql":  # one round trip, where a transaction takes three
-            for_one = create_engine(for_one.url, isolation_level="AUTOCOMMIT", **engine_kwargs)
-        self._kept = KeptConnection(for_one)
-        """For statements that are a transaction each."""
-        self.engines = {self.engine, for_one}
+        autocommit: Engine = self.engine
+        if self.engine.dialect.name == "postgresql":  # one round trip, where a transaction takes three
+            autocommit = create_engine(self.engine.url, isolation_level="AUTOCOMMIT", **engine_kwargs)
+        self._kept = KeptConnection(autocommit)
+        """For a statement that is a transaction of its own."""
+        self.engines = {self.engine, autocommit}
         """All whose connections read and write."""
 
     def close(self) -> None:
@@ -101,16 +101,21 @@ class StudyStorage(RDBStorage):
     def patiently(self, operation: Callable[[], Result]) -> Result:
         """What `operation` returns; it is repeated when the database was away, so it must bear that.
 
+        After a connection broke, once at once: it may have done so long ago, and a new one finds the server.
+
         Raises:
             StorageError: the database failed, or was away for too long.
         """
-        began, pause = 0.0, 0.1
+        began, pause, broke = 0.0, 0.1, False
         while True:
             try:
                 result = operation()
             except DATABASE_ERRORS as error:
                 if not may_pass(error):
                     raise StorageError(self._failed(error)) from error
+                if connection_broke(error) and not broke:
+                    broke = True
+                    continue
                 if not began:
                     began = time.monotonic()
                     self._say(f"{self.shown} does not answer: {explain(error)}. Waiting for it.")

@@ -1,0 +1,98 @@
+"""From a trial that waits to a worker that trains it, until the worker is free again: place."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Set
+
+from nas.active import Active
+from nas.engines.base import Engine
+from nas.engines.messages import Died, Ended, Task
+from nas.events import TrialStarted
+from nas.memory_account import MemoryAccount
+from nas.space import in_words
+from nas.study.checkpoints import checkpoint_path
+from nas.study.records import plan_in_words
+from nas.study.store import StudyStore
+from nas.study.weights import weights_path
+
+
+class Placing:
+    """Gives free workers the trials that fit beside those that run."""
+
+    def __init__(self, store: StudyStore, engine: Engine, memory: MemoryAccount) -> None:
+        self._store = store
+        self._epochs = store.recipe.epochs
+        self._engine = engine
+        self._memory = memory
+        self._waiting: list[Active] = []
+        """Planned, and taken by no worker, in order."""
+        self._workers: dict[int, int] = {}
+        """By trial, until the worker is free again."""
+
+    @property
+    def placed(self) -> Set[int]:
+        """Numbers of the trials that workers have; of some they have yet to hear that they are told."""
+        return self._workers.keys()
+
+    def wait(self, trial: Active, *, first: bool = False) -> None:
+        """A trial that is planned waits for a worker, behind the others or before them."""
+        self._waiting.insert(0 if first else len(self._waiting), trial)
+
+    def leave(self, trial: Active) -> None:
+        """A trial is told: if it waits, no worker has to take it any more."""
+        if trial in self._waiting:
+            self._waiting.remove(trial)
+
+    def release(self, message: Ended | Died) -> None:
+        """A worker is free again, or its process is gone."""
+        worker = None if message.number is None else self._workers.pop(message.number, None)
+        if isinstance(message, Died):
+            if message.worker not in self._workers.values():  # else another process has its place already
+                self._memory.forget(message.worker)
+        elif worker is not None:
+            self._memory.free(worker)
+
+    def place(self, trials: Collection[Active]) -> Iterator[TrialStarted]:
+        """Start what fits.
+
+        Args:
+            trials: all that are on their way.
+        """
+        while self._waiting:
+            free = self._engine.free_workers()
+            choice = self._memory.choose(self._waiting, free)
+            if choice is None and all(trial.worker is None for trial in trials):
+                for idle in self._memory.idle(free):  # whose processes hold too much of the device
+                    self._engine.retire(idle)
+                    self._memory.forget(idle)
+                choice = self._memory.choose(self._waiting, free)
+            if choice is None:
+                return
+            trial, worker = choice
+            self._waiting.remove(trial)
+            yield self._start(trial, worker, free[worker])
+
+    def _start(self, trial: Active, worker: int, device: str) -> TrialStarted:
+        assert trial.plan is not None
+        trial.starts(worker)
+        self._store.start(trial.number, worker)
+        task = Task(
+            number=trial.number,
+            params=trial.trial.params,
+            seed=trial.seed,
+            epochs=self._epochs,
+            plan=trial.plan,
+            weights=str(weights_path(self._store.folder, trial.number)),
+            checkpoint=str(checkpoint_path(self._store.folder, trial.origin)),
+        )
+        self._engine.start(worker, task)
+        self._workers[trial.number] = worker
+        return TrialStarted(
+            number=trial.number,
+            worker=worker,
+            network=in_words(trial.proposal.description["architecture"]),
+            retry_of=trial.retry_of,
+            device=device,
+            reserved=trial.plan.predicted,
+            plan=plan_in_words(trial.plan.levers),
+        )
