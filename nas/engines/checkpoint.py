@@ -38,7 +38,12 @@ class Checkpoint:
         content = {"trial": self._trial, "curve": [asdict(epoch) for epoch in curve], "state": state}
         with written_whole(self._file) as stream:
             hashed = _Hashed(stream)
-            torch.save(content, cast(Any, hashed))
+            try:
+                torch.save(content, cast(Any, hashed))
+            except RuntimeError as error:
+                if isinstance(error.__context__, OSError):  # torch has tried to end a file that has no room
+                    raise error.__context__ from None
+                raise
             stream.write(hashed.digest())
             if self._file.exists():
                 os.replace(self._file, self._before)  # which `load` reads, should this end here

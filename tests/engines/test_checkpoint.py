@@ -7,6 +7,7 @@ import torch
 
 from nas.engines.checkpoint import Checkpoint
 from nas.training.epoch import Epoch
+from tests.study.test_full_disk import SIZE, fill
 from tests.terminal.samples import epoch
 
 Saved = tuple[dict[str, object], list[Epoch]]
@@ -65,14 +66,14 @@ def test_a_checkpoint_of_another_trial_is_not_used(file: Path) -> None:
     assert Checkpoint(file, "another").load() is None
 
 
-def test_a_checkpoint_that_cannot_be_written_to_its_end_leaves_the_newest(file: Path, monkeypatch) -> None:
-    def half(content: object, stream: object) -> None:
-        stream.write(b"half")
-        raise OSError("the disk is full")
-
-    monkeypatch.setattr(torch, "save", half)
-    with pytest.raises(OSError, match="full"):
-        Checkpoint(file, "trial").save({"step": 3}, [])
-    monkeypatch.undo()
+@pytest.mark.parametrize("elements", [1, SIZE])
+def test_a_checkpoint_for_which_there_is_no_room_leaves_the_newest(disk: Path, elements: int) -> None:
+    file = disk / "checkpoints" / "trial-00000.pt"
+    for saved in (FIRST, SECOND):
+        Checkpoint(file, "trial").save(*saved)
+    if elements == 1:
+        fill(disk)
+    with pytest.raises(OSError, match="No space left on device"):
+        Checkpoint(file, "trial").save({"weights": torch.zeros(elements)}, [])
     assert Checkpoint(file, "trial").load() == SECOND
     assert sorted(each.name for each in file.parent.iterdir()) == ["trial-00000.before.pt", file.name]

@@ -1,0 +1,3 @@
+"""A small disk of the tests' own."""
+
+from tests.study.test_full_disk import disk  # noqa: F401
