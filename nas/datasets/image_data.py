@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.datasets.rules import rules_of
 from nas.errors import StorageError
 from nas.space import DataInfo
 
@@ -50,6 +51,8 @@ class ImageData:
     """Hexadecimal digest of which image went to which split."""
     notes: tuple[str, ...]
     """What was done to the images that their owner may want to know: "12 RGBA images blended onto black"."""
+    rules: int
+    """By which they were listed and decoded: see `nas.datasets.rules`."""
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -76,6 +79,7 @@ class ImageData:
             fingerprint=fields["fingerprint"],
             split_digest=fields["split_digest"],
             notes=tuple(fields["notes"]),
+            rules=rules_of(fields),
         )
 
     def save(self) -> None:
