@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,13 @@ class FileEntry:
         return cls(path, status.st_size, status.st_mtime_ns)
 
 
-def walk(root: Path) -> tuple[list[FileEntry], list[str]]:
-    """All files and all folders below `root`, sorted by path; links are followed, and hidden ones left out.
+def is_hidden(name: str) -> bool:
+    """Whether it begins with a dot."""
+    return name.startswith(".")
+
+
+def walk(root: Path, left_out: Callable[[str], bool] = is_hidden) -> tuple[list[FileEntry], list[str]]:
+    """All files and all folders below `root`, sorted by path; links are followed, and some names left out.
 
     Raises:
         DataError: a folder cannot be read.
@@ -39,7 +44,7 @@ def walk(root: Path) -> tuple[list[FileEntry], list[str]]:
         while waiting:
             folder = waiting.pop()
             for entry in os.scandir(root / folder):
-                if entry.name.startswith("."):
+                if left_out(entry.name):
                     continue
                 path = f"{folder}/{entry.name}" if folder else entry.name
                 if entry.is_dir():
