@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+import os
+from collections.abc import Collection, Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,24 +65,29 @@ class Folder:
     @cached_property
     def _listing(self) -> Listing:
         results = results_among(file.path for file in self._files)
-        files = [file.path for file in self._files if not _is_below(file.path, results)]
-        images = [path for path in files if _is_image(path)]
-        rest = sorted(set(files) - set(images))
+        in_results = _homes_of((file.path for file in self._files), results)
+        images: list[str] = []
+        rest: list[str] = []
+        for path in (file.path for file in self._files):
+            if in_results[_folder(path)] is None:
+                (images if _is_image(path) else rest).append(path)
         copies = copies_among(images)
         layout = find_layout(self._place, (path for path in images if path not in copies))
         of_class: dict[str, list[str]] = {home: [] for home in layout.homes}
         outside: list[str] = []
+        home_of = _homes_of(images, layout.homes)
         for path in images:
             if path not in copies:
-                home = _home(path, layout.homes)
+                home = home_of[_folder(path)]
                 (of_class[home] if home else outside).append(path)
         likely: set[str] = set()
         for home, paths in of_class.items():
-            small, deeper = copies_within(path.removeprefix(f"{home}/") for path in paths)
+            small, deeper = copies_within(path[len(home) + 1 :] for path in paths)
             copies |= {f"{home}/{path}" for path in small}
             likely |= {f"{home}/{path}" for path in deeper}
         hollow = self._hollow(layout, images, rest) - results
-        others = [path for path in rest if not _is_below(path, hollow) and not path.startswith(DATABASE)]
+        in_hollow = _homes_of(rest, hollow)
+        others = [path for path in rest if not in_hollow[_folder(path)] and not path.startswith(DATABASE)]
         notes = (
             *layout.notes,
             *_left_out(outside, "outside the class folders"),
@@ -104,14 +110,15 @@ class Folder:
             DataError: what one holds may well be images, which cannot be read.
         """
         beside = {folder for folder in self._folders if folder.rpartition("/")[0] in layout.parents}
-        filled = {_home(path, beside) for path in images}
-        hollow = beside - filled - layout.parents
+        hollow = beside - set(_homes_of(images, beside).values()) - layout.parents
+        filled = {file.path for file in self._files if file.size}  # a lock is no image
         inside: dict[str, list[str]] = {}
+        home_of = _homes_of(rest, hollow)
         for path in rest:
-            if home := _home(path, hollow):
+            if home := home_of[_folder(path)]:
                 inside.setdefault(home, []).append(path)
         for home, paths in inside.items():
-            unknown = [path for path in paths if Path(path).suffix.lower() not in NO_IMAGES]
+            unknown = [path for path in paths if path in filled and not _is_known(path)]
             if 2 * len(unknown) > len(paths):
                 raise DataError(
                     f"{self._place}: the class folder {home}/ holds no images that can be read, such as"
@@ -181,21 +188,27 @@ class Folder:
 
 
 def _is_image(path: str) -> bool:
-    return Path(path).suffix.lower() in IMAGE_SUFFIXES
+    return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES
 
 
-def _home(path: str, homes: Collection[str]) -> str | None:
-    """Which of the folders a file lies in."""
-    return next((folder for folder in _above(path) if folder in homes), None)
+def _is_known(path: str) -> bool:
+    """Whether it is something else than an image."""
+    return os.path.splitext(path)[1].lower() in NO_IMAGES
 
 
-def _is_below(path: str, folders: Collection[str]) -> bool:
-    return _home(path, folders) is not None
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
-def _above(path: str) -> Iterator[str]:
-    while path := path.rpartition("/")[0]:
-        yield path
+def _homes_of(files: Iterable[str], homes: Collection[str]) -> dict[str, str | None]:
+    """From each folder of these files to the innermost of `homes` at or above it."""
+    found: dict[str, str | None] = {}
+    for folder in {_folder(path) for path in files}:
+        above: str | None = folder
+        while above and above not in homes:
+            above = _folder(above)
+        found[folder] = above or None
+    return found
 
 
 def _left_out(paths: list[str], why: str, noun: str = "file") -> tuple[str, ...]:

@@ -61,6 +61,8 @@ def copies_within(images: Iterable[str]) -> tuple[set[str], set[str]]:
     another image of their name.
     """
     stems = {path: _stem(path).split("/") for path in images}
+    if all(len(parts) == 1 for parts in stems.values()):  # soon done, as most are
+        return set(), set()
     small = {path for path, (*folders, _) in stems.items() if any(map(COPIES.fullmatch, folders))}
     large = {parts[-1] for path, parts in stems.items() if path not in small}
     copies = {path for path in small if stems[path][-1] in large}

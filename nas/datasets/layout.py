@@ -114,12 +114,12 @@ class _Tree:
 def _words(name: str) -> list[str]:
     """The words of a folder's name that say something: "Cats_TrainSet2" is "cats" and "train"."""
     parts = re.findall(r"[A-Z]?[^\W\d_A-Z]+|[A-Z]+(?![^\W\d_A-Z])", name)
-    words = (re.sub(f"({'|'.join(FILLERS)})$", "", part.lower()) for part in parts)
+    words = (re.sub(f"({'|'.join(FILLERS)})+$", "", part.lower()) for part in parts)
     return [word for word in words if word]
 
 
 def _split_names(place: str, tops: Iterable[str]) -> dict[str, int]:
-    """Those of the names that are a split's: "train", "training_set"; "seg_train" where "seg_test" is too."""
+    """Those of the names that are a split's: "train", "test_set"; "seg_train" where "seg_test" is too."""
     groups: dict[tuple[str, ...], dict[str, int]] = defaultdict(dict)
     for top in sorted(tops):
         words = _words(top)
@@ -133,22 +133,22 @@ def _split_names(place: str, tops: Iterable[str]) -> dict[str, int]:
         if VAL in others and TEST not in others:
             group.update(evaluated)
     plain = groups.pop((), {})
-    if plain:
-        return plain
     pairs = [group for group in groups.values() if TRAIN in group.values() and len(set(group.values())) > 1]
+    if TRAIN in plain.values() or not pairs:
+        return plain
     if len(pairs) > 1:
         several = " and ".join(_listed(group) for group in pairs)
         raise DataError(
             f"{place} holds several datasets, each with its splits: {several}. Keep one. {LAYOUT}"
         )
-    return pairs[0] if pairs else {}
+    return pairs[0]
 
 
-def _unwrapped(tree: _Tree, folder: str, split: int) -> str:
-    """The folder itself, or the training_set/training_set that is all it holds."""
+def _unwrapped(tree: _Tree, folder: str, split: int | None = None) -> str:
+    """The folder itself, or the one inside that is all it holds; of a split, one of the same split."""
     while len(tree.children[folder]) == 1 and not tree.direct[folder]:
         (name,) = tree.children[folder]
-        if split not in map(SPLIT_WORDS.get, _words(name)):
+        if split is not None and split not in map(SPLIT_WORDS.get, _words(name)):
             break
         folder = f"{folder}/{name}"
     return folder
@@ -176,46 +176,66 @@ def _check_others(place: str, tree: _Tree, splits: dict[str, int]) -> None:
 
 
 def _classes_on_top(place: str, tree: _Tree, splits: dict[str, int]) -> Layout:
+    """The folders on top are the classes, unless what they hold says otherwise."""
     tops = tree.children[""]
-    inner = [tree.children[top] for top in tops]
-    if all(inner) and all(_plain_split(name) is not None for names in inner for name in names):
-        homes = {
-            f"{top}/{name}": (SPLIT_WORDS[_words(name)[0]], top)
-            for top in tops
-            for name in tree.children[top]
-        }
-        if len(tops) > 1 and all(any(_plain_split(name) == TRAIN for name in names) for names in inner):
-            return Layout(homes, frozenset())
-    for top in sorted(tops):
-        same = tree.children[top] & (tops - {top})
+    if homes := _splits_in_classes(tree):
+        return Layout(homes, frozenset())
+    inside = {top: _unwrapped(tree, top) for top in sorted(tops)}
+    for top, folder in inside.items():
+        same = tree.children[folder] & (tops - {top})
         if len(same) > 1 or (same and top in splits):
             raise DataError(
-                f"{place}: {top}/ holds {_listed(same)}, which lie beside it too: copies, or another split."
-                f" Move {top}/ away, give {place}/{top} alone, or put the folders beside it into train/."
+                f"{place}: {folder}/ holds {_listed(same)}, which lie beside {top}/ too: copies, or another"
+                f" split. Move {top}/ away, give {place}/{folder} alone, or put the folders beside it into"
+                " train/."
             )
-    shared = set[str].intersection(*inner)
-    if len(tops) > 1 and len(shared) > 1 and all(_mostly_in(tree, top, shared) for top in tops):
-        what = f"all folders of {place}, such as {sorted(tops)[0]}/, hold {_listed(shared)}"
-        if len(tops) <= FEW:
-            raise DataError(
-                f"{what[0].upper()}{what[1:]}. If these are the classes, call the folders above them train/,"
-                f" val/ and test/, or give one alone: {place}/{sorted(tops)[0]}. If {_listed(tops)} are the"
-                " classes, put their images straight into them."
-            )
-        return Layout(
-            {top: (TRAIN, top) for top in tops}, frozenset([""]), (f"{what}, which are not told apart",)
+    alike, shared = _alike(tree, inside)
+    if alike and len(tops) <= FEW:
+        raise DataError(
+            f"{place}: {_listed(alike)} all hold {_listed(shared)}. If these are the classes, call the"
+            f" folders above them train/, val/ and test/, or give one: {place}/{inside[alike[0]]}. If"
+            f" {_listed(tops)} are the classes, put their images straight into them."
         )
     odd = [top for top in tops if top in splits or COPIES.fullmatch(top)]
-    notes = (f"read as a class like the others, whatever the name says: {_listed(odd)}",) if odd else ()
+    notes: tuple[str, ...] = ()
+    if odd:
+        notes += (f"read as a class like the others, whatever the name says: {_listed(odd)}",)
+    if alike:
+        notes += (f"{_listed(alike)} all hold {_listed(shared)}, which are not told apart",)
     return Layout({top: (TRAIN, top) for top in tops}, frozenset([""]), notes)
+
+
+def _splits_in_classes(tree: _Tree) -> dict[str, tuple[int, str]]:
+    """The class folders where every class holds train/ and perhaps test/ alone; else none."""
+    homes: dict[str, tuple[int, str]] = {}
+    for top in tree.children[""]:
+        split_of = {name: _plain_split(name) for name in tree.children[top]}
+        if TRAIN not in split_of.values() or len(tree.children[""]) == 1:
+            return {}
+        for name, split in split_of.items():
+            if split is None:
+                return {}
+            homes[f"{top}/{name}"] = (split, top)
+    return homes
+
+
+def _alike(tree: _Tree, inside: dict[str, str]) -> tuple[list[str], set[str]]:
+    """The folders on top that hold the same subfolders, if most do, and the names of these."""
+    deep = [top for top, folder in inside.items() if tree.children[folder]]
+    if len(deep) < 2 or 2 * len(deep) <= len(inside):
+        return [], set()
+    shared = set[str].intersection(*(tree.children[inside[top]] for top in deep))
+    mostly = all(
+        2 * sum(tree.below[f"{inside[top]}/{name}"] for name in shared) > tree.below[top] for top in deep
+    )
+    return (deep, shared) if mostly and len(shared) > 1 else ([], set())
 
 
 def _check_single(place: str, tree: _Tree, layout: Layout) -> None:
     """Refuse a folder around the class folders, and say which to give; one class is refused anyway."""
-    home = max(layout.homes, key=lambda home: len(tree.children[home]))
-    folder, name = home, layout.homes[home][1]
-    while len(tree.children[folder]) == 1 and not tree.direct[folder]:
-        folder = f"{folder}/{next(iter(tree.children[folder]))}"
+    folders = {home: _unwrapped(tree, home) for home in layout.homes}
+    home = max(folders, key=lambda home: len(tree.children[folders[home]]))
+    folder, name = folders[home], layout.homes[home][1]
     inner = tree.children[folder]
     if not inner:
         return
@@ -235,10 +255,6 @@ def _of_pixels(name: str) -> bool:
 def _plain_split(name: str) -> int | None:
     words = _words(name)
     return SPLIT_WORDS.get(words[0]) if len(words) == 1 else None
-
-
-def _mostly_in(tree: _Tree, top: str, names: Iterable[str]) -> bool:
-    return 2 * sum(tree.below[f"{top}/{name}"] for name in names) > tree.below[top]
 
 
 def _listed(names: Iterable[str]) -> str:

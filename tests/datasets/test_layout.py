@@ -31,7 +31,7 @@ def listed(root: Path, *folders: str, files: tuple[str, ...] = (), empty: tuple[
 
 def put(file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.touch()
+    file.write_text("not empty")
 
 
 def counts(listing: Listing) -> dict[str, dict[str, int]]:
@@ -59,6 +59,7 @@ TRAIN, BOTH = {"train": 6}, {"train": 6, "test": 6}
             ("seg_train/seg_train/a", "seg_train/seg_train/b", "seg_test/seg_test/b", "seg_pred/seg_pred*99"),
             {"a": TRAIN, "b": BOTH},
         ),
+        (("seg_train/a", "seg_train/b", "seg_test/b", "test"), {"a": TRAIN, "b": BOTH}),
         (
             ("Train/a", "Train/b", "Valid/a", "Valid/b"),
             {"a": {"train": 6, "val": 6}, "b": {"train": 6, "val": 6}},
@@ -100,13 +101,22 @@ def test_splits_and_classes_are_told_apart(
         (("train", "test", "sample"), "no class folders: none in test/ and train/"),
         (
             ("cells/p", "cells/u", "p", "u"),
-            "cells/ holds p/ and u/, which lie beside it too.*Move cells/ away",
+            "cells/ holds p/ and u/, which lie beside cells/ too.*Move cells/ away",
         ),
-        (("cat", "dog", "test/cat", "test/dog"), "test/ holds cat/ and dog/, which lie beside it"),
-        (("amazon/a", "amazon/b", "dslr/a", "dslr/b"), "All folders .*hold a/ and b/.*data/amazon"),
+        (("cat", "dog", "test/cat", "test/dog"), "test/ holds cat/ and dog/, which lie beside test/"),
+        (
+            ("cat", "dog", "test/test/cat", "test/test/dog"),
+            "test/test/ holds cat/ and dog/.*beside test/ too",
+        ),
+        (
+            ("learn/all/a", "learn/all/b", "check/all/a", "check/all/b"),
+            "check/ and learn/ all.*data/check/all",
+        ),
+        (("learn/a", "learn/b", "check/a", "check/b", "new"), "check/ and learn/ all hold.*data/check[.]"),
+        (("amazon/a", "amazon/b", "dslr/a", "dslr/b"), "amazon/ and dslr/ all hold a/ and b/.*data/amazon"),
         (
             ("学/a", "学/b", "测/a", "测/b"),
-            "All folders .*hold a/ and b/.*call the folders above them train/",
+            "all hold a/ and b/.*call the folders above them train/",
         ),
         (("x_train/a", "x_test/a", "y_train/a", "y_test/a"), "several datasets.*Keep one"),
         (("images", "masks"), "images/ and masks/ look like images and their masks"),
@@ -126,7 +136,7 @@ def test_what_cannot_be_told_is_refused_with_a_way_out(
 def test_many_classes_of_the_same_subfolders_are_noted(tmp_path: Path) -> None:
     listing = listed(tmp_path / "data", *(f"{person}/{side}*1" for person in range(11) for side in "lr"))
     assert len(listing.classes) == 11
-    assert any("hold l/ and r/, which are not told apart" in note for note in listing.notes)
+    assert any("all hold l/ and r/, which are not told apart" in note for note in listing.notes)
 
 
 def test_a_class_with_the_name_of_a_split_is_noted(tmp_path: Path) -> None:
@@ -207,6 +217,8 @@ def test_results_among_the_images_are_no_class_and_change_nothing(tmp_path: Path
     put(root / "studies/mlp-pets/sheet.png")
     put(root / "nas.db")
     put(root / "resnet-pets/weights/7.safetensors")
+    (root / "another-pets").mkdir()
+    (root / "another-pets/lock").touch()
     first = open_data(str(root))
     assert first.classes == ("cat", "dog", "emu")
     (root / "studies/nas.db").write_text("longer")
