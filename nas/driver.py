@@ -31,7 +31,8 @@ from nas.training.epoch import Epoch
 from nas.watchdog import Watchdog
 
 FAILURES = 5
-"""So many failures in a row, of trials or of workers, end the search."""
+"""So many failures in a row end the search: of trials, those whose retries are used up included, or of workers
+that cannot even start. With many workers it takes two for each: one event may fail all that run."""
 
 RETRIES = 3
 """So many times a trial is tried again whose worker died."""
@@ -256,7 +257,6 @@ class Driver:
         yield Notice(
             text=f"Trial {trial.number} is tried again ({trial.deaths} of {RETRIES}): {death.reason}"
         )
-        self._count_failure(death.reason)
 
     def _recover(self, trial: Active, reason: str) -> Iterator[Event]:
         """Out of memory in spite of the prediction: the next plan, with the same effective batch."""
@@ -309,8 +309,8 @@ class Driver:
 
     def _count_failure(self, reason: str) -> None:
         self._failures += 1
-        if self._failures >= FAILURES and not self._stopping:
-            raise SearchFailed(f"{FAILURES} failures in a row. The last one: {reason}")
+        if self._failures >= max(FAILURES, 2 * self.memory.workers) and not self._stopping:
+            raise SearchFailed(f"{self._failures} failures in a row. The last one: {reason}")
 
     def _tell(
         self, trial: Active, outcome: Outcome, *, value: float | None = None, reason: str | None = None
