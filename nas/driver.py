@@ -156,10 +156,12 @@ class Driver:
             self.proposing.plan(trial)
 
     def _planned(self, trial: Active, answer: Planned) -> Iterator[Event]:
-        """It waits for a worker, unless it does not fit."""
+        """It waits for a worker, unless it does not fit or repeats one that was planned just before."""
         match self.proposing.planned(trial, answer):
             case Outcome.WAITING, _:
                 self.placing.wait(trial)
+            case Outcome.DUPLICATE, reason:
+                yield from self._leave(trial, Outcome.DUPLICATE, reason=reason)
             case Outcome.DOES_NOT_FIT, reason:
                 yield from self._leave(trial, Outcome.DOES_NOT_FIT, reason=reason)
                 self.proposing.check_that_something_fits()

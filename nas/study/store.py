@@ -48,6 +48,8 @@ class StudyStore(StoredStudy):
         super().__init__(storage, name, folder)
         self._ranking: list[tuple[float, int]] = []
         """(-value, number) of the best trials."""
+        self._sampler = self._study.sampler
+        """As the recipe names it."""
 
     @classmethod
     def create(
@@ -131,7 +133,7 @@ class StudyStore(StoredStudy):
         waiting = [Retry.read(trial.user_attrs) for trial in self._waiting]
         keep_only_checkpoints(self.folder, {retry.origin for retry in waiting if retry})
         recipe, trials = self.recipe, self._study.get_trials(deepcopy=False)
-        self._study.sampler = make_sampler(recipe.sampler, recipe.seed, len(trials))
+        self._study.sampler = self._sampler = make_sampler(recipe.sampler, recipe.seed, len(trials))
         self._study.pruner = make_pruner(recipe.pruner, recipe.epochs)
         completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
         self._ranking = sorted((-(trial.value or 0.0), trial.number) for trial in completed)[:KEPT]
@@ -145,7 +147,22 @@ class StudyStore(StoredStudy):
         """Propose these parameters next."""
         self._study.enqueue_trial(params)
 
-    def ask(self) -> Trial:
+    @property
+    def constraints(self) -> dict[int, dict[str, float]]:
+        """What the sampler was told of every trial, by its number."""
+        return {trial.number: trial.constraints for trial in self._study.get_trials(deepcopy=False)}
+
+    def ask(self, *, at_random: bool = False) -> Trial:
+        """The next trial.
+
+        Args:
+            at_random: drawn by chance, whatever the sampler has learned.
+        """
+        if at_random and self._study.sampler is self._sampler and self.recipe.sampler != "random":
+            trials_so_far = len(self._study.get_trials(deepcopy=False))
+            self._study.sampler = make_sampler("random", self.recipe.seed, trials_so_far)
+        elif not at_random:
+            self._study.sampler = self._sampler
         return self._study.ask()
 
     def enter(
@@ -156,6 +173,7 @@ class StudyStore(StoredStudy):
         outcome: Outcome,
         *,
         excess: float,
+        constraints: Mapping[str, float] | None = None,
         reason: str | None = None,
         curve: Sequence[Epoch] = (),
         **columns: Any,
@@ -164,6 +182,7 @@ class StudyStore(StoredStudy):
 
         Args:
             excess: bytes needed over bytes allowed, less one; the sampler learns it.
+            constraints: others that it learns, by name.
             curve: of the trial that this one duplicates; the sampler learns it too.
             columns: others of `nas_trials`.
         """
@@ -183,7 +202,8 @@ class StudyStore(StoredStudy):
         if outcome is not Outcome.WAITING:
             row["finished_at"] = row["started_at"]
         self._storage.put(tables.trials, row)
-        trial.set_constraint(MEMORY, excess)
+        for name, violation in {**(constraints or {}), MEMORY: excess}.items():
+            trial.set_constraint(name, violation)
         if outcome is not Outcome.WAITING:
             for epoch in curve:
                 trial.report(epoch.val_accuracy, step=epoch.number)
