@@ -72,14 +72,18 @@ class Worker:
             self._run(tasks.get())
 
     def _listen(self, commands: BinaryIO, tasks: "queue.SimpleQueue[Task]") -> None:
-        for line in commands:
-            match decode(line):
-                case Task() as task:
-                    self._stopped.pop(task.number, None)  # of an earlier attempt
-                    tasks.put(task)
-                case Stop(number=number) as stop:
-                    self._stopped[number] = stop
-        os._exit(0)
+        code = 1
+        try:
+            for line in commands:
+                match decode(line):
+                    case Task() as task:
+                        self._stopped.pop(task.number, None)  # of an earlier attempt
+                        tasks.put(task)
+                    case Stop(number=number) as stop:
+                        self._stopped[number] = stop
+            code = 0
+        finally:  # also after half a line, or without memory for a whole one: nobody would listen any more
+            os._exit(code)
 
     def _run(self, task: Task) -> None:
         try:
