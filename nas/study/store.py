@@ -15,9 +15,8 @@ from typing import Any, Self
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages._rdb.models import StudyModel
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy import select, update
+from sqlalchemy import column, select, table, update
 
 from nas.recipe import Recipe
 from nas.space import Proposal
@@ -39,6 +38,9 @@ MEMORY = "memory"
 
 OUT_OF_MEMORY = "oom"
 """The constraint on a trial that no plan could train, though the prediction said so."""
+
+
+OPTUNAS = table("studies", column("study_name"))
 
 
 class StudyStore(StoredStudy):
@@ -89,7 +91,7 @@ class StudyStore(StoredStudy):
         study.set_user_attr(UUID, identity)
         if first is not None:
             study.enqueue_trial(first)
-        named = update(StudyModel).where(StudyModel.study_name == identity).values(study_name=name)
+        named = update(OPTUNAS).where(OPTUNAS.c.study_name == identity).values(study_name=name)
         storage.put(tables.studies, row, named)
         return cls(storage, name, folder)
 
