@@ -31,8 +31,8 @@ from nas.training.epoch import Epoch
 from nas.watchdog import Watchdog
 
 FAILURES = 5
-"""So many failures in a row end the search: of trials, those whose retries are used up included, or of workers
-that cannot even start. With many workers it takes two for each: one event may fail all that run."""
+"""So many failures in a row end the search: of trials, also of those that have used up their retries, or of
+workers that cannot even start. With many workers it takes two of each: one event may fail all that run."""
 
 RETRIES = 3
 """So many times a trial is tried again whose worker died."""

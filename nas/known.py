@@ -11,8 +11,8 @@ from nas.study.records import TrialRecord
 from nas.training.epoch import Epoch
 
 EXHAUSTED = 100
-"""So many duplicates in a row, and a search space has nothing new to offer. The second half of them is drawn at
-random: a sampler that has learned may repeat its optimum, whatever else there is."""
+"""So many duplicates in a row, and a search space has nothing new to offer. Half of them are drawn at random:
+a sampler that has learned may repeat its optimum, whatever else there is."""
 
 TRAINED = (Outcome.COMPLETED, Outcome.PRUNED, Outcome.DOES_NOT_FIT)
 """Outcomes that another trial of the same proposal would only repeat."""

@@ -165,7 +165,7 @@ class Proposing:
         )
 
     def _repeats(self, trial: Active, earlier: Earlier) -> str:
-        """Tell the sampler of a duplicate what it was told of the trial that came first. Returns the reason."""
+        """Tell the sampler of a duplicate what it was told of the first trial. Returns the reason."""
         assert earlier.constraints is not None
         reason = f"the same as trial {earlier.number}"
         self._enter(

@@ -127,6 +127,7 @@ def test_a_duplicate_is_told_with_the_constraints_of_the_first(
     assert [trial.constraints for trial in store._study.trials] == [constraints] * len(records)
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_a_sampler_that_repeats_itself_does_not_end_a_search_that_has_more_to_find(
     make_store, tmp_path, monkeypatch
 ):
