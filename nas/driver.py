@@ -89,17 +89,21 @@ class Driver:
         """Ask for a clean end: running trials leave a checkpoint, from which the next run goes on."""
         self._stopping = True
 
-    def run(self) -> Iterator[Event]:
+    def run(self, deadline: float | None = None) -> Iterator[Event]:
         """Search until the trials are trained, the time is up, the target is reached or `stop` was called.
 
         Whatever ends it, no trial stays RUNNING, unless the database fails: the next run settles those.
+
+        Args:
+            deadline: when the time is up, by `time.monotonic`; if None, the recipe's time limit from now on.
 
         Raises:
             SearchFailed: too many trials failed in a row, or nothing fits the memory cap.
             StorageError: the database failed, or the study's folder cannot be written.
             BrokenFile: the search space's own code failed.
         """
-        deadline = time.monotonic() + (self.recipe.time_limit or math.inf)
+        if deadline is None:
+            deadline = time.monotonic() + (self.recipe.time_limit or math.inf)
         try:
             if self._why_end(deadline) is None:
                 self._open()

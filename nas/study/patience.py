@@ -252,7 +252,8 @@ class StudyStorage(RDBStorage):
             if committed is not None and committed.study_id == study_id:
                 return committed  # type: ignore[no-any-return]
         trial = super()._get_prepared_new_trial(study_id, template_trial, session)
-        self._new_trial = type(trial), trial.trial_id
+        key: Any = trial.trial_id
+        self._new_trial = type(trial), key
         return trial
 
 

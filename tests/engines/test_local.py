@@ -119,13 +119,13 @@ def test_a_worker_that_cannot_be_killed_is_not_waited_for(
 
 
 def test_a_worker_that_cannot_be_killed_counts_as_dead_and_another_takes_its_place(
-    engine: LocalEngine, immortal: subprocess.Popen[bytes]
+    engine: LocalEngine, immortal: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     engine.kill(TASK.number, "it hung")
     (death,) = engine.messages(60)
     assert death == Died(worker=0, number=TASK.number, reason="it hung, and it cannot be killed")
     engine._program = PRETENDER
-    engine.start(0, TASK)
+    engine.start(0, replace(TASK, weights=str(tmp_path / "weights")))
     assert engine._workers[0].process is not immortal
     assert isinstance(next_of(engine), Ready)
 
