@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from nas.disk import INTACT
 from nas.errors import StorageError
+from nas.study.deleted import DatabaseFiles
 from nas.study.failures import DATABASE_ERRORS, connection_broke, explain, may_pass
 from nas.study.kept import KeptConnection
 
@@ -84,6 +85,7 @@ class StudyStorage(RDBStorage):
             autocommit = create_engine(self.engine.url, isolation_level="AUTOCOMMIT", **engine_kwargs)
         self._kept = KeptConnection(autocommit)
         """For a statement that is a transaction of its own."""
+        self._files = DatabaseFiles(self.engine.url.database if autocommit is self.engine else None)
         self.engines = {self.engine, autocommit}
         """All whose connections read and write."""
 
@@ -92,6 +94,7 @@ class StudyStorage(RDBStorage):
         self._kept.close()
         for engine in self.engines:
             engine.dispose()
+        self._files.forget()
 
     # Waiting ------------------------------------------------------------------------------------------
 
@@ -113,8 +116,10 @@ class StudyStorage(RDBStorage):
         After a connection broke, once at once: it may have done so long ago, and a new one finds the server.
 
         Raises:
-            StorageError: the database failed, or was away for too long.
+            StorageError: the database failed, or was away for too long; or its files were deleted.
         """
+        if self._kept.is_open and (loss := self._files.loss(self._kept)):
+            raise StorageError(loss)
         began, pause, broke = 0.0, 0.1, False
         while True:
             try:
