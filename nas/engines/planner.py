@@ -15,7 +15,7 @@ from torch import nn
 from nas.ending import PLANNING, wait_for_planning
 from nas.engines.base import Post
 from nas.engines.messages import NotPlanned, Plan, Planned
-from nas.errors import NasError
+from nas.errors import NasError, in_one_line
 from nas.layers import layer_table
 from nas.memory.plan import DoesNotFit, Levers, plan_memory
 from nas.memory.prediction import MemoryConstants
@@ -99,8 +99,7 @@ class Planner:
             except NasError as error:
                 answer = NotPlanned(number=request.number, reason=str(error))
             except BaseException as error:  # of a network: its author must see it, and the search must go on
-                reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                answer = NotPlanned(number=request.number, reason=reason)
+                answer = NotPlanned(number=request.number, reason=in_one_line(error))
             self._post(answer)
 
     def _answer(self, request: _Request) -> Planned:

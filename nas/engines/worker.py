@@ -27,7 +27,7 @@ from nas.engines.checkpoint import Checkpoint
 from nas.engines.constants import measure_constants
 from nas.engines.limits import is_out_of_memory, limited, release
 from nas.engines.messages import Built, Ended, Message, Ready, Setup, Stop, Task, Trained, decode, encode
-from nas.errors import NasError, StorageError
+from nas.errors import NasError, StorageError, in_one_line
 from nas.layers import layer_table
 from nas.memory.checkpointing import checkpointed
 from nas.plugins import load_space
@@ -100,7 +100,7 @@ class Worker:
                 with suppress(OSError):  # the log may lie on a full disk
                     traceback.print_exc()
             how = "out of memory" if out_of_memory else "failed"
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = in_one_line(error)
         release(self.device)  # here, because the exception held the frames and they the tensors
         self._send(Ended(number=task.number, how=how, reason=reason))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import torch
 from optuna.trial import FixedTrial
 
 from nas.datasets import open_data
@@ -164,6 +165,26 @@ def test_a_network_that_cannot_be_built_does_not_end_the_planner(tmp_path: Path,
         assert answer.number == number
         assert "enough" in answer.reason
     planner.close()
+
+
+@pytest.mark.parametrize("error", [Exception, ValueError, RuntimeError])
+def test_an_exception_whose_text_cannot_be_made_ends_its_trial_and_not_the_worker(error: type) -> None:
+    class Silent(error):  # type: ignore[misc,valid-type]
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+        __repr__ = __str__
+
+    def train(task: Task) -> NoReturn:
+        raise Silent
+
+    sent: list[Message] = []
+    worker = Worker.__new__(Worker)
+    worker.__dict__ |= {"device": torch.device("cpu"), "_train": train, "_send": sent.append}
+    worker._run(TASK)
+    (ended,) = sent
+    assert isinstance(ended, Ended)
+    assert (ended.how, ended.reason) == ("failed", "Silent: its text cannot be made: ValueError")
 
 
 CLOSED_WHILE_BUSY = """
