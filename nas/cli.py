@@ -5,10 +5,13 @@ import re
 import sys
 from importlib import import_module
 
-import typer
+from nas.ending import ends_as_it_says, left_at_once
 
-from nas.commands.app import app, fail
-from nas.errors import NasError
+with left_at_once():
+    import typer
+
+    from nas.commands.app import app, fail
+    from nas.errors import NasError
 
 COMMANDS = (
     "searching",
@@ -25,13 +28,15 @@ COMMANDS = (
 )
 """Modules of `nas.commands`, in the order of `nas --help`."""
 
-for module in COMMANDS:
-    import_module(f"nas.commands.{module}")
+with left_at_once():
+    for module in COMMANDS:
+        import_module(f"nas.commands.{module}")
 
 
 PASSWORD = re.compile(r"(?:--storage=)?[\w+]+://(?:[^/@:]*:[^/@]+@|.*[?&](?:ssl)?password=)")
 
 
+@ends_as_it_says
 def main() -> None:
     """The `nas` script: what the user can mend is one clear line and exit code 2, never a traceback."""
     if os.name == "posix" and any(PASSWORD.match(argument) for argument in sys.argv[1:]):

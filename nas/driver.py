@@ -31,7 +31,8 @@ from nas.training.epoch import Epoch
 from nas.watchdog import Watchdog
 
 FAILURES = 5
-"""So many failures in a row, of trials or of workers, end the search."""
+"""So many failures in a row end the search: of trials, also of those that have used up their retries, or of
+workers that cannot even start. With many workers it takes two of each: one event may fail all that run."""
 
 RETRIES = 3
 """So many times a trial is tried again whose worker died."""
@@ -88,17 +89,21 @@ class Driver:
         """Ask for a clean end: running trials leave a checkpoint, from which the next run goes on."""
         self._stopping = True
 
-    def run(self) -> Iterator[Event]:
+    def run(self, deadline: float | None = None) -> Iterator[Event]:
         """Search until the trials are trained, the time is up, the target is reached or `stop` was called.
 
         Whatever ends it, no trial stays RUNNING, unless the database fails: the next run settles those.
+
+        Args:
+            deadline: when the time is up, by `time.monotonic`; if None, the recipe's time limit from now on.
 
         Raises:
             SearchFailed: too many trials failed in a row, or nothing fits the memory cap.
             StorageError: the database failed, or the study's folder cannot be written.
             BrokenFile: the search space's own code failed.
         """
-        deadline = time.monotonic() + (self.recipe.time_limit or math.inf)
+        if deadline is None:
+            deadline = time.monotonic() + (self.recipe.time_limit or math.inf)
         try:
             if self._why_end(deadline) is None:
                 self._open()
@@ -155,10 +160,12 @@ class Driver:
             self.proposing.plan(trial)
 
     def _planned(self, trial: Active, answer: Planned) -> Iterator[Event]:
-        """It waits for a worker, unless it does not fit."""
+        """It waits for a worker, unless it does not fit or repeats one that was planned just before."""
         match self.proposing.planned(trial, answer):
             case Outcome.WAITING, _:
                 self.placing.wait(trial)
+            case Outcome.DUPLICATE, reason:
+                yield from self._leave(trial, Outcome.DUPLICATE, reason=reason)
             case Outcome.DOES_NOT_FIT, reason:
                 yield from self._leave(trial, Outcome.DOES_NOT_FIT, reason=reason)
                 self.proposing.check_that_something_fits()
@@ -256,7 +263,6 @@ class Driver:
         yield Notice(
             text=f"Trial {trial.number} is tried again ({trial.deaths} of {RETRIES}): {death.reason}"
         )
-        self._count_failure(death.reason)
 
     def _recover(self, trial: Active, reason: str) -> Iterator[Event]:
         """Out of memory in spite of the prediction: the next plan, with the same effective batch."""
@@ -309,8 +315,8 @@ class Driver:
 
     def _count_failure(self, reason: str) -> None:
         self._failures += 1
-        if self._failures >= FAILURES and not self._stopping:
-            raise SearchFailed(f"{FAILURES} failures in a row. The last one: {reason}")
+        if self._failures >= max(FAILURES, 2 * self.memory.workers) and not self._stopping:
+            raise SearchFailed(f"{self._failures} failures in a row. The last one: {reason}")
 
     def _tell(
         self, trial: Active, outcome: Outcome, *, value: float | None = None, reason: str | None = None

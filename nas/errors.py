@@ -26,6 +26,24 @@ if TYPE_CHECKING:
     from nas.exporters import Export
 
 
+LONGEST = 1000
+"""Characters of what an exception says that are kept."""
+
+
+def text_of(error: BaseException) -> str:
+    """What an exception of anybody's says: it may fail to, or go on for ever."""
+    try:
+        return str(error)[: 100 * LONGEST]
+    except Exception as broken:
+        return f"its text cannot be made: {type(broken).__name__}"
+
+
+def in_one_line(error: BaseException) -> str:
+    """Its type and the first line of its text."""
+    first = next(iter(text_of(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {first[:LONGEST]}"
+
+
 class NasError(Exception):
     """Whatever the user can mend. The message says what was asked, what exists and what to do."""
 
@@ -58,7 +76,7 @@ class BrokenFile(NasError):
             if frame.filename == str(path):
                 line = frame.lineno
         where = f"{path}, line {line}" if line else str(path)
-        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        reason = error.msg if isinstance(error, SyntaxError) else text_of(error)[:LONGEST]
         return cls(f"{where}: {type(error).__name__}: {reason}")
 
 

@@ -87,6 +87,14 @@ class TrialEnded:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OfBaseline:
+    """What happened to a baseline: it is no trial of the study, whatever its number says."""
+
+    name: str
+    event: TrialStarted | EpochTrained | TrialEnded
+
+
+@dataclass(frozen=True, kw_only=True)
 class Notice:
     """One line that a person should read: why the search stops, what went wrong on the way."""
 
@@ -100,4 +108,6 @@ class SearchEnded:
     why: Why
 
 
-Event = SearchStarted | WorkerReady | TrialStarted | EpochTrained | TrialEnded | Notice | SearchEnded
+Event = (
+    SearchStarted | WorkerReady | TrialStarted | EpochTrained | TrialEnded | OfBaseline | Notice | SearchEnded
+)

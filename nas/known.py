@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nas.active import Active
@@ -11,7 +11,8 @@ from nas.study.records import TrialRecord
 from nas.training.epoch import Epoch
 
 EXHAUSTED = 100
-"""So many duplicates in a row, and a search space has nothing new to offer."""
+"""So many duplicates in a row, and a search space has nothing new to offer. Half of them are drawn at random:
+a sampler that has learned may repeat its optimum, whatever else there is."""
 
 TRAINED = (Outcome.COMPLETED, Outcome.PRUNED, Outcome.DOES_NOT_FIT)
 """Outcomes that another trial of the same proposal would only repeat."""
@@ -23,20 +24,26 @@ class Earlier:
 
     number: int
     curve: Sequence[Epoch]
-    predicted: int | None
+    predicted: int | None = None
     """Bytes."""
+    constraints: Mapping[str, float] | None = None
+    """What the sampler was told of it; None before it is planned."""
 
 
 class Known:
     """The proposals of a study."""
 
-    def __init__(self, records: Iterable[TrialRecord]) -> None:
+    def __init__(
+        self, records: Iterable[TrialRecord], constraints: Mapping[int, Mapping[str, float]]
+    ) -> None:
+        """`constraints`: what the sampler was told, by the numbers of the records."""
         self._trials: dict[str, Earlier] = {}
         self.repeated = 0
         """Duplicates since the last proposal that was new."""
         for record in records:
             if record.outcome in TRAINED and record.digest:
-                earlier = Earlier(record.number, record.epochs, record.predicted)
+                told = constraints.get(record.number, {})
+                earlier = Earlier(record.number, record.epochs, record.predicted, told)
                 self._trials.setdefault(record.digest, earlier)
 
     @property
@@ -44,17 +51,28 @@ class Known:
         """Whether to stop asking."""
         return self.repeated >= EXHAUSTED
 
+    @property
+    def stuck(self) -> bool:
+        """Whether to ask at random, because the sampler has proposed nothing new for long."""
+        return self.repeated >= EXHAUSTED // 2
+
     def look_up(self, digest: str) -> Earlier | None:
         """The trial that came first, if there is one; counts what is new and what is not."""
         earlier = self._trials.get(digest)
         self.repeated = self.repeated + 1 if earlier else 0
         return earlier
 
-    def add(self, trial: Active) -> None:
-        """From now on, its proposal is known. Its curve may still grow."""
-        predicted = trial.plan.predicted if trial.plan else None
-        self._trials[trial.proposal.digest] = Earlier(trial.number, trial.curve, predicted)
+    def first(self, trial: Active) -> Earlier:
+        """The trial that came first of those with the proposal of `trial`, which may be the same."""
+        return self._trials.setdefault(trial.proposal.digest, Earlier(trial.number, trial.curve))
+
+    def settle(self, trial: Active, predicted: int, constraints: Mapping[str, float]) -> None:
+        """What the sampler is told of a trial, and so of its duplicates. Its curve may still grow."""
+        earlier = Earlier(trial.number, trial.curve, predicted, constraints)
+        self._trials[trial.proposal.digest] = earlier
 
     def forget(self, trial: Active) -> None:
         """It failed or was interrupted: another may try."""
-        self._trials.pop(trial.proposal.digest, None)
+        earlier = self._trials.get(trial.proposal.digest)
+        if earlier is not None and earlier.number == trial.number:
+            del self._trials[trial.proposal.digest]

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import search_spaces.baselines
-from nas.errors import BrokenFile, InvalidSetting, UnknownName
+from nas.errors import BrokenFile, InvalidSetting, UnknownName, text_of
 from nas.space import DataInfo, Proposal, override
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Space:
             if self._is_theirs():
                 raise BrokenFile.from_exception(self.file, error) from error
             if isinstance(error, ValueError):  # such as images too small for it
-                raise InvalidSetting(str(error)) from error
+                raise InvalidSetting(text_of(error)) from error
             raise
 
     def _is_theirs(self) -> bool:

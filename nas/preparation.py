@@ -31,7 +31,7 @@ KEPT_AUTO = ("precision", "threads", "pruner", "memory_cap")
 """What `auto` meant when the study started is what it means for as long as the study lives."""
 
 UNCUT = {"pruner": "none", "patience": None, "target_accuracy": None, "time_limit": None, "sampler": "random"}
-"""Settings of a baseline: it is trained to its end."""
+"""Settings of a baseline: it is trained to its end, if need be by a later run than the one that began it."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from nas.active import Active
 from nas.engines.messages import Planned
 from nas.errors import SearchFailed
-from nas.known import Known
+from nas.known import Earlier, Known
 from nas.memory_account import MemoryAccount
 from nas.plugins import Space
 from nas.sizes import exact_size, in_mib
@@ -16,7 +16,7 @@ from nas.space import DataInfo, Proposal
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from nas.study.retries import Retry
-from nas.study.store import OUT_OF_MEMORY, StudyStore
+from nas.study.store import MEMORY, OUT_OF_MEMORY, StudyStore
 
 UNFIT = 200
 """So many proposals in a row that do not fit the memory cap end the search."""
@@ -68,7 +68,7 @@ class Proposing:
         self._planner = planner
         self._memory = memory
         self._seed = store.recipe.seed
-        self._known = Known(records)
+        self._known = Known(records, store.constraints)
         self._listed = listed
         self._unfit: list[int] = []
         """Bytes that each proposal needed since the last one that fits."""
@@ -84,7 +84,7 @@ class Proposing:
         Raises:
             BrokenFile: the search space's own code failed.
         """
-        trial = self._store.ask()
+        trial = self._store.ask(at_random=self._known.stuck)
         retry = Retry.read(trial.user_attrs)
         of = retry.of if retry else None
         try:
@@ -109,19 +109,10 @@ class Proposing:
         """
         earlier = self._known.look_up(trial.proposal.digest)
         if earlier is None:
-            self._known.add(trial)
-            return None
-        reason = f"the same as trial {earlier.number}"
-        self._enter(
-            trial,
-            Outcome.DUPLICATE,
-            excess=self._memory.excess(earlier.predicted),
-            reason=reason,
-            curve=earlier.curve,
-            duplicate_of=earlier.number,
-            predicted=earlier.predicted,
-        )
-        return reason
+            self._known.first(trial)
+        if earlier is None or earlier.constraints is None:
+            return None  # `planned` tells, as soon as it is known what the sampler has to learn
+        return self._repeats(trial, earlier)
 
     def forget(self, trial: Active) -> None:
         """It failed or was interrupted: the same proposal may be tried again."""
@@ -136,21 +127,28 @@ class Proposing:
     def planned(self, trial: Active, answer: Planned) -> tuple[Outcome, str | None]:
         """Take the answer: the trial waits, does not fit, or is beyond all plans and pruned."""
         excess = self._memory.excess(answer.needed)
+        earlier = self._known.first(trial)
+        if earlier.number != trial.number:
+            return Outcome.DUPLICATE, self._repeats(trial, earlier)
+        constraints = earlier.constraints or {MEMORY: excess}
         if answer.plan is not None:
             new, trial.plan = trial.plan is None, answer.plan
             self._unfit.clear()
-            self._known.add(trial)
+            self._known.settle(trial, answer.needed, constraints)
             if new:
-                self._enter(trial, Outcome.WAITING, excess=excess, **trial.planned)
+                self._enter(trial, Outcome.WAITING, constraints, **trial.planned)
             else:
                 self._store.describe(trial.number, **trial.planned)
             return Outcome.WAITING, None
         if trial.plan is None:
+            self._known.settle(trial, answer.needed, constraints)
             columns = {"predicted": answer.needed, "predicted_memory": answer.parts}
-            self._enter(trial, Outcome.DOES_NOT_FIT, excess=excess, reason=answer.reason, **columns)
+            self._enter(trial, Outcome.DOES_NOT_FIT, constraints, reason=answer.reason, **columns)
             self._unfit.append(answer.needed)
             return Outcome.DOES_NOT_FIT, answer.reason
-        trial.trial.set_constraint(OUT_OF_MEMORY, max(excess, LEAST_EXCESS))
+        excess = max(excess, LEAST_EXCESS)
+        trial.trial.set_constraint(OUT_OF_MEMORY, excess)
+        self._known.settle(trial, trial.plan.predicted, {**constraints, OUT_OF_MEMORY: excess})
         return Outcome.PRUNED, f"out of memory: {trial.trouble}"
 
     def check_that_something_fits(self, of: int | None = None) -> None:
@@ -166,5 +164,31 @@ class Proposing:
             f" {exact_size(smallest)} or more."
         )
 
-    def _enter(self, trial: Active, outcome: Outcome, **columns: Any) -> None:
-        self._store.enter(trial.trial, trial.proposal, trial.seed, outcome, **columns)
+    def _repeats(self, trial: Active, earlier: Earlier) -> str:
+        """Tell the sampler of a duplicate what it was told of the first trial. Returns the reason."""
+        assert earlier.constraints is not None
+        reason = f"the same as trial {earlier.number}"
+        self._enter(
+            trial,
+            Outcome.DUPLICATE,
+            earlier.constraints,
+            reason=reason,
+            curve=earlier.curve,
+            duplicate_of=earlier.number,
+            predicted=earlier.predicted,
+        )
+        return reason
+
+    def _enter(
+        self, trial: Active, outcome: Outcome, constraints: Mapping[str, float], **columns: Any
+    ) -> None:
+        excess = constraints.get(MEMORY, 0.0)  # an earlier nas may have told none
+        self._store.enter(
+            trial.trial,
+            trial.proposal,
+            trial.seed,
+            outcome,
+            excess=excess,
+            constraints=constraints,
+            **columns,
+        )

@@ -77,7 +77,7 @@ class Recipe(BaseModel):
     folder: Path = Field(Path("studies"), description="where results go")
     trials: Count = Field(30, description="trained trials in all; ask for more later")
     time_limit: Annotated[float, BeforeValidator(seconds), Field(gt=0, allow_inf_nan=False)] | None = Field(
-        None, description="end this run after 90s, 30m, 1h30m"
+        None, description="end this run, its baselines included, after 90s, 30m, 1h30m"
     )
     target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="end the search when a trial reaches this"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,7 +14,16 @@ from nas.engines.local import LocalEngine
 from nas.engines.messages import Setup
 from nas.engines.planner import Planner
 from nas.errors import SearchFailed
-from nas.events import Event, Notice, SearchEnded, SearchStarted, TrialEnded
+from nas.events import (
+    EpochTrained,
+    Event,
+    Notice,
+    OfBaseline,
+    SearchEnded,
+    SearchStarted,
+    TrialEnded,
+    TrialStarted,
+)
 from nas.memory_account import MemoryAccount
 from nas.preparation import Prepared, companions
 from nas.study.records import best_of, counts_of, curve_of
@@ -21,28 +32,35 @@ Watch = Callable[[Event], None]
 
 
 def run_search(run: Prepared, watch: Watch) -> None:
-    """Train what a run has left to train, and tell `watch` of it."""
+    """Train what a run has left to train, and tell `watch` of it.
+
+    The time limit is that of the run: baselines take of it first, and one that it cuts short goes on with the
+    next run, as trials do.
+    """
+    deadline = time.monotonic() + (run.store.recipe.time_limit or math.inf)
     run.store.run_begins(run.resources.devices, run.resources.budgets)
     watch(started(run))
     run.store.storage.wait_out(lambda text: watch(Notice(text=text)))
     for companion in companions(run):
-        if not _train_baseline(companion, watch):
+        if not _train_baseline(companion, watch, deadline):
             run.store.run_ends("stopped")
             watch(SearchEnded(why="stopped"))
             return
     with driver_of(run) as driver:
-        for event in driver.run():
+        for event in driver.run(deadline):
             if isinstance(event, SearchEnded):
                 run.store.run_ends(event.why)
             watch(event)
 
 
-def _train_baseline(run: Prepared, watch: Watch) -> bool:
-    """Its result is a notice. Returns whether the search may go on."""
+def _train_baseline(run: Prepared, watch: Watch, deadline: float) -> bool:
+    """Its result is a notice too. Returns whether the search may go on."""
     name = run.space.name
     try:
         with driver_of(run, listed=True) as driver:
-            for event in driver.run():
+            for event in driver.run(deadline):
+                if isinstance(event, TrialStarted | EpochTrained | TrialEnded):
+                    watch(OfBaseline(name=name, event=event))
                 match event:
                     case TrialEnded(value=float() as value):
                         watch(Notice(text=f"Baseline {name}: validation accuracy {value:.4f}"))

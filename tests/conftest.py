@@ -40,6 +40,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def outlives_commands() -> Iterator[None]:
+    """This process does not end with a command, whoever may still be planning."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nas.ending._planning", list)
+        yield
+
+
 @pytest.fixture(scope="session")
 def mlp() -> Space:
     return load_space("mlp")

@@ -1,16 +1,21 @@
 """Baselines: trained beside a search, with the same data, epochs and memory cap, to compare with."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import optuna
 import pytest
 
 import nas
+from nas.engines.messages import Message, Task
 from nas.errors import InvalidSetting, StudyError
-from nas.events import Event, Notice, SearchEnded
+from nas.events import EpochTrained, Event, Notice, OfBaseline, SearchEnded, TrialEnded, TrialStarted
 from nas.study.outcome import Outcome
+from tests.scripted import ScriptedEngine, learns
+from tests.scripted import epoch as trained
 
 SPACE = """
 from dataclasses import dataclass
@@ -151,6 +156,42 @@ def test_a_baseline_that_was_interrupted_and_failed_then_is_tried_again_at_every
         assert len(said.notices) == 1
     outcomes = [record.outcome for record in companion.trials()]
     assert outcomes == [Outcome.FAILED, Outcome.INTERRUPTED, Outcome.FAILED, Outcome.FAILED]
+
+
+@pytest.mark.usefixtures("scripted")
+def test_what_happens_to_a_baseline_is_told_but_not_as_of_a_trial(search, said, tmp_path):
+    search(baseline=[baseline(tmp_path)], epochs=2)
+    first = said.index(next(event for event in said if isinstance(event, TrialStarted)))
+    told = [event for event in said if isinstance(event, OfBaseline)]
+    assert [type(event.event) for event in told] == [TrialStarted, EpochTrained, EpochTrained, TrialEnded]
+    assert {event.name for event in told} == {"plain"}
+    assert not [event for event in said[:first] if isinstance(event, EpochTrained | TrialEnded)]
+    assert sum(isinstance(event, TrialEnded) for event in said) == 1
+
+
+def test_the_time_limit_of_a_run_holds_for_its_baselines_too(search, said, tmp_path, monkeypatch):
+    later = [0.0]
+    for module in ("running", "driver"):
+        clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0])
+        monkeypatch.setattr(f"nas.{module}.time", clock)
+
+    def watch(event: Event) -> None:
+        said.append(event)
+        if isinstance(event, OfBaseline) and isinstance(event.event, EpochTrained):
+            later[0] += 3600.0
+
+    def hangs(task: Task) -> Iterator[Message]:
+        yield trained(task.number, 1)
+
+    settings = {"baseline": [baseline(tmp_path)], "epochs": 2, "watch": watch}
+    monkeypatch.setattr("nas.running.LocalEngine", lambda *_: ScriptedEngine(hangs))
+    study = search(**settings, time_limit=1800)
+    assert said[-1] == SearchEnded(why="time")
+    assert [trial.record.outcome for trial in study.trials] == [Outcome.WAITING], "no time was left"
+    monkeypatch.setattr("nas.running.LocalEngine", lambda *_: ScriptedEngine(learns(0.5, 0.6)))
+    assert search(**settings).best
+    (companion,) = study.store.companions()
+    assert [record.outcome for record in companion.trials()] == [Outcome.INTERRUPTED, Outcome.COMPLETED]
 
 
 def test_a_baseline_that_is_interrupted_goes_on_where_it_was(search, said, tmp_path):

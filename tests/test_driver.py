@@ -27,7 +27,7 @@ def test_it_trains_exactly_the_trials_that_were_asked_for(make_store, mlp, worke
 def test_a_worker_does_not_wait_until_trials_for_all_others_are_asked(make_store, mlp):
     store, asked = make_store(trials=8, epochs=1), []
     ask = store.ask
-    store.ask = lambda: asked.append(len(started)) or ask()
+    store.ask = lambda **how: asked.append(len(started)) or ask(**how)
     started = []
     for event in make_driver(store, mlp, ScriptedEngine(learns(0.5), workers=4)).run():
         if isinstance(event, TrialStarted):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from optuna.trial import TrialState
 
-from nas.driver import FAILURES
+from nas.driver import FAILURES, RETRIES
 from nas.engines.messages import Died, Ended, Message, Task
 from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, WorkerReady
@@ -52,6 +52,24 @@ class LosesIdleProcess(ScriptedEngine):
         self.post(Died(worker=worker, number=None, reason="the idle one was killed"))
 
 
+class LosesAll(ScriptedEngine):
+    """So many times, all workers die at once, as soon as each of them has a trial."""
+
+    def __init__(self, script: Script, workers: int, times: int) -> None:
+        super().__init__(script, workers)
+        self.times = times
+
+    def messages(self, timeout: float) -> list[Message]:
+        if self.times:
+            self._plays = [None] * len(self.tasks)  # until then, nobody says anything
+            if all(self.tasks):
+                self.times -= 1
+                for worker, task in enumerate(self.tasks):
+                    assert task
+                    self._plays[worker] = iter([Died(worker=worker, number=task.number, reason="no power")])
+        return super().messages(timeout)
+
+
 def interrupted(store: StudyStore, space: Space, when: type[Event] = EpochTrained) -> None:
     """Search until the first event of a kind, and stop."""
     driver = make_driver(store, space, ScriptedEngine(learns(*[0.5] * 4)))
@@ -66,7 +84,7 @@ def interrupted(store: StudyStore, space: Space, when: type[Event] = EpochTraine
 
 @pytest.mark.parametrize("deaths", range(FAILURES))
 def test_a_first_worker_that_dies_before_it_is_ready_is_started_again(make_store, mlp, deaths):
-    store = make_store(trials=1, epochs=1, time_limit=20)
+    store = make_store(trials=1, epochs=1)
     events = list(make_driver(store, mlp, FailsToOpen(learns(0.5), deaths)).run())
     assert [event.text for event in events if isinstance(event, Notice)] == [
         "A worker is started again: killed at its start"
@@ -75,7 +93,7 @@ def test_a_first_worker_that_dies_before_it_is_ready_is_started_again(make_store
 
 
 def test_a_first_worker_that_always_dies_before_it_is_ready_ends_the_search(make_store, mlp):
-    store = make_store(trials=1, epochs=1, time_limit=20)
+    store = make_store(trials=1, epochs=1)
     with pytest.raises(SearchFailed, match="killed at its start"):
         list(make_driver(store, mlp, FailsToOpen(learns(0.5), FAILURES)).run())
     assert "running" not in outcomes(store)
@@ -83,7 +101,7 @@ def test_a_first_worker_that_always_dies_before_it_is_ready_ends_the_search(make
 
 def test_a_first_worker_that_is_never_ready_ends_the_search(make_store, mlp, monkeypatch):
     monkeypatch.setattr("nas.watchdog.BUILDING", 0.1)
-    store = make_store(trials=1, epochs=1, time_limit=20)
+    store = make_store(trials=1, epochs=1)
     engine = ScriptedEngine(learns(0.5))
     monkeypatch.setattr(engine, "open", lambda: None)
     with pytest.raises(SearchFailed, match="No worker was ready"):
@@ -91,6 +109,22 @@ def test_a_first_worker_that_is_never_ready_ends_the_search(make_store, mlp, mon
 
 
 # deaths and memory -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 4, 8, 16])
+def test_an_event_that_kills_all_workers_ends_no_search_whose_trials_have_retries_left(
+    make_store, mlp, workers
+):
+    store = make_store(trials=workers, epochs=1)
+    list(make_driver(store, mlp, LosesAll(learns(0.5), workers, times=1)).run())
+    assert outcomes(store) == ["completed"] * workers
+    assert [record.deaths for record in store.trials()] == [1] * workers
+
+
+def test_an_event_that_fails_the_trials_of_all_workers_ends_no_search(make_store, mlp):
+    store = make_store(trials=6, epochs=1)
+    list(make_driver(store, mlp, LosesAll(learns(0.5), 6, RETRIES + 1)).run())
+    assert outcomes(store) == ["failed"] * 6 + ["completed"] * 6
 
 
 def test_a_trial_keeps_its_reservation_when_the_idle_process_before_it_is_found_dead(make_store, mlp):

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = [
-    {"errors"},
+    {"errors", "ending"},
     {"sizes", "versions", "disk"},
     {"space", "recipe"},
     {"plugins"},

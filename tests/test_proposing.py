@@ -1,17 +1,21 @@
 """The driver and what is proposed: what does not fit, what runs out of memory, what was trained before."""
 
+from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
+from optuna.samplers import PartialFixedSampler, RandomSampler
 
 from nas.errors import SearchFailed
 from nas.events import Notice, SearchEnded
 from nas.known import EXHAUSTED
 from nas.memory.calibration import Calibration
 from nas.plugins import load_space
+from nas.proposing import LEAST_EXCESS
 from nas.study.outcome import Outcome
 from nas.study.store import StudyStore
-from tests.scripted import ends, epoch, learns, outcomes, run
+from tests.scripted import CAP, ends, epoch, learns, outcomes, run
 
 # memory ----------------------------------------------------------------------------------------------------
 
@@ -94,6 +98,52 @@ def test_a_proposal_that_was_trained_before_is_told_with_its_curve_and_not_charg
         frozen = store._study.trials[record.number]
         assert frozen.state.name == "PRUNED"
         assert frozen.intermediate_values == {e.number: e.val_accuracy for e in earlier.epochs}
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize(
+    ("workers", "script", "needed", "constraints"),
+    [
+        (2, learns(0.5), CAP // 2, {"memory": -0.5}),
+        (1, learns(0.5), 10 * CAP, {"memory": 9.0}),
+        (2, learns(0.5), 10 * CAP, {"memory": 9.0}),  # it is asked for before the first is planned
+        (1, ends("out of memory"), CAP, {"memory": 0.0, "oom": LEAST_EXCESS}),
+    ],
+    ids=["trained", "does not fit", "neither does", "out of memory"],
+)
+def test_a_duplicate_is_told_with_the_constraints_of_the_first(
+    make_store, tmp_path, monkeypatch, workers, resumed, script, needed, constraints
+):
+    monkeypatch.setattr("nas.known.EXHAUSTED", 3)
+    store = make_store(trials=9, epochs=1)
+    space = small_space(tmp_path, choices=1)
+    for _ in range(1 + resumed):
+        with suppress(SearchFailed):
+            run(store, space, script, workers, need=lambda number, _: needed)
+        store.begin()
+    records = store.trials()
+    assert len(records) == 4 + 3 * resumed
+    assert {record.outcome for record in records[1:]} == {Outcome.DUPLICATE}
+    assert [trial.constraints for trial in store._study.trials] == [constraints] * len(records)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_a_sampler_that_repeats_itself_does_not_end_a_search_that_has_more_to_find(
+    make_store, tmp_path, monkeypatch
+):
+    def make(name, seed, trials_so_far):
+        drawn = RandomSampler(seed=trials_so_far)
+        return drawn if name == "random" else PartialFixedSampler({"x": 0}, drawn)
+
+    monkeypatch.setattr("nas.study.store.make_sampler", make)
+    monkeypatch.setattr("nas.known.EXHAUSTED", 12)
+    store = make_store(sampler="tpe", trials=4, epochs=1)
+    events, _ = run(store, small_space(tmp_path, choices=100), learns(0.5))
+    assert events[-1] == SearchEnded(why="trials")
+    found = [record for record in store.trials() if record.outcome is Outcome.COMPLETED]
+    repeated = [later.number - sooner.number - 1 for sooner, later in pairwise(found)]
+    assert repeated[0] == 6, "then one is drawn at random"
+    assert min(repeated[1:]) >= 6, "and the sampler is asked again after each that is new"
 
 
 def test_a_space_with_nothing_new_to_offer_ends_the_search(make_store, tmp_path):

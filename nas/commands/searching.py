@@ -7,6 +7,7 @@ import typer
 
 from nas.commands.app import app, examples, fail
 from nas.commands.settings import takes_settings
+from nas.ending import left_at_once
 from nas.recipe import Recipe
 
 
@@ -26,9 +27,10 @@ def search(
     ] = False,
 ) -> None:
     """Search for the best architecture, or continue a study to more trials."""
-    from nas import api
-    from nas.events import Event, SearchEnded
-    from nas.terminal import choose_view, decode_progress, print_summary
+    with left_at_once():
+        from nas import api
+        from nas.events import Event, SearchEnded
+        from nas.terminal import choose_view, decode_progress, print_summary
 
     endings: list[str] = []
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from nas.engines.base import cpu_limit
+from nas.errors import text_of
 
 OUT_OF_MEMORY = (
     "CUDA error: out of memory",
@@ -65,7 +66,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether a smaller micro-batch might have spared `error`."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY)
+    return isinstance(error, RuntimeError) and any(text in text_of(error) for text in OUT_OF_MEMORY)
 
 
 def release(device: torch.device) -> None:

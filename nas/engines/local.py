@@ -24,8 +24,8 @@ KILLED = 9
 """SIGKILL, which Windows does not have."""
 
 GRACE = 3.0
-"""Seconds that workers get to end by themselves."""
-
+"""Seconds that workers get to end by themselves, and then to be gone once they are killed: those that wait
+for a broken card or file server are not."""
 
 KEEP_FREED_MEMORY = {
     "MALLOC_TRIM_THRESHOLD_": str(2**32),
@@ -92,6 +92,7 @@ class LocalEngine:
             assert process.trial is None
             process.end_input()
             process.end(time.monotonic() + GRACE)
+            process.wait(time.monotonic() + GRACE)
 
     def post(self, message: Message) -> None:
         self._inbox.put(message)
@@ -117,6 +118,9 @@ class LocalEngine:
             worker.end_input()
         for worker in self._workers:
             worker.end(deadline)
+        deadline = time.monotonic() + GRACE
+        for worker in self._workers:
+            worker.wait(deadline)
 
     @property
     def _workers(self) -> "list[_Worker]":
@@ -173,6 +177,7 @@ class _Worker:
             self.process.stdin.flush()
 
     def kill(self, reason: str = "") -> None:
+        """End it at once. If it does not end even so, it counts as dead nevertheless."""
         self._killed_for = reason
         if not self._gone.is_set():
             with suppress(OSError):
@@ -180,6 +185,9 @@ class _Worker:
                     os.kill(self.process.pid, signal.SIGKILL)
                 else:
                     self.process.kill()
+            patience = threading.Timer(GRACE, self._say_died, (f"{reason}, and it cannot be killed",))
+            patience.daemon = True
+            patience.start()
 
     def end_input(self) -> None:
         assert self.process.stdin is not None
@@ -188,23 +196,31 @@ class _Worker:
             self.process.stdin.close()
 
     def end(self, deadline: float) -> None:
-        if not self._gone.wait(max(0.0, deadline - time.monotonic())):
+        """Kill it unless it ends by itself until then."""
+        if not self.wait(deadline):
             self.kill()
-            self._gone.wait()
+
+    def wait(self, deadline: float) -> bool:
+        """Whether it is gone by then."""
+        return self._gone.wait(max(0.0, deadline - time.monotonic()))
 
     def _read(self) -> None:
         assert self.process.stdout is not None
         with suppress(ValueError):  # half a line: it died while it spoke
             for line in self.process.stdout:
-                self._post(decode(line))
+                if not self.dead:
+                    self._post(decode(line))
         code, resident = self._reap()
         self._gone.set()
+        if code == -KILLED:
+            resident = 0  # it did not fail, somebody ended it: its size says nothing
+        self._say_died(self._killed_for or self._last_words(code), resident)
+
+    def _say_died(self, reason: str, resident: int = 0) -> None:
+        """Once; from now on, it can take no task."""
         with self._lock:
-            self.dead = True
-        if not self._closing:
-            reason = self._killed_for or self._last_words(code)
-            if code == -KILLED:
-                resident = 0  # it did not fail, somebody ended it: its size says nothing
+            said, self.dead = self.dead, True
+        if not said and not self._closing:
             self._post(Died(worker=self.index, number=self.trial, reason=reason, resident=resident))
 
     def _reap(self) -> tuple[int, int]:

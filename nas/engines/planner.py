@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
 from collections.abc import Mapping
@@ -11,9 +12,10 @@ from typing import Any, Literal
 
 from torch import nn
 
+from nas.ending import PLANNING, wait_for_planning
 from nas.engines.base import Post
 from nas.engines.messages import NotPlanned, Plan, Planned
-from nas.errors import NasError
+from nas.errors import NasError, in_one_line
 from nas.layers import layer_table
 from nas.memory.plan import DoesNotFit, Levers, plan_memory
 from nas.memory.prediction import MemoryConstants
@@ -23,6 +25,11 @@ from nas.space import DataInfo, Proposal
 
 GRACE = 5.0
 """Seconds that it gets to finish what it is at."""
+
+LAST_GRACE = 60.0
+"""The same at the end of a program that is not ours."""
+
+atexit.register(wait_for_planning, LAST_GRACE)
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Planner:
         self._cap = memory_cap
         self._post = post
         self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread = threading.Thread(target=self._work, name=PLANNING, daemon=True)
         self._closed = False
 
     def open(self) -> None:
@@ -76,10 +83,8 @@ class Planner:
         self._requests.put(_Request(number, proposal, MemoryConstants(**constants), after))
 
     def close(self) -> None:
-        """Wait until it has done what it is at, but not for ever: a network may hang.
-
-        A process that ends while a daemon thread is in the midst of torch aborts, with exit code 134.
-        """
+        """Wait until it has done what it is at, but not for ever: a network may hang, and `nas.ending` knows
+        how to end nevertheless."""
         self._closed = True
         self._requests.put(None)
         if self._thread.ident is not None:
@@ -94,8 +99,7 @@ class Planner:
             except NasError as error:
                 answer = NotPlanned(number=request.number, reason=str(error))
             except BaseException as error:  # of a network: its author must see it, and the search must go on
-                reason = f"{type(error).__name__}: {error}".splitlines()[0]
-                answer = NotPlanned(number=request.number, reason=reason)
+                answer = NotPlanned(number=request.number, reason=in_one_line(error))
             self._post(answer)
 
     def _answer(self, request: _Request) -> Planned:

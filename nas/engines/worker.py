@@ -27,7 +27,7 @@ from nas.engines.checkpoint import Checkpoint
 from nas.engines.constants import measure_constants
 from nas.engines.limits import is_out_of_memory, limited, release
 from nas.engines.messages import Built, Ended, Message, Ready, Setup, Stop, Task, Trained, decode, encode
-from nas.errors import NasError, StorageError
+from nas.errors import NasError, StorageError, in_one_line
 from nas.layers import layer_table
 from nas.memory.checkpointing import checkpointed
 from nas.plugins import load_space
@@ -72,14 +72,18 @@ class Worker:
             self._run(tasks.get())
 
     def _listen(self, commands: BinaryIO, tasks: "queue.SimpleQueue[Task]") -> None:
-        for line in commands:
-            match decode(line):
-                case Task() as task:
-                    self._stopped.pop(task.number, None)  # of an earlier attempt
-                    tasks.put(task)
-                case Stop(number=number) as stop:
-                    self._stopped[number] = stop
-        os._exit(0)
+        code = 1
+        try:
+            for line in commands:
+                match decode(line):
+                    case Task() as task:
+                        self._stopped.pop(task.number, None)  # of an earlier attempt
+                        tasks.put(task)
+                    case Stop(number=number) as stop:
+                        self._stopped[number] = stop
+            code = 0
+        finally:  # also after half a line, or without memory for a whole one: nobody would listen any more
+            os._exit(code)
 
     def _run(self, task: Task) -> None:
         try:
@@ -96,7 +100,7 @@ class Worker:
                 with suppress(OSError):  # the log may lie on a full disk
                     traceback.print_exc()
             how = "out of memory" if out_of_memory else "failed"
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = in_one_line(error)
         release(self.device)  # here, because the exception held the frames and they the tensors
         self._send(Ended(number=task.number, how=how, reason=reason))
 

@@ -21,6 +21,7 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.nn import functional as F
 
+from nas.errors import in_one_line
 from nas.layers import copy_without_memory
 from nas.memory.autocast import CudaAutocast
 from nas.memory.checkpointing import checkpointed
@@ -75,7 +76,7 @@ def trace_training(
             f"its forward needs the values of tensors, not just their shapes ({error})"
         ) from error
     except RuntimeError as error:
-        what = f"{type(error).__name__}: {error}".splitlines()[0].rstrip(".")
+        what = in_one_line(error).rstrip(".")
         raise Untraceable(f"a step on tensors without bytes ends in {what}") from error
     if images:
         return AllocationProgram.from_trace(traces[0], images)

@@ -37,6 +37,20 @@ class KeptConnection:
                 self.close()
                 raise
 
+    @property
+    def is_open(self) -> bool:
+        return self._connection is not None
+
+    def checkpoint(self) -> bool:
+        """Write SQLite's log, as this connection has it, into the database. Returns whether all of it was."""
+        with self._lock:
+            assert self._connection is not None
+            try:
+                row = self._connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+            except DBAPIError:
+                return False
+            return bool(row[0] == 0 and row[1] == row[2])
+
     def close(self) -> None:
         """Give it back to the pool."""
         with self._lock:

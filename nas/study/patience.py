@@ -5,14 +5,15 @@ whether it was committed, so each must do no harm when it is repeated: most writ
 two others look first.
 """
 
+from __future__ import annotations
+
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from optuna.storages import RDBStorage
-from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Engine, Executable, RowMapping, Table, create_engine
 from sqlalchemy.dialects import postgresql, sqlite
@@ -20,8 +21,12 @@ from sqlalchemy.orm import Session
 
 from nas.disk import INTACT
 from nas.errors import StorageError
+from nas.study.deleted import DatabaseFiles
 from nas.study.failures import DATABASE_ERRORS, connection_broke, explain, may_pass
 from nas.study.kept import KeptConnection
+
+if TYPE_CHECKING:
+    from optuna.storages._rdb import models
 
 Result = TypeVar("Result")
 
@@ -48,11 +53,15 @@ REPEATABLE = (
     "set_trial_user_attr",
     "set_trial_system_attr",
     "set_trial_intermediate_value",
+    "set_trial_param",
+    "get_all_trials",
+    "get_best_trial",
     "_set_trial_param",
     "_get_trials",
     "_get_best_trial_id",
 )
-"""Optuna's operations that read, or write one value under its key."""
+"""Optuna's operations that read, or write one value under its key. What begins with an underscore is its own
+affair: another version may lack it, and does the same by the public name."""
 
 
 class StudyStorage(RDBStorage):
@@ -65,7 +74,8 @@ class StudyStorage(RDBStorage):
         """Raises StudyError when another driver has the study; called before a trial begins or ends."""
         self._on_wait: Callable[[str], None] | None = None
         self._limit = LONGEST_WAIT
-        self._new_trial: Any = None
+        self._new_trial: tuple[type, int] | None = None
+        """Optuna's model, and its key."""
         self._puts: dict[tuple[Any, ...], Executable] = {}
         logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)  # we say it ourselves
         template = url.replace("{", "{{").replace("}", "}}")  # Optuna would fill in what stands in braces
@@ -75,6 +85,7 @@ class StudyStorage(RDBStorage):
             autocommit = create_engine(self.engine.url, isolation_level="AUTOCOMMIT", **engine_kwargs)
         self._kept = KeptConnection(autocommit)
         """For a statement that is a transaction of its own."""
+        self._files = DatabaseFiles(self.engine.url.database if autocommit is self.engine else None)
         self.engines = {self.engine, autocommit}
         """All whose connections read and write."""
 
@@ -83,6 +94,7 @@ class StudyStorage(RDBStorage):
         self._kept.close()
         for engine in self.engines:
             engine.dispose()
+        self._files.forget()
 
     # Waiting ------------------------------------------------------------------------------------------
 
@@ -104,8 +116,10 @@ class StudyStorage(RDBStorage):
         After a connection broke, once at once: it may have done so long ago, and a new one finds the server.
 
         Raises:
-            StorageError: the database failed, or was away for too long.
+            StorageError: the database failed, or was away for too long; or its files were deleted.
         """
+        if self._kept.is_open and (loss := self._files.loss(self._kept)):
+            raise StorageError(loss)
         began, pause, broke = 0.0, 0.1, False
         while True:
             try:
@@ -215,6 +229,16 @@ class StudyStorage(RDBStorage):
 
         return self.patiently(once)
 
+    def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
+        """What `_create_new_trial` is for, where Optuna lacks that."""
+        self._new_trial = None
+
+        def once() -> int:
+            self.check_lock()
+            return RDBStorage.create_new_trial(self, study_id, template_trial)
+
+        return self.patiently(once)
+
     def _create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> FrozenTrial:
         self._new_trial = None
 
@@ -229,11 +253,12 @@ class StudyStorage(RDBStorage):
     ) -> models.TrialModel:
         """Called in the transaction of each attempt, of which Optuna makes up to five by itself."""
         if self._new_trial is not None:
-            committed = session.get(models.TrialModel, self._new_trial)
+            committed: Any = session.get(*self._new_trial)
             if committed is not None and committed.study_id == study_id:
-                return committed
+                return committed  # type: ignore[no-any-return]
         trial = super()._get_prepared_new_trial(study_id, template_trial, session)
-        self._new_trial = trial.trial_id
+        key: Any = trial.trial_id
+        self._new_trial = type(trial), key
         return trial
 
 
@@ -246,4 +271,5 @@ def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for name in REPEATABLE:
-    setattr(StudyStorage, name, _repeatable(getattr(RDBStorage, name)))
+    if hasattr(RDBStorage, name):
+        setattr(StudyStorage, name, _repeatable(getattr(RDBStorage, name)))

@@ -15,9 +15,8 @@ from typing import Any, Self
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages._rdb.models import StudyModel
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy import select, update
+from sqlalchemy import column, select, table, update
 
 from nas.recipe import Recipe
 from nas.space import Proposal
@@ -41,6 +40,9 @@ OUT_OF_MEMORY = "oom"
 """The constraint on a trial that no plan could train, though the prediction said so."""
 
 
+OPTUNAS = table("studies", column("study_name"))
+
+
 class StudyStore(StoredStudy):
     """A study that a driver owns. `StudyStore.create` makes one."""
 
@@ -48,6 +50,8 @@ class StudyStore(StoredStudy):
         super().__init__(storage, name, folder)
         self._ranking: list[tuple[float, int]] = []
         """(-value, number) of the best trials."""
+        self._sampler = self._study.sampler
+        """As the recipe names it."""
 
     @classmethod
     def create(
@@ -87,7 +91,7 @@ class StudyStore(StoredStudy):
         study.set_user_attr(UUID, identity)
         if first is not None:
             study.enqueue_trial(first)
-        named = update(StudyModel).where(StudyModel.study_name == identity).values(study_name=name)
+        named = update(OPTUNAS).where(OPTUNAS.c.study_name == identity).values(study_name=name)
         storage.put(tables.studies, row, named)
         return cls(storage, name, folder)
 
@@ -131,7 +135,7 @@ class StudyStore(StoredStudy):
         waiting = [Retry.read(trial.user_attrs) for trial in self._waiting]
         keep_only_checkpoints(self.folder, {retry.origin for retry in waiting if retry})
         recipe, trials = self.recipe, self._study.get_trials(deepcopy=False)
-        self._study.sampler = make_sampler(recipe.sampler, recipe.seed, len(trials))
+        self._study.sampler = self._sampler = make_sampler(recipe.sampler, recipe.seed, len(trials))
         self._study.pruner = make_pruner(recipe.pruner, recipe.epochs)
         completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
         self._ranking = sorted((-(trial.value or 0.0), trial.number) for trial in completed)[:KEPT]
@@ -145,7 +149,22 @@ class StudyStore(StoredStudy):
         """Propose these parameters next."""
         self._study.enqueue_trial(params)
 
-    def ask(self) -> Trial:
+    @property
+    def constraints(self) -> dict[int, dict[str, float]]:
+        """What the sampler was told of every trial, by its number."""
+        return {trial.number: trial.constraints for trial in self._study.get_trials(deepcopy=False)}
+
+    def ask(self, *, at_random: bool = False) -> Trial:
+        """The next trial.
+
+        Args:
+            at_random: drawn by chance, whatever the sampler has learned.
+        """
+        if at_random and self._study.sampler is self._sampler and self.recipe.sampler != "random":
+            trials_so_far = len(self._study.get_trials(deepcopy=False))
+            self._study.sampler = make_sampler("random", self.recipe.seed, trials_so_far)
+        elif not at_random:
+            self._study.sampler = self._sampler
         return self._study.ask()
 
     def enter(
@@ -156,6 +175,7 @@ class StudyStore(StoredStudy):
         outcome: Outcome,
         *,
         excess: float,
+        constraints: Mapping[str, float] | None = None,
         reason: str | None = None,
         curve: Sequence[Epoch] = (),
         **columns: Any,
@@ -164,6 +184,7 @@ class StudyStore(StoredStudy):
 
         Args:
             excess: bytes needed over bytes allowed, less one; the sampler learns it.
+            constraints: others that it learns, by name.
             curve: of the trial that this one duplicates; the sampler learns it too.
             columns: others of `nas_trials`.
         """
@@ -183,7 +204,8 @@ class StudyStore(StoredStudy):
         if outcome is not Outcome.WAITING:
             row["finished_at"] = row["started_at"]
         self._storage.put(tables.trials, row)
-        trial.set_constraint(MEMORY, excess)
+        for name, violation in {**(constraints or {}), MEMORY: excess}.items():
+            trial.set_constraint(name, violation)
         if outcome is not Outcome.WAITING:
             for epoch in curve:
                 trial.report(epoch.val_accuracy, step=epoch.number)

@@ -173,7 +173,7 @@ def _cells(trial: RunningTrial, epochs: int, width: int) -> dict[str, Renderable
     progress.add_row(*bar, f"{done:{len(str(epochs))}}/{epochs}")
     return {
         "worker": str(trial.worker),
-        "trial": str(trial.number),
+        "trial": MISSING if trial.baseline else str(trial.number),
         "epoch": progress,
         "val acc": accuracy(epoch.val_accuracy if epoch else None),
         "images/s": count(epoch.images_per_second if epoch else None),
@@ -183,8 +183,10 @@ def _cells(trial: RunningTrial, epochs: int, width: int) -> dict[str, Renderable
 
 
 def _network(trial: RunningTrial) -> Text:
-    repeats = f"repeats trial {trial.retry_of}: " if trial.retry_of is not None else ""
-    return Text(repeats + clean(trial.network))
+    what = f"repeats trial {trial.retry_of}: " if trial.retry_of is not None else ""
+    if trial.baseline:
+        what = f"baseline {clean(trial.baseline)}: "
+    return Text(what + clean(trial.network))
 
 
 def _reasons(state: SearchState) -> list[Text]:

@@ -4,11 +4,14 @@ import time
 from collections import Counter
 from typing import Self, TextIO
 
-from nas.events import Event, SearchStarted, TrialEnded
+from nas.events import EpochTrained, Event, OfBaseline, SearchStarted, TrialEnded, TrialStarted
 from nas.terminal import format
 from nas.terminal.format import accuracy, clean, duration, plural
 from nas.terminal.frame import data_facts
 from nas.terminal.state import UNCHARGED, SearchState
+
+TENTHS = 10
+"""So many times a baseline says how far it is."""
 
 
 class PlainView:
@@ -42,6 +45,8 @@ class PlainView:
         self._tell_untrained()
         if isinstance(event, TrialEnded):
             self._write(_ended(event, state))
+        if isinstance(event, OfBaseline) and (line := _of_baseline(event, state)):
+            self._write(line)
         for message in state.messages[self._told :]:
             if message.kind == "notice":  # the line of a failed trial has told its reason
                 self._write(message.text)
@@ -79,6 +84,20 @@ def _ended(event: TrialEnded, state: SearchState) -> str:
         facts.append(event.reason)
     best = f"best {accuracy(state.best[1])} (trial {state.best[0]})" if state.best else "no best yet"
     return f"{', '.join(facts)} | {best} | {state.charged}/{state.total}"
+
+
+def _of_baseline(event: OfBaseline, state: SearchState) -> str | None:
+    """That it begins, and how far it is; a notice tells its end."""
+    match event.event:
+        case TrialStarted(network=network):
+            return f"baseline {event.name} begins: {network}"
+        case EpochTrained(epoch=epoch):
+            epochs = state.start.recipe.epochs
+            before, now = ((number * TENTHS) // epochs for number in (epoch.number - 1, epoch.number))
+            if before < now < TENTHS:
+                facts = f"epoch {epoch.number} of {epochs}, {accuracy(epoch.val_accuracy)}"
+                return f"baseline {event.name}: {facts}"
+    return None
 
 
 def _not_trained(events: list[TrialEnded]) -> str:

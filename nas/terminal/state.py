@@ -1,7 +1,7 @@
 """What a search has come to: its events, added up. Views draw it, and nothing here draws."""
 
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
@@ -9,6 +9,7 @@ from nas.events import (
     EpochTrained,
     Event,
     Notice,
+    OfBaseline,
     SearchEnded,
     SearchStarted,
     TrialEnded,
@@ -21,6 +22,9 @@ from nas.training.epoch import Epoch
 
 UNCHARGED = (Outcome.DOES_NOT_FIT, Outcome.DUPLICATE)
 """How proposals end that no worker trains."""
+
+BASELINE = -1
+"""Stands for the number of a baseline's trial, which is none of the study."""
 
 REASONS = 3
 """So many of the last reasons are kept."""
@@ -42,6 +46,8 @@ class RunningTrial:
     """Seconds on the clock of `SearchState`."""
     epoch: Epoch | None = None
     """The last one."""
+    baseline: str | None = None
+    """Its name, if it is one."""
 
 
 @dataclass(frozen=True)
@@ -92,20 +98,17 @@ class SearchState:
             case WorkerReady(worker=worker, device=device):
                 self.devices[worker] = device
             case TrialStarted():
-                self.running[event.number] = RunningTrial(
-                    event.number,
-                    event.worker,
-                    event.network,
-                    event.retry_of,
-                    event.device,
-                    event.reserved,
-                    event.plan,
-                    now - event.seconds,
-                )
+                self.running[event.number] = _running(event, now)
             case EpochTrained(number=number, epoch=epoch):
                 self.running[number].epoch = epoch
             case TrialEnded():
                 self._end(event)
+            case OfBaseline(name=name, event=TrialStarted() as begins):
+                self.running[BASELINE] = replace(_running(begins, now), retry_of=None, baseline=name)
+            case OfBaseline(event=EpochTrained(epoch=epoch)):
+                self.running[BASELINE].epoch = epoch
+            case OfBaseline(event=TrialEnded()):
+                self.running.pop(BASELINE, None)
             case Notice(text=text):
                 self.messages.append(Message("notice", text))
             case SearchEnded(why=why):
@@ -189,3 +192,16 @@ class SearchState:
         if self.start.recipe.time_limit is not None:
             left = min(left, self.start.recipe.time_limit - self.elapsed(now))
         return max(0.0, left)
+
+
+def _running(event: TrialStarted, now: float) -> RunningTrial:
+    return RunningTrial(
+        event.number,
+        event.worker,
+        event.network,
+        event.retry_of,
+        event.device,
+        event.reserved,
+        event.plan,
+        now - event.seconds,
+    )

@@ -1,5 +1,6 @@
 """Worker processes: how the engine learns of their end, and what can end them."""
 
+import io
 import queue
 import signal
 import subprocess
@@ -7,14 +8,17 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import torch
 from optuna.trial import FixedTrial
 
 from nas.datasets import open_data
 from nas.engines.local import LocalEngine
-from nas.engines.messages import Died, Ended, Message, NotPlanned, Plan, Ready, Task, Trained
+from nas.engines.messages import Died, Ended, Message, NotPlanned, Plan, Ready, Stop, Task, Trained, encode
 from nas.engines.planner import Planner
+from nas.engines.worker import Worker
 from nas.plugins import load_space
 from tests.conftest import DIGITS
 from tests.engines.test_packing import PRETENDER, SETUP
@@ -40,6 +44,18 @@ def suggest(trial, data):
     network = Mlp(fc_units=(16,), batch_norm=False, dropout=0.0, initialisation="he")
     return Proposal(network, Training(batch_size=32, optimizer="sgd", learning_rate=0.1))
 """
+
+
+TASK = Task(
+    number=0,
+    params={},
+    seed=1,
+    epochs=1,
+    plan=Plan(micro_batch=32, accumulation=1, checkpointing=False, predicted=2**30, parts={}),
+    weights="",
+    checkpoint="",
+)
+READY = encode(Ready(worker=0, device="cpu", constants={})).decode().strip()
 
 
 @pytest.fixture
@@ -82,6 +98,58 @@ def test_a_first_worker_that_died_is_opened_again_and_one_that_lives_is_not(engi
     assert isinstance(next_of(engine), Ready)
 
 
+@pytest.fixture
+def immortal(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
+    """The process of a worker that has a task, hangs, and is not ended by any signal."""
+    engine._program = (sys.executable, "-c", f"import time; print({READY!r}, flush=True); time.sleep(1000)")
+    engine.start(0, TASK)
+    assert isinstance(next_of(engine), Ready)
+    process = engine._workers[0].process
+    with monkeypatch.context() as patch:
+        patch.setattr("nas.engines.local.GRACE", 0.05)
+        patch.setattr("nas.engines.local.os.kill", lambda pid, number: None)
+        yield process
+    process.kill()
+
+
+def test_a_worker_that_cannot_be_killed_is_not_waited_for(
+    engine: LocalEngine, immortal: subprocess.Popen[bytes]
+) -> None:
+    engine.close()
+    assert immortal.poll() is None
+
+
+def test_a_worker_that_cannot_be_killed_counts_as_dead_and_another_takes_its_place(
+    engine: LocalEngine, immortal: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    engine.kill(TASK.number, "it hung")
+    (death,) = engine.messages(60)
+    assert death == Died(worker=0, number=TASK.number, reason="it hung, and it cannot be killed")
+    engine._program = PRETENDER
+    engine.start(0, replace(TASK, weights=str(tmp_path / "weights")))
+    assert engine._workers[0].process is not immortal
+    assert isinstance(next_of(engine), Ready)
+
+
+@pytest.mark.parametrize(
+    ("said", "code"), [(b"", 0), (b'{"kind": "St', 1), (b"{}\n", 1), (encode(Stop(number=1)), 0)]
+)
+def test_a_worker_that_nobody_tells_anything_any_more_ends(
+    monkeypatch: pytest.MonkeyPatch, said: bytes, code: int
+) -> None:
+    class Exit(BaseException):
+        pass
+
+    def leave(code: int) -> NoReturn:
+        raise Exit(code)
+
+    monkeypatch.setattr("nas.engines.worker.os._exit", leave)
+    worker = Worker.__new__(Worker)
+    worker._stopped = {}
+    with pytest.raises(Exit, match=str(code)):
+        worker._listen(io.BytesIO(said), queue.SimpleQueue())
+
+
 @pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, ValueError])
 def test_a_network_that_cannot_be_built_does_not_end_the_planner(tmp_path: Path, error: type) -> None:
     file = tmp_path / "ending.py"
@@ -99,10 +167,31 @@ def test_a_network_that_cannot_be_built_does_not_end_the_planner(tmp_path: Path,
     planner.close()
 
 
+@pytest.mark.parametrize("error", [Exception, ValueError, RuntimeError])
+def test_an_exception_whose_text_cannot_be_made_ends_its_trial_and_not_the_worker(error: type) -> None:
+    class Silent(error):  # type: ignore[misc,valid-type]
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+        __repr__ = __str__
+
+    def train(task: Task) -> NoReturn:
+        raise Silent
+
+    sent: list[Message] = []
+    worker = Worker.__new__(Worker)
+    worker.__dict__ |= {"device": torch.device("cpu"), "_train": train, "_send": sent.append}
+    worker._run(TASK)
+    (ended,) = sent
+    assert isinstance(ended, Ended)
+    assert (ended.how, ended.reason) == ("failed", "Silent: its text cannot be made: ValueError")
+
+
 CLOSED_WHILE_BUSY = """
 import queue, sys
 from optuna.trial import FixedTrial
 from nas.engines.planner import Planner
+from nas.engines.worker import Worker
 from nas.plugins import load_space
 from nas.ranges import smallest
 from tests.conftest import DIGITS
@@ -132,15 +221,8 @@ def until(kind: type[Message], engine: LocalEngine) -> None:
 def test_a_trial_that_is_stopped_leaves_a_checkpoint_only_to_go_on_from(tmp_path: Path) -> None:
     file, checkpoints = tmp_path / "plain.py", tmp_path / "checkpoints"
     file.write_text(PLAIN)
-    task = Task(
-        number=0,
-        params={},
-        seed=1,
-        epochs=10_000,
-        plan=Plan(micro_batch=32, accumulation=1, checkpointing=False, predicted=2**30, parts={}),
-        weights=str(tmp_path / "weights"),
-        checkpoint=str(checkpoints / "trial-00000.pt"),
-    )
+    files = {"weights": str(tmp_path / "weights"), "checkpoint": str(checkpoints / "trial-00000.pt")}
+    task = replace(TASK, epochs=10_000, **files)
     setup = replace(SETUP, space=str(file), data=str(open_data("digits").folder))
     engine = LocalEngine(setup, ["cpu"], tmp_path)
     try:

@@ -1,21 +1,23 @@
 """A database that goes away in the midst of work, and comes back: nothing is lost, nothing is there twice."""
 
+import importlib.util
 import shutil
 import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import optuna
 import pytest
+from optuna.storages import RDBStorage
 from sqlalchemy import Column, Float, Integer, MetaData, Table, event, select, text
 
 from nas.errors import StorageError
 from nas.study import patience
 from nas.study import storage as storage_module
-from nas.study.patience import StudyStorage
+from nas.study.patience import REPEATABLE, StudyStorage
 from nas.study.storage import open_storage
 
 ours = Table(
@@ -249,3 +251,38 @@ def test_optunas_own_log_is_silent_about_a_lost_connection(postgres, postgres_ur
     postgres.restart()
     work(storage, 1)
     assert capfd.readouterr() == ("", "")
+
+
+# another Optuna ------------------------------------------------------------------------------------------
+
+
+def imported_again() -> ModuleType:
+    """The module as it is with the Optuna of this moment."""
+    spec = importlib.util.spec_from_file_location("patience_again", patience.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", [*REPEATABLE, "_create_new_trial", "_get_prepared_new_trial"])
+def test_it_can_be_imported_with_an_optuna_that_lacks_an_operation(monkeypatch, name):
+    monkeypatch.delattr(RDBStorage, name, raising=False)  # some are inherited
+    imported_again()
+
+
+def test_trials_are_created_under_the_lock_with_an_optuna_that_does_it_by_its_public_name_alone(
+    tmp_path, monkeypatch
+):
+    create = RDBStorage._create_new_trial
+    monkeypatch.delattr(RDBStorage, "_create_new_trial")
+    monkeypatch.setattr(RDBStorage, "create_new_trial", lambda *given: create(*given)._trial_id)
+    storage = imported_again().StudyStorage(f"sqlite:///{tmp_path}/nas.db", "nas.db", {})
+    study = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "study")
+    checks = []
+    storage.check_lock = lambda: checks.append(len(storage.get_all_trials(study)))
+    monkeypatch.setattr(patience, "LONGEST_PAUSE", 0.0)
+    lose(storage, 0, committed=True)
+    storage.wait_out(lambda line: None)
+    assert storage.get_trial(storage.create_new_trial(study)).number == 0
+    assert checks[0] == 0
+    assert storage.get_n_trials(study) == 1, "though the answer to its commit was lost"

@@ -17,6 +17,8 @@ from nas.errors import StorageError
 from nas.study import storage as storage_module
 from nas.study.network_folders import network_file_system
 from nas.study.storage import open_storage, redacted, storage_errors, storage_url
+from nas.study.store import StudyStore
+from tests.scripted import learns, run
 
 Mount = namedtuple("Mount", "mountpoint fstype")
 
@@ -255,3 +257,34 @@ def test_a_file_that_cannot_be_written_is_one_clear_line(tmp_path, code):
 def test_other_errors_of_the_operating_system_are_left_as_they_are(tmp_path):
     with pytest.raises(ChildProcessError), storage_errors("x", tmp_path):
         raise OSError(errno.ECHILD, "no child")
+
+
+@pytest.mark.parametrize(
+    ("suffixes", "said", "left"),
+    [
+        (("",), "was deleted or replaced while the search ran. What was stored in it is gone", None),
+        (("", "-wal", "-shm"), "What was stored in it is gone", None),
+        (("-wal",), "nas.db-wal was deleted while the search ran.*That was done now", 2),
+        (("-wal", "-shm"), "nas.db-wal was deleted while the search ran.*That was done now", 2),
+    ],
+)
+def test_files_of_a_database_that_are_deleted_under_a_search_are_said_to_be(
+    make_store, mlp, tmp_path, suffixes, said, left
+):
+    store = make_store(trials=4, epochs=1)
+
+    def script(task):
+        if task.number == 2:
+            for suffix in suffixes:
+                (tmp_path / f"nas.db{suffix}").unlink()
+        return learns(0.5)(task)
+
+    with pytest.raises(StorageError, match=said) as raised:
+        run(store, mlp, script)
+    assert "\n" not in str(raised.value)
+    assert "intact" not in str(raised.value)
+    store.storage.close()
+    if left is not None:
+        again = open_storage(f"sqlite:///{tmp_path}/nas.db", create=False)
+        records = StudyStore.find(again, "study", tmp_path).trials()
+        assert [record.outcome for record in records[:left]] == ["completed"] * left

@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from nas.events import EpochTrained, Notice, SearchEnded, WorkerReady
+from nas.events import EpochTrained, Notice, OfBaseline, SearchEnded, WorkerReady
 from nas.study.outcome import Outcome
 from nas.terminal.frame import frame, message_lines
 from nas.terminal.live import LiveView
@@ -96,6 +96,20 @@ def test_a_row_stands_for_its_worker_however_trials_come_and_go():
     state.add(trial_started(5, worker=2), 0.0)
     rows = lines_of(frame(state, 1.0, 80, 24))[-3:]
     assert [row.split()[:2] for row in rows] == [["0", "starting"], ["1", "starting"], ["2", "5"]]
+
+
+def test_a_baseline_has_the_row_of_its_worker_and_is_no_trial():
+    begins = OfBaseline(name="resnet20", event=trial_started(0, worker=1))
+    learns = OfBaseline(name="resnet20", event=EpochTrained(number=0, epoch=epoch(7, 0.5)))
+    ends = OfBaseline(name="resnet20", event=trial_ended(0, Outcome.COMPLETED, 0.9))
+    state = SearchState(started(workers=2), 0.0)
+    for event in (begins, learns):
+        state.add(event, 1.0)
+    (row,) = [line for line in lines_of(frame(state, 2.0, 80, 24)) if "baseline resnet20: " in line]
+    assert "7/12" in row
+    state.add(ends, 2.0)
+    assert not any("resnet20" in line for line in lines_of(frame(state, 2.0, 80, 24)))
+    assert (state.charged, state.best, state.ended) == (0, None, 0)
 
 
 def test_a_wide_terminal_shows_the_memory_and_the_plan_of_each_trial():

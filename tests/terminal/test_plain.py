@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from nas.events import EpochTrained, Notice, SearchEnded, WorkerReady
+from nas.events import EpochTrained, Notice, OfBaseline, SearchEnded, WorkerReady
 from nas.study.outcome import Outcome
 from nas.terminal.plain import PlainView
 from tests.terminal.samples import GIB, HOSTILE, LITERAL, epoch, started, trial_ended, trial_started
@@ -33,6 +33,18 @@ def test_the_start_is_one_line():
         "mlp-digits: mlp on digits, 1×8×8, 10 classes, 1,257 training + 270 validation, cuda:0, 2 workers,"
         " fp32, 4 of 10 trials done"
     )
+
+
+@pytest.mark.parametrize(("epochs", "lines"), [(4, [1, 2, 3]), (100, range(10, 100, 10))])
+def test_a_baseline_tells_how_far_it_is_now_and_then_and_counts_for_nothing(epochs, lines):
+    happened = [
+        trial_started(0),
+        *(EpochTrained(number=0, epoch=epoch(n, 0.5)) for n in range(1, epochs + 1)),
+    ]
+    happened.append(trial_ended(0, Outcome.COMPLETED, 0.5))
+    told = watched(started(epochs=epochs), *(OfBaseline(name="resnet20", event=each) for each in happened))
+    assert told[1].startswith("baseline resnet20 begins: ")
+    assert told[2:] == [f"baseline resnet20: epoch {number} of {epochs}, 0.5000" for number in lines]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,49 @@
+"""The files of a SQLite database in use: somebody may delete them, and SQLite goes on as if nothing were."""
+
+from pathlib import Path
+
+from nas.study.kept import KeptConnection
+
+
+class DatabaseFiles:
+    """Knows them again. They are open, so that none of them can change its inode."""
+
+    def __init__(self, database: str | None) -> None:
+        file = Path(database or "").absolute()
+        self._files = [file, file.with_name(f"{file.name}-wal")] if database else []
+        self._inodes: dict[Path, int] = {}
+        self._said: str | None = None
+
+    def loss(self, kept: KeptConnection) -> str | None:
+        """What to say if one is no longer what `kept` writes to: in the log lie the last transactions."""
+        for file in self._files if self._said is None else ():
+            inode = _inode(file)
+            if inode is not None and file not in self._inodes:
+                self._inodes[file] = inode
+            elif inode != self._inodes.get(file):
+                self._said = self._in_words(file, kept)
+                break
+        return self._said
+
+    def forget(self) -> None:
+        """All connections are closed, and the log is gone with the last of them."""
+        self._inodes.clear()
+
+    def _in_words(self, file: Path, kept: KeptConnection) -> str:
+        database = self._files[0]
+        if file == database:
+            return (
+                f"{file} was deleted or replaced while the search ran. What was stored in it is gone, unless"
+                " there is a copy: put that back, or start anew with the same command."
+            )
+        what = f"{file} was deleted while the search ran: it held what {database.name} had yet to take over."
+        if kept.checkpoint():
+            return f"{what} That was done now; the same command goes on."
+        return f"{what} What was stored last may be lost; the same command goes on with what is left."
+
+
+def _inode(file: Path) -> int | None:
+    try:
+        return file.stat().st_ino
+    except FileNotFoundError:
+        return None
