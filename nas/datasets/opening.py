@@ -20,6 +20,7 @@ from nas.datasets.split import check_classes, digest_split, stratify
 from nas.datasets.vision import SETS, Vision
 from nas.errors import BrokenFile, InvalidSetting, NasError, UnknownName
 from nas.space import DataInfo
+from nas.user_cache import cache_root
 
 if TYPE_CHECKING:
     from nas.datasets.decoding import Progress
@@ -77,7 +78,7 @@ def source_name(source: str) -> str:
 
 
 def _find(source: str, data_dir: Path | None) -> Source:
-    downloads = _path(data_dir) if data_dir else cache.cache_root() / "downloads"
+    downloads = _path(data_dir) if data_dir else cache_root() / "downloads"
     if source == Digits.name:
         return Digits()
     if source in SETS:
