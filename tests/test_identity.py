@@ -84,7 +84,7 @@ def test_a_space_file_that_moved_is_the_same_under_any_name(nas, project, tmp_pa
     assert search(nas, project, "--trials", 3)[0] == 0
 
 
-@pytest.mark.parametrize("file", ["my_space.py", "blocks.py"])
+@pytest.mark.parametrize("file", [pytest.param("my_space.py", marks=pytest.mark.slow), "blocks.py"])
 def test_a_file_elsewhere_that_holds_something_else_is_refused(nas, project, tmp_path, file):
     there = tmp_path / "there"
     there.mkdir()
@@ -97,7 +97,9 @@ def test_a_file_elsewhere_that_holds_something_else_is_refused(nas, project, tmp
     assert "--study OTHER" in err
 
 
-@pytest.mark.parametrize("linked", [False, True], ids=["moved", "moved behind a link"])
+@pytest.mark.parametrize(
+    "linked", [pytest.param(False, marks=pytest.mark.slow), True], ids=["moved", "behind a link"]
+)
 def test_a_whole_project_may_move(nas, project, tmp_path, linked):
     laptop = project.rename(tmp_path / "laptop")
     if linked:
@@ -108,6 +110,7 @@ def test_a_whole_project_may_move(nas, project, tmp_path, linked):
     assert shown(nas, laptop)["recipe"]["data"] == str(laptop / "images")
 
 
+@pytest.mark.slow
 def test_a_relative_path_of_images_is_found_from_anywhere(nas, project, tmp_path, monkeypatch):
     monkeypatch.chdir(project)
     (project / "studies").rename(project / "old")
@@ -122,37 +125,29 @@ def plant(project):
     (project / "my_space.py").write_text(RAN + (project / "my_space.py").read_text())
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("search", "--study", "s", "--trials", 2),
-        ("train", "s"),
-        ("inspect", "s"),
-        ("show", "s", "--trial", 0),
-        ("show", "s"),
-        ("show", "s", "--json"),
-        pytest.param(("report", "s"), marks=pytest.mark.slow),
-        ("watch", "s"),
-    ],
-    ids=lambda command: " ".join(map(str, command)),
-)
-def test_no_command_runs_a_file_that_only_the_database_names(nas, project, command, monkeypatch):
+RUNS = (("search", "--study", "s", "--trials", 2), ("train", "s"), ("inspect", "s"))
+LOOKS = (("show", "s", "--trial", 0), ("show", "s"), ("show", "s", "--json"), ("watch", "s"))
+
+
+@pytest.mark.parametrize("looks", [LOOKS, pytest.param([("report", "s")], marks=pytest.mark.slow)])
+def test_no_command_runs_a_file_that_only_the_database_names(nas, project, looks, monkeypatch):
     import builtins
 
     monkeypatch.setattr(builtins, "ran", 0, raising=False)
     plant(project)
-    code, out, err = nas(*command, "--folder", project / "studies")
-    assert builtins.ran == 0
-    assert "Traceback" not in out + err
-    if command[0] in ("search", "train", "inspect"):
-        assert (code, err.count("\n")) == (2, 1)
-        assert "is not run because a study names it" in err
-        assert "--space FILE" in err
-    else:
-        assert code == 0
-    if "--trial" in command:
-        assert " ".join(out.split()).count("is not run because a study names it") == 1
-        assert "Parameters of the search" in out
+    for command in (*RUNS, *looks):
+        code, out, err = nas(*command, "--folder", project / "studies")
+        assert builtins.ran == 0, command
+        assert "Traceback" not in out + err
+        if command in RUNS:
+            assert (code, err.count("\n")) == (2, 1)
+            assert "is not run because a study names it" in err
+            assert "--space FILE" in err
+        else:
+            assert code == 0, command
+        if "--trial" in command:
+            assert " ".join(out.split()).count("is not run because a study names it") == 1
+            assert "Parameters of the search" in out
 
 
 def test_what_another_user_has_run_is_run_once_it_is_named(nas, project, tmp_path):
@@ -177,6 +172,7 @@ def test_a_changed_module_beside_a_known_file_is_not_run(nas, project):
         study.best.build()
 
 
+@pytest.mark.slow
 def test_a_baseline_of_a_file_is_shown_by_name_without_being_run(nas, project, tmp_path, capsys):
     baseline = tmp_path / "mine.py"
     flat = MINIMAL.replace('trial.suggest_int("width", 1, 4)', "1")
@@ -215,6 +211,7 @@ def test_a_known_space_cannot_stand_in_for_a_file(nas, project):
     assert "was made with search space" in err
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_where_the_cache_cannot_be_written(nas, project, tmp_path):
     forget(tmp_path)
     (tmp_path / "cache" / "user_files").write_text("in the way")
