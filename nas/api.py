@@ -13,7 +13,7 @@ from typing import Any
 
 from nas.errors import StudyError
 from nas.final import FinalSettings, finish
-from nas.plugins import load_space
+from nas.plugins import short_name
 from nas.preparation import Progress, prepared, reopened
 from nas.recipe import Recipe
 from nas.running import Watch, run_search
@@ -90,6 +90,7 @@ class Study:
         workers: int | None = None,
         device: str | None = None,
         device_memory: str | None = None,
+        data: str | None = None,
         watch: Watch | None = None,
         progress: Progress | None = None,
     ) -> Final:
@@ -108,6 +109,7 @@ class Study:
             workers: trained at the same time; those of the search if None, as the next two.
             device: cpu, cuda, cuda:<i>, mps or auto.
             device_memory: that all may use together: 12GiB or 80%.
+            data: where the images of the study lie now, if they have moved.
             watch: called with the events of every search that this takes.
             progress: as of `search`.
 
@@ -118,7 +120,9 @@ class Study:
         store = self.store
         with (
             storage_errors(store.storage.shown, store.folder),
-            reopened(store, progress, workers=workers, device=device, device_memory=device_memory) as run,
+            reopened(
+                store, progress, data=data, workers=workers, device=device, device_memory=device_memory
+            ) as run,
         ):
             settings = FinalSettings.checked(
                 store.recipe,
@@ -140,7 +144,7 @@ class Study:
     def baselines(self) -> dict[str, Trial | None]:
         """What was trained to compare with, by name; None where it was not trained to its end."""
         stores = self.store.companions()
-        return {load_space(store.recipe.space).name: Study(store).best for store in stores}
+        return {short_name(store.recipe.space): Study(store).best for store in stores}
 
     def to_json(self) -> dict[str, Any]:
         """`study`, `counts` by outcome, `best` (a trial or None), `trials`, and what they were made with."""
@@ -204,12 +208,22 @@ def search(
 
 
 def load_study(
-    name: str | None = None, *, storage: str | None = None, folder: Path | str = "studies"
+    name: str | None = None,
+    *,
+    storage: str | None = None,
+    folder: Path | str = "studies",
+    space: str | None = None,
 ) -> Study:
     """A study that exists: by its name, or the latest one.
+
+    Args:
+        space: the file of its search space, where it has moved or was not run by this user before: a file is
+            never run because a study names it.
 
     Raises:
         NasError: there is no such study or database.
     """
     folder = Path(folder)
-    return Study(StoredStudy.find(open_storage(storage_url(storage, folder), create=False), name, folder))
+    store = StoredStudy.find(open_storage(storage_url(storage, folder), create=False), name, folder)
+    store.named_space = space
+    return Study(store)

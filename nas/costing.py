@@ -17,6 +17,7 @@ from nas.memory.prediction import MemoryConstants
 from nas.plugins import load_space
 from nas.ranges import smallest
 from nas.space import DataInfo, Training
+from nas.user_code import aside
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,9 @@ def cost(
     """
     training = replace(subject.training, batch_size=batch_size or subject.training.batch_size)
     module, shape = build_without_memory(subject.build), subject.data.shape
-    found = inspect_training(module, shape, training, precision=precision, device=device)
+    classes = subject.data.num_classes
+    with aside():  # a forward may print
+        found = inspect_training(module, shape, training, precision=precision, device=device, classes=classes)
     plan = None
     if memory_cap is not None:
         none = MemoryConstants()

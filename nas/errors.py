@@ -4,6 +4,7 @@ NasError
 ├── UnknownName         a search space, dataset or study that nobody provides
 ├── InvalidSetting      a flag or a line of a recipe that cannot be used
 ├── BrokenFile          an error inside a user's own Python file
+│   └── SearchesItself  a script without a main guard, given as its own search space
 ├── DataError           images that cannot be read, or that make no dataset
 ├── DeviceError         a device that this machine does not have
 ├── StorageError        a database or folder that cannot be opened or written
@@ -67,17 +68,23 @@ class BrokenFile(NasError):
     """An error inside a user's own file, shown with its file and line rather than ours."""
 
     @classmethod
-    def from_exception(cls, path: Path, error: BaseException) -> Self:
-        """Blame the deepest line of `path` in the traceback of `error`, or the file as a whole."""
-        line: int | None = None
-        if isinstance(error, SyntaxError) and error.filename == str(path):
-            line = error.lineno
+    def from_exception(cls, path: Path, error: BaseException, others: Iterable[Path] = ()) -> Self:
+        """Blame the deepest line of `path`, or of the `others` that it imports, in the traceback of `error`;
+        or the file as a whole."""
+        files = {str(each) for each in (path, *others)}
+        where = str(path)
         for frame in traceback.extract_tb(error.__traceback__):
-            if frame.filename == str(path):
-                line = frame.lineno
-        where = f"{path}, line {line}" if line else str(path)
+            if frame.filename in files:
+                where = f"{frame.filename}, line {frame.lineno}"
+        if isinstance(error, SyntaxError) and error.filename in files:
+            where = f"{error.filename}, line {error.lineno}"
         reason = error.msg if isinstance(error, SyntaxError) else text_of(error)[:LONGEST]
-        return cls(f"{where}: {type(error).__name__}: {reason}")
+        ends = ": it ends the whole program, which it must not do" if isinstance(error, SystemExit) else ""
+        return cls(f"{where}: {type(error).__name__}: {reason}{ends}")
+
+
+class SearchesItself(BrokenFile):
+    """A script that starts a search of itself when it is imported."""
 
 
 class DataError(NasError):

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from nas.errors import NasError
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -53,6 +55,27 @@ class LayerTable:
         """
         outputs = [prod(layer.output_shape) if layer.output_shape else 0 for layer in self.layers]
         return max((sum(pair) for pair in pairwise([prod(input_shape), *outputs])), default=0)
+
+
+class WrongLogits(NasError):
+    """A network that does not give a number for each class of each image."""
+
+
+def check_logits(output: object, images: int, classes: int) -> None:
+    """Raises:
+    WrongLogits: `output` is not of the shape (images, classes).
+    """
+    if not isinstance(output, Tensor):
+        given = f"a {type(output).__name__}"
+    elif tuple(output.shape) == (images, classes) and output.is_floating_point():
+        return
+    else:
+        shape = ", ".join(["batch", *map(str, output.shape[1:])])
+        given = (
+            f"({shape})" if output.shape[:1] == (images,) else f"{tuple(output.shape)} for {images} images"
+        )
+        given += "" if output.is_floating_point() else f" of {output.dtype}"
+    raise WrongLogits(f"the network gives {given}, and its data needs one logit a class: (batch, {classes}).")
 
 
 def layer_table(model: nn.Module, shape: tuple[int, int, int]) -> LayerTable:

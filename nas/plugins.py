@@ -7,10 +7,10 @@ sample, by being in `search_spaces/baselines/`: there is no list to edit.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pkgutil
-import sys
+import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -18,8 +18,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import search_spaces.baselines
-from nas.errors import BrokenFile, InvalidSetting, UnknownName, text_of
+from nas.errors import BrokenFile, InvalidSetting, StudyError, UnknownName, text_of
 from nas.space import DataInfo, Proposal, override
+from nas.user_code import THEIR_ERRORS, UserModule, aside, at_work, seeded
+from nas.user_files import UserFiles
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -40,6 +42,13 @@ class Space:
     module: ModuleType
     training: Mapping[str, Any] = field(default_factory=dict)
     """Training settings that are fixed, whatever it proposes."""
+    user: UserModule | None = None
+    """Of a space that is a file."""
+
+    @property
+    def digest(self) -> str | None:
+        """Of its file and the files beside it that it imports; None for a known space."""
+        return self.user.files.digest if self.user else None
 
     def fixing(self, training: Mapping[str, Any]) -> Space:
         """This space, with some training settings fixed."""
@@ -67,30 +76,43 @@ class Space:
             ) from error
         return proposal
 
-    def build(self, proposal: Proposal, data: DataInfo) -> Any:
-        """`proposal.architecture.build(data)`, with the same care for errors."""
-        return self._call(proposal.architecture.build, data)
+    def build(self, proposal: Proposal, data: DataInfo, seed: int = 0) -> Any:
+        """`proposal.architecture.build(data)`, with the same care for errors.
+
+        Args:
+            seed: of all that is drawn at random, weights above all.
+        """
+        with seeded(seed):
+            return self._call(proposal.architecture.build, data)
 
     @property
     def file(self) -> Path:
         assert self.module.__file__ is not None
         return Path(self.module.__file__)
 
+    def blamed(self, error: BaseException) -> BrokenFile:
+        """`error`, which the space's code has raised, with the line that is to blame."""
+        return self.user.blamed(error) if self.user else BrokenFile.from_exception(self.file, error)
+
     def _call(self, function: Any, *arguments: Any) -> Any:
+        surroundings = self.user.at_work() if self.user else at_work() if self.is_theirs else nullcontext()
         try:
-            return function(*arguments)
-        except Exception as error:
+            with surroundings:
+                return function(*arguments)
+        except THEIR_ERRORS as error:
             if type(error).__name__ == "StorageInternalError" or type(error).__module__.startswith(
                 "sqlalchemy"
             ):
                 raise  # the database's fault
-            if self._is_theirs():
-                raise BrokenFile.from_exception(self.file, error) from error
+            if self.is_theirs:
+                raise self.blamed(error) from error
             if isinstance(error, ValueError):  # such as images too small for it
                 raise InvalidSetting(text_of(error)) from error
             raise
 
-    def _is_theirs(self) -> bool:
+    @property
+    def is_theirs(self) -> bool:
+        """Whether it is none of ours."""
         return not self.module.__name__.startswith(f"{search_spaces.__name__}.")
 
 
@@ -114,31 +136,49 @@ def is_file(name: str) -> bool:
     return name.endswith(".py") or "/" in name or "\\" in name
 
 
-def load_baseline(name: str) -> Space:
+def short_name(source: str) -> str:
+    """What a space is called that `source` finds, without a look at it."""
+    return Path(source).stem if is_file(source) else source
+
+
+def load_baseline(name: str, *, named: bool = True) -> Space:
     """Find and import a baseline: one of ours, or any search space, by its name or by the path of its file.
 
     Whether it samples nothing is seen on data only: `nas.ranges.check_baseline`.
 
+    Args:
+        named: as of `load_space`.
+
     Raises:
         UnknownName: nobody provides it.
         BrokenFile: the file cannot be imported, or has no `suggest`.
+        StudyError: only a study names the file, and this user has not run it.
     """
     if not is_file(name) and name not in {*known_baselines(), *known_spaces()}:
         hint = "Your own: give the path of its file, such as ./my_baseline.py."
         raise UnknownName("baseline", name, known_baselines(), hint)
-    return load_space(name)
+    return load_space(name, named=named)
 
 
-def load_space(name: str) -> Space:
+def load_space(name: str, *, named: bool = True) -> Space:
     """Find and import a search space or a baseline by its name or by the path of its file.
+
+    A file is run once in a process, and again when it or what it imports has changed.
+
+    Args:
+        named: whether a person has named it just now. A file that only a study names is run only if this user
+            has run it before.
 
     Raises:
         UnknownName: nobody provides it.
         BrokenFile: the file cannot be imported, or has no `suggest`.
+        StudyError: only a study names the file, and this user has not run it.
     """
+    user = None
     if is_file(name):
         path = Path(name).expanduser().resolve()
-        module, source, short = _import_file(path), str(path), path.stem
+        user = _user_module(path, named)
+        module, source, short = user.module, str(path), path.stem
     elif name in shipped_spaces():
         module, source, short = importlib.import_module(f"{search_spaces.__name__}.{name}"), name, name
     elif name in known_baselines():
@@ -150,8 +190,9 @@ def load_space(name: str) -> Space:
             hint = "Your own: give the path of its file, such as ./my_space.py."
             raise UnknownName("search space", name, known_spaces(), hint)
         try:
-            module, source, short = points[0].load(), name, name
-        except Exception as error:
+            with aside():
+                module, source, short = points[0].load(), name, name
+        except THEIR_ERRORS as error:
             raise BrokenFile(f"Search space {name!r} ({points[0].value}): {error}") from error
         if not isinstance(module, ModuleType):
             raise BrokenFile(f"Search space {name!r} ({points[0].value}): it is no module.")
@@ -161,7 +202,7 @@ def load_space(name: str) -> Space:
     if not isinstance(version, int):
         raise BrokenFile(f"{module.__file__}: VERSION must be an int, not {version!r}.")
     lines = (module.__doc__ or "").strip().splitlines()
-    return Space(short, source, version, lines[0] if lines else "", module)
+    return Space(short, source, version, lines[0] if lines else "", module, user=user)
 
 
 def _modules(package: ModuleType) -> list[str]:
@@ -169,18 +210,30 @@ def _modules(package: ModuleType) -> list[str]:
     return sorted(module.name for module in modules if not module.ispkg and not module.name.startswith("_"))
 
 
-def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise InvalidSetting(f"No search space at {path}: there is no such file.")
-    name = f"nas_user_space_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise InvalidSetting(f"{path} is no Python file: a search space is one file ending in .py.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise BrokenFile.from_exception(path, error) from error
-    return module
+NAME_IT = "--space FILE with nas search, train or export, --baseline FILE with nas search, or nas spaces FILE"
+
+_imported: dict[Path, UserModule] = {}
+"""As they were when they were last run."""
+
+_importing = threading.RLock()
+
+
+def _user_module(path: Path, named: bool) -> UserModule:
+    if not named and not path.is_file():
+        raise StudyError(
+            f"No search space at {path}, where its study has it: there is no such file. If it has moved, name"
+            f" it: {NAME_IT}."
+        )
+    files = UserFiles.read(path)
+    if named:
+        files.remember()
+    elif not files.known:
+        raise StudyError(
+            f"{path} is not run because a study names it: you have not run it before, as it is now. If you"
+            f" trust it, name it: {NAME_IT}."
+        )
+    with _importing:
+        found = _imported.get(path)
+        if found is None or found.files.digest != files.digest:
+            found = _imported[path] = UserModule(files)
+        return found

@@ -15,15 +15,16 @@ from nas.datasets import ImageData, known_datasets, open_data, source_name
 from nas.datasets.rules import NEWEST, rules_of
 from nas.devices import Resources, resolve
 from nas.errors import InvalidSetting, StudyError
-from nas.plugins import Space, load_baseline, load_space
+from nas.plugins import Space, load_baseline, load_space, short_name
 from nas.ranges import check_baseline, smallest
+from nas.rebuilding import is_space_of, space_now, space_of
 from nas.recipe import Recipe, given
 from nas.study.lock import study_lock
 from nas.study.outcome import Outcome
 from nas.study.samplers import resolve_pruner
 from nas.study.storage import make_folder, open_storage, storage_url
 from nas.study.store import StudyStore
-from nas.study.stored import StoredStudy
+from nas.study.stored import StoredStudy, space_facts
 
 Progress = Callable[[int, int], None]
 
@@ -56,15 +57,18 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
     asked = {name: getattr(recipe, name) for name in recipe.model_fields_set}
     if "space" in asked:
         asked["space"] = load_space(recipe.space).source
+    if "baseline" in asked:
+        asked["baseline"] = tuple(load_baseline(each).source for each in recipe.baseline)
     if "data" in asked:
         asked["data"] = _exact_source(recipe.data)
-    name = _check_name(recipe.study or f"{load_space(recipe.space).name}-{source_name(recipe.data)}")
+    space_name = short_name(asked.get("space", recipe.space))
+    name = _check_name(recipe.study or f"{space_name}-{source_name(recipe.data)}")
     url = storage_url(recipe.storage, recipe.folder)
     with closing(open_storage(url, create=True)) as storage, study_lock(storage, name):
         make_folder(recipe.folder / name)
         store = StudyStore.find(storage, name, recipe.folder) if StudyStore.exists(storage, name) else None
         recipe = _continued(store, asked) if store else Recipe.load(**asked | {"study": name})
-        space = load_space(recipe.space).fixing(recipe.training)
+        space = load_space(recipe.space, named="space" in asked).fixing(recipe.training)
         data = open_images(recipe, progress, rules=rules_of(store.data) if store else NEWEST)
         _check_baselines(recipe, data)  # before anything is trained
         resources = resolve(recipe, store.memory_cap if store else None)
@@ -77,22 +81,30 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
         )
         if store is None:
             first = smallest(space, data.info)  # may fail in the user's code: before there is a study
-            cap, facts = resources.memory_cap, _facts(data)
+            if space.is_theirs:
+                from nas.network_check import check_first  # torch comes with it
+
+                check_first(space, first, data.info)
+            cap, facts = resources.memory_cap, _facts(data) | space_facts(space.digest, recipe.folder)
             store = StudyStore.create(
                 storage, name, recipe.folder, recipe, space.version, facts, cap, first=first
             )
         else:
-            _check_unchanged(store, space, data)
+            _check_unchanged(store, recipe, space, data)
             store.take_over(recipe, resources.memory_cap)
+            store.take_over_space(space.source, space.digest)
         store.begin()
         yield Prepared(store, space, data, resources)
 
 
 @contextmanager
-def reopened(stored: StoredStudy, progress: Progress | None, **settings: Any) -> Iterator[Prepared]:
+def reopened(
+    stored: StoredStudy, progress: Progress | None, *, data: str | None = None, **settings: Any
+) -> Iterator[Prepared]:
     """Hold the lock of a study whose search is over, for the length of the block; nothing of it is changed.
 
     Args:
+        data: where its images lie now, if they have moved.
         settings: of this run alone, such as workers; one that is None is that of the study.
 
     Raises:
@@ -100,11 +112,13 @@ def reopened(stored: StoredStudy, progress: Progress | None, **settings: Any) ->
     """
     store = StudyStore(stored.storage, stored.name, stored.folder.parent)
     with closing(stored.storage), study_lock(stored.storage, stored.name):
-        recipe = Recipe.load(**dict(store.recipe) | given(settings))
-        space = load_space(recipe.space).fixing(recipe.training)
-        data = open_images(recipe, progress, rules=rules_of(store.data))
-        _check_unchanged(store, space, data)
-        yield Prepared(store, space, data, resolve(recipe, store.memory_cap))
+        store.named_space = stored.named_space
+        space = space_of(store)
+        where = {"space": space.source, "data": _exact_source(data) if data else images_now(store)}
+        recipe = Recipe.load(**dict(store.recipe) | where | given(settings))
+        images = open_images(recipe, progress, rules=rules_of(store.data))
+        _check_unchanged(store, recipe, space, images)
+        yield Prepared(store, space, images, resolve(recipe, store.memory_cap))
 
 
 def companions(run: Prepared) -> Iterator[Prepared]:
@@ -114,7 +128,7 @@ def companions(run: Prepared) -> Iterator[Prepared]:
         StudyError: a baseline has changed since it was trained.
     """
     for source in run.store.recipe.baseline:
-        space = load_baseline(source)
+        space = load_baseline(source, named=False)  # it was named, or checked, when the run was prepared
         check_baseline(space, run.data.info)
         name = f"{run.store.name}.{space.name}.{run.store.uuid[:8]}"  # of this very study
         recipe = run.store.recipe.model_copy(
@@ -122,7 +136,9 @@ def companions(run: Prepared) -> Iterator[Prepared]:
         )
         store = next((store for store in run.store.companions() if store.name == name), None)
         if store is None:
-            store = run.store.add_companion(name, recipe, space.version)
+            store = run.store.add_companion(name, recipe, space.version, space.digest)
+        else:
+            store.take_over_space(space.source, space.digest)
         store.begin()
         last = store.trials()[-1]
         if last.outcome is Outcome.FAILED:
@@ -151,7 +167,7 @@ def _check_name(name: str) -> str:
 def _check_baselines(recipe: Recipe, data: ImageData) -> None:
     names = set[str]()
     for source in recipe.baseline:
-        baseline = load_baseline(source)
+        baseline = load_baseline(source, named=False)  # those that are asked for have been named by now
         check_baseline(baseline, data.info)
         if baseline.name in names:
             raise InvalidSetting(f"Two baselines are called {baseline.name!r}. Rename one of the files.")
@@ -165,6 +181,20 @@ def _continued(store: StoredStudy, asked: dict[str, Any]) -> Recipe:
         StudyError: it asks for something that would make the trials incomparable.
     """
     stored = store.recipe
+    now: dict[str, Any] = {"space": space_now(store), "data": images_now(store)}
+    now["baseline"] = tuple(
+        str(store.where_now(each)) if _is_path(each) else each for each in stored.baseline
+    )
+    if "space" in asked and is_space_of(store, load_space(asked["space"])):
+        now["space"] = asked["space"]
+    if "data" in asked and _is_path(stored.data) and _is_path(asked["data"]):
+        now["data"] = asked["data"]  # the same if its fingerprint is
+    elif _is_path(now["data"]) and not os.path.exists(now["data"]):
+        raise StudyError(
+            f"No dataset at {now['data']}, where study {store.name!r} has its images. If they have moved,"
+            " name them: --data PATH."
+        )
+    stored = stored.model_copy(update=now)
     kept = {name: getattr(stored, name) for name in KEPT_AUTO if asked.get(name) == "auto"}
     recipe = Recipe.load(**dict(stored) | {"time_limit": None} | asked | kept)
     changes = stored.differences(recipe)
@@ -172,20 +202,40 @@ def _continued(store: StoredStudy, asked: dict[str, Any]) -> Recipe:
         listing = ", ".join(f"{name} {here!r} (asked: {there!r})" for name, here, there in changes)
         raise StudyError(
             f"Study {store.name!r} was made with {listing}; its trials could not be compared with new ones."
+            f"{_OTHER_FILE if _is_path(recipe.space) and changes[0][0] == 'space' else ''}"
             " Leave the setting out, or start another study with --study OTHER."
         )
     return recipe
 
 
-def _check_unchanged(store: StoredStudy, space: Space, data: ImageData) -> None:
+_OTHER_FILE = " A file that has moved is the same as long as what it holds is the same: this one differs."
+
+
+def _is_path(source: str) -> bool:
+    return os.path.isabs(source)
+
+
+def _check_unchanged(store: StoredStudy, recipe: Recipe, space: Space, data: ImageData) -> None:
     way_out = "Start another study with --study OTHER."
     if space.version != store.space_version:
         stored = f"version {store.space_version} of search space {space.name!r}, now it is {space.version}"
         raise StudyError(f"Study {store.name!r} was made with {stored}. {way_out}")
-    if (data.fingerprint, data.split_digest) != (store.data["fingerprint"], store.data["split_digest"]):
+    if (data.fingerprint, data.split_digest) == (store.data["fingerprint"], store.data["split_digest"]):
+        return
+    if recipe.data != store.recipe.data:
         raise StudyError(
-            f"The images of {store.recipe.data!r} have changed since study {store.name!r}. {way_out}"
+            f"The images of {recipe.data!r} are not those of study {store.name!r}, which were in"
+            f" {store.recipe.data!r}. Name these with --data, or start another study with --study OTHER."
         )
+    raise StudyError(
+        f"The images of {store.recipe.data!r} have changed since study {store.name!r}. {way_out}"
+    )
+
+
+def images_now(store: StoredStudy) -> str:
+    """What finds the dataset of a study: it may have moved together with the study's folder."""
+    data = store.recipe.data
+    return str(store.where_now(data)) if _is_path(data) else data
 
 
 def open_images(recipe: Recipe, progress: Progress | None = None, *, rules: int) -> ImageData:

@@ -1,4 +1,7 @@
-"""A trial's proposal, made again: its search space replayed on its parameters, and never guessed."""
+"""A trial's proposal, made again: its search space replayed on its parameters, and never guessed.
+
+The space is known by its content, wherever its file lies now; and no file is run because a database names it.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,57 @@ import warnings
 from optuna.trial import FixedTrial
 
 from nas.errors import NasError, StudyError
-from nas.plugins import Space
+from nas.plugins import Space, is_file, load_space
 from nas.space import DataInfo, Proposal
 from nas.study.records import TrialRecord
 from nas.study.stored import StoredStudy
+from nas.user_files import UserFiles
+
+
+def space_of(store: StoredStudy) -> Space:
+    """The search space of a study, or of a baseline's, with the training settings that it fixes.
+
+    Raises:
+        StudyError: its file is gone, or this user has not run it as it is now and does not name it either.
+        NasError: it cannot be loaded.
+    """
+    named, stored = store.named_space, store.recipe.space
+    if named is None:
+        return load_space(space_now(store), named=False).fixing(store.recipe.training)
+    space = load_space(named)
+    if not (is_file(stored) and space.user) and space.source != stored:
+        raise StudyError(f"Study {store.name!r} was made with search space {stored}, not with {named}.")
+    return space.fixing(store.recipe.training)
+
+
+def space_now(store: StoredStudy) -> str:
+    """What finds the search space of a study: its file may have moved together with the study's folder."""
+    stored = store.recipe.space
+    if not is_file(stored):
+        return stored
+    found = store.where_now(stored)
+    moved = found.is_file() and str(found) != stored
+    return str(found) if moved and UserFiles.read(found).digest == store.space_digest else stored
+
+
+def is_space_of(store: StoredStudy, space: Space) -> bool:
+    """Whether a study was made with this space: by its name or its path; else by the content of its file; or
+    by what it proposes, in a study from before contents were stored."""
+    stored = store.recipe.space
+    if space.source == stored:
+        return True
+    if not (is_file(stored) and space.user):
+        return False
+    if store.space_digest is not None:
+        return space.digest == store.space_digest
+    space = space.fixing(store.recipe.training)
+    try:
+        for record in store.trials():
+            if record.digest is not None:
+                rebuild(store, record, space, store.info)
+    except NasError:
+        return False
+    return space.version == store.space_version
 
 
 def rebuild(store: StoredStudy, record: TrialRecord, space: Space, info: DataInfo) -> Proposal:

@@ -121,6 +121,7 @@ def driver_of(
         device=resources.devices[0],
         memory_cap=resources.memory_cap,
         post=engine.post,
+        seed=store.recipe.seed,
     )
     memory = MemoryAccount(resources.memory_cap, resources.devices, resources.budgets, store.calibration)
     driver = Driver(store, run.space, run.data.info, engine, planner, memory, listed=listed)

@@ -11,14 +11,15 @@ from nas.datasets.rules import rules_of
 from nas.errors import DataError, NasError, StudyError
 from nas.exporters import MAX_DROP, Export, Origin, Score, TrainedModel, export_model
 from nas.final.seeded import SEED, SeededSpace
-from nas.plugins import Space, load_space
-from nas.preparation import open_images
-from nas.rebuilding import rebuild
+from nas.plugins import Space, short_name
+from nas.preparation import images_now, open_images
+from nas.rebuilding import rebuild, space_of
 from nas.space import DataInfo, Proposal
 from nas.study.finals import Opening
 from nas.study.records import TrialRecord
 from nas.study.stored import StoredStudy
 from nas.study.weights import weights_path
+from nas.user_code import aside
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,8 +44,7 @@ class Trial:
     @property
     def data(self) -> DataInfo:
         """What a search space may know of the study's data."""
-        info = dict(self._store.data["info"])
-        return DataInfo(**info | {name: tuple(info[name]) for name in ("shape", "augmentations")})
+        return self._store.info
 
     @property
     def proposal(self) -> Proposal:
@@ -56,9 +56,9 @@ class Trial:
         return self._rebuild()[1]
 
     def build(self) -> nn.Module:
-        """The network with fresh weights."""
+        """The network with the weights that its training began with."""
         space, proposal = self._rebuild()
-        model: nn.Module = space.build(proposal, self.data)
+        model: nn.Module = space.build(proposal, self.data, self.record.seed or 0)
         return model
 
     def layers(self) -> LayerTable:
@@ -71,7 +71,8 @@ class Trial:
         from nas.memory.plan import build_without_memory
 
         try:
-            return layer_table(build_without_memory(self.build), self.data.shape)
+            with aside():  # its forward may print
+                return layer_table(build_without_memory(self.build), self.data.shape)
         except NasError:
             raise
         except Exception as error:  # the code may be the author's
@@ -90,14 +91,20 @@ class Trial:
         and standard deviation in `study.store.data`, and gives logits (batch, classes).
 
         Raises:
-            StudyError: its weights were not kept.
+            StudyError: its weights were not kept, or its search space builds another network now.
         """
         from safetensors.torch import load_file
 
         if self.weights is None:
             raise StudyError(f"Trial {self.number} of {self._store.name!r} has no weights. {self._kept}")
         model = self.build()
-        model.load_state_dict(load_file(self.weights))
+        try:
+            model.load_state_dict(load_file(self.weights))
+        except RuntimeError as error:
+            raise StudyError(
+                f"The weights of trial {self.number} of {self._store.name!r} do not fit the network that its"
+                " search space builds now: its code has changed since."
+            ) from error
         return model.eval()
 
     def export(
@@ -135,7 +142,7 @@ class Trial:
             origin=Origin(
                 study=self._store.name,
                 trial=self.number,
-                space=load_space(recipe.space).name,
+                space=short_name(recipe.space),
                 space_version=self._store.space_version,
                 params=self.params,
                 val_accuracy=self.value,
@@ -144,7 +151,8 @@ class Trial:
             ),
             versions=self._versions,
         )
-        return export_model(trained, Path(out), formats, uint8=uint8, max_drop=max_drop)
+        with aside():  # its forward may print
+            return export_model(trained, Path(out), formats, uint8=uint8, max_drop=max_drop)
 
     @property
     def headline(self) -> str:
@@ -165,15 +173,15 @@ class Trial:
         """The study's dataset; None where its images are gone, or others than they were."""
         recipe, facts = self._store.recipe, self._store.data
         try:
-            found = open_images(recipe, rules=rules_of(facts))
+            images = recipe.model_copy(update={"data": images_now(self._store)})
+            found = open_images(images, rules=rules_of(facts))
         except DataError:
             return None
         same = (found.fingerprint, found.split_digest) == (facts["fingerprint"], facts["split_digest"])
         return found if same else None
 
     def _rebuild(self) -> tuple[Space, Proposal]:
-        recipe = self._store.recipe
-        space = load_space(recipe.space).fixing(recipe.training)
+        space = space_of(self._store)
         if SEED in self.params:  # trained for the final model, on several seeds
             space = SeededSpace.of(space)
         return space, rebuild(self._store, self.record, space, self.data)

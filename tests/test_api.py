@@ -203,12 +203,18 @@ def test_a_space_that_fails_at_once_leaves_no_study_behind(search, tmp_path):
 def test_an_error_in_build_fails_the_trial_with_the_line_of_the_users_file(search, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(
-        MINIMAL.replace("channels, height, width = data.shape", "channels, height, width = data.shape[:2]")
+        MINIMAL.replace("data.shape\n", "data.shape[: 3 if self.width == 1 else 2]\n").replace(
+            "1, 4", "1, 999"
+        )
     )
     ended: list[TrialEnded] = []
     with pytest.raises(nas.NasError, match=r"5 failures in a row.*mine\.py, line 11: ValueError"):
-        search(space=str(file), watch=lambda e: ended.append(e) if isinstance(e, TrialEnded) else None)
-    assert [event.outcome for event in ended] == [Outcome.FAILED] * 5
+        search(
+            space=str(file),
+            trials=9,
+            watch=lambda e: ended.append(e) if isinstance(e, TrialEnded) else None,
+        )
+    assert [event.outcome for event in ended] == [Outcome.COMPLETED, *[Outcome.FAILED] * 5]
 
 
 def test_a_name_that_is_no_public_name_is_an_attribute_error():

@@ -12,12 +12,14 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = [
     {"errors", "ending"},
-    {"sizes", "versions", "disk"},
-    {"space", "recipe"},
+    {"sizes", "versions", "disk", "user_cache"},
+    {"space", "recipe", "user_files"},
+    {"user_code"},
     {"plugins"},
     {"datasets", "layers", "ranges"},
     {"training", "drawing"},
     {"memory", "exporters"},
+    {"network_check"},
     {"study", "engines", "devices", "events"},
     {"active"},
     {"ledger", "known", "watchdog", "rebuilding"},

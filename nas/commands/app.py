@@ -22,6 +22,12 @@ Storage = Annotated[
 ]
 Folder = Annotated[Path, typer.Option(help="Where results lie.")]
 StudyName = Annotated[str | None, typer.Argument(help="Name of the study.", show_default="the latest")]
+SpaceFile = Annotated[
+    str | None,
+    typer.Option(
+        help="File of its search space, if it has moved or you have not run it.", show_default=False
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

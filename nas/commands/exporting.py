@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nas.commands.app import Folder, Storage, StudyName, app, examples, fail
+from nas.commands.app import Folder, SpaceFile, Storage, StudyName, app, examples, fail
 from nas.errors import VerificationFailed
 
 
@@ -33,6 +33,7 @@ def export(
     max_drop: Annotated[
         float, typer.Option(help="Validation accuracy that int8 may lose.", min=0.0, max=1.0)
     ] = 0.01,
+    space: SpaceFile = None,
     storage: Storage = None,
     folder: Folder = Path("studies"),
 ) -> None:
@@ -43,7 +44,7 @@ def export(
     from nas import api
     from nas.terminal import print_export
 
-    found = api.load_study(study, storage=storage, folder=folder)
+    found = api.load_study(study, storage=storage, folder=folder, space=space)
     chosen = (found.final if trial is None else None) or found.best_or(trial)
     try:
         done = chosen.export(

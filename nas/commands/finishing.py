@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas.commands.app import Folder, Storage, StudyName, app, examples, fail
+from nas.commands.app import Folder, SpaceFile, Storage, StudyName, app, examples, fail
 
 
 @app.command(
@@ -38,6 +38,10 @@ def train(
     device_memory: Annotated[
         str | None, typer.Option(help="Memory that all may use together: 12GiB or 80%.")
     ] = None,
+    space: SpaceFile = None,
+    data: Annotated[
+        str | None, typer.Option(help="Where its images lie, if they have moved.", show_default=False)
+    ] = None,
     storage: Storage = None,
     folder: Folder = Path("studies"),
 ) -> None:
@@ -51,7 +55,7 @@ def train(
     from nas.study.finals import openings
     from nas.terminal import choose_view, decode_progress, print_final
 
-    found = api.load_study(study, storage=storage, folder=folder)
+    found = api.load_study(study, storage=storage, folder=folder, space=space)
     before = len(openings(found.store))
     with ExitStack() as shown, decode_progress() as progress:
         view = None
@@ -78,6 +82,7 @@ def train(
                 workers=workers,
                 device=device,
                 device_memory=device_memory,
+                data=data,
             )
         except KeyboardInterrupt:
             shown.close()

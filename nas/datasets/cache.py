@@ -7,27 +7,20 @@ releases the lock when a process dies, however it dies, so a temporary folder wh
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from platformdirs import user_cache_path
 
 from nas.errors import StorageError
+from nas.user_cache import cache_root
 
 FORMAT = 2
 """Raise it when the decoded files change their meaning: older folders are then never looked at again."""
 
 TEMPORARY = ".tmp"
-
-
-def cache_root() -> Path:
-    """The user's cache folder of this package, or the one that the environment variable NAS_CACHE names."""
-    named = os.environ.get("NAS_CACHE")
-    return Path(named).expanduser().absolute() if named else user_cache_path("optuna-nas")
 
 
 def cache_folder(name: str, *settings: object) -> Path:

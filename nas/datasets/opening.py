@@ -22,6 +22,7 @@ from nas.datasets.split import check_classes, digest_split, stratify
 from nas.datasets.vision import SETS, Vision
 from nas.errors import BrokenFile, DataError, InvalidSetting, NasError, UnknownName
 from nas.space import DataInfo
+from nas.user_cache import cache_root
 
 if TYPE_CHECKING:
     from nas.datasets.decoding import Progress
@@ -89,7 +90,7 @@ def source_name(source: str) -> str:
 
 
 def _find(source: str, data_dir: Path | None, rules: int) -> Source:
-    downloads = _path(data_dir) if data_dir else cache.cache_root() / "downloads"
+    downloads = _path(data_dir) if data_dir else cache_root() / "downloads"
     if source == Digits.name:
         return Digits()
     if source in SETS:

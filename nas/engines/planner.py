@@ -16,12 +16,13 @@ from nas.ending import PLANNING, wait_for_planning
 from nas.engines.base import Post
 from nas.engines.messages import NotPlanned, Plan, Planned
 from nas.errors import NasError, in_one_line
-from nas.layers import layer_table
+from nas.layers import WrongLogits, layer_table
 from nas.memory.plan import DoesNotFit, Levers, plan_memory
 from nas.memory.prediction import MemoryConstants
 from nas.memory.program import Untraceable
 from nas.plugins import Space
 from nas.space import DataInfo, Proposal
+from nas.user_code import aside
 
 GRACE = 5.0
 """Seconds that it gets to finish what it is at."""
@@ -52,13 +53,18 @@ class Planner:
         device: str,
         memory_cap: int,
         post: Post,
+        seed: int = 0,
     ) -> None:
+        """Args:
+        seed: of the study; networks are built as their workers will build them.
+        """
         self._space = space
         self._data = data
         self._precision = precision
         self._device: Literal["cpu", "cuda"] = "cuda" if device.startswith("cuda") else "cpu"
         self._cap = memory_cap
         self._post = post
+        self._seed = seed
         self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=PLANNING, daemon=True)
         self._closed = False
@@ -95,7 +101,10 @@ class Planner:
             layer_table(nn.Identity(), (1, 1, 1))  # its first use imports much of torch
         while (request := self._requests.get()) is not None and not self._closed:
             try:
-                answer: Planned | NotPlanned = self._answer(request)
+                with aside():  # a forward may print
+                    answer: Planned | NotPlanned = self._answer(request)
+            except WrongLogits as error:
+                answer = NotPlanned(number=request.number, reason=f"{self._space.file}: {error}")
             except NasError as error:
                 answer = NotPlanned(number=request.number, reason=str(error))
             except BaseException as error:  # of a network: its author must see it, and the search must go on
@@ -103,11 +112,11 @@ class Planner:
             self._post(answer)
 
     def _answer(self, request: _Request) -> Planned:
-        training = request.proposal.training
+        training, seed = request.proposal.training, request.proposal.seed(self._seed)
         training = replace(training, batch_size=min(training.batch_size, self._data.num_train))
         try:
             found = plan_memory(
-                lambda: self._space.build(request.proposal, self._data),
+                lambda: self._space.build(request.proposal, self._data, seed),
                 self._data.shape,
                 training,
                 cap=self._cap,
@@ -115,6 +124,7 @@ class Planner:
                 device=self._device,
                 constants=request.constants,
                 after=Levers(**request.after) if request.after else None,
+                classes=self._data.num_classes,
                 ask_bf16=False,  # a search would not change its precision for the answer
             )
         except Untraceable as error:

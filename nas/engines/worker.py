@@ -30,6 +30,7 @@ from nas.engines.messages import Built, Ended, Message, Ready, Setup, Stop, Task
 from nas.errors import NasError, StorageError, in_one_line
 from nas.layers import layer_table
 from nas.memory.checkpointing import checkpointed
+from nas.network_check import run_once
 from nas.plugins import load_space
 from nas.training.epoch import Diverged, Epoch
 from nas.training.images import Images
@@ -145,8 +146,9 @@ class Worker:
         """Build the network of a task, and what trains it."""
         info = self.data.info
         proposal = self.space.suggest(FixedTrial(task.params), info)
-        torch.manual_seed(task.seed)
-        model = self.space.build(proposal, info)
+        model = self.space.build(proposal, info, task.seed)
+        if not task.plan.parts and self.space.is_theirs:  # the planner could not follow it
+            run_once(model, self.space, info)
         self._send(
             Built(
                 number=task.number,

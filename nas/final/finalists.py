@@ -10,9 +10,9 @@ from optuna.trial import FixedTrial
 
 from nas.errors import StudyError
 from nas.final.settings import FinalSettings
-from nas.plugins import Space, load_space
+from nas.plugins import Space
 from nas.preparation import Prepared
-from nas.rebuilding import rebuild
+from nas.rebuilding import rebuild, space_of
 from nas.space import DataInfo
 from nas.study.records import TrialRecord, random_start, ranking
 
@@ -73,7 +73,7 @@ def _all(run: Prepared, settings: FinalSettings) -> Iterator[Finalist]:
     if start := random_start(records):
         yield finalist(start[0], rival="best of the random start")
     for store in run.store.companions():
-        space = load_space(store.recipe.space).fixing(store.recipe.training)
+        space = space_of(store)
         for record in store.trials()[:1]:
             yield _finalist(space.name, space, record, settings, info, None, rival=f"baseline {space.name}")
 

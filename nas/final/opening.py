@@ -45,7 +45,7 @@ class Shipped:
     def load_model(self, info: DataInfo) -> nn.Module:
         space, record = self.finalist.space, self.trained.record
         proposal = space.suggest(FixedTrial(record.params), info)
-        model: nn.Module = space.build(proposal, info)
+        model: nn.Module = space.build(proposal, info, record.seed or 0)
         model.load_state_dict(load_file(self.weights))
         return model
 

@@ -24,6 +24,7 @@ from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from nas.study.storage import make_folder
 from nas.study.store import StudyStore
+from nas.study.stored import space_facts
 
 Phase = Literal["retrain", "ship"]
 """Retraining on several seeds, judged by validation images; or training on these as well."""
@@ -113,8 +114,9 @@ def _companion(
     else:
         make_folder(folder / name)
         end = str(uuid.uuid5(uuid.UUID(store.uuid), "final"))
+        facts = store.data | space_facts(space.digest, folder)
         companion = StudyStore.create(
-            store.storage, name, folder, recipe, space.version, store.data, cap, companion_of=end
+            store.storage, name, folder, recipe, space.version, facts, cap, companion_of=end
         )
     for device, content in store.calibration.items():  # what the search has learned of memory
         if device not in companion.calibration:

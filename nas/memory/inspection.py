@@ -56,8 +56,9 @@ def inspect(
     """Find out what `module` costs on images of `input_shape` (channels, height, width).
 
     The module may lie on any device, meta included, and is neither run nor changed. Training is that of a
-    search, in whole batches, with Nesterov momentum for "sgd". `device="cuda"` adds the fragmentation of the
-    caching allocator; no GPU is needed for that.
+    search, in whole batches, with Nesterov momentum for "sgd"; of a module that gives no vector for an image,
+    but a feature map, several tensors or a dict, the loss is the mean of all outputs. `device="cuda"` adds
+    the fragmentation of the caching allocator; no GPU is needed for that.
 
     Raises:
         Untraceable: the memory of the network cannot be predicted.
@@ -73,9 +74,17 @@ def inspect_training(
     *,
     precision: Precision,
     device: Device,
+    classes: int | None = None,
 ) -> Inspection:
-    """As `inspect`, with every setting of a training: averaged weights take memory too, for one."""
-    program = trace_training(module, input_shape, training, precision=precision)
+    """As `inspect`, with every setting of a training: averaged weights take memory too, for one.
+
+    Args:
+        classes: that the module must tell apart; None for whatever it does.
+
+    Raises:
+        WrongLogits: it does not give (batch, classes).
+    """
+    program = trace_training(module, input_shape, training, precision=precision, classes=classes)
     table = layer_table(module, input_shape)
     return Inspection(
         layers=tuple(InspectedLayer(**vars(layer)) for layer in table.layers),

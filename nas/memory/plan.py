@@ -94,6 +94,7 @@ def plan_memory(
     constants: MemoryConstants,
     after: Levers | None = None,
     ask_bf16: bool = True,
+    classes: int | None = None,
 ) -> MemoryPlan | DoesNotFit:
     """Choose how to train `network`, or what builds it, on images of `shape` (channels, height, width).
 
@@ -103,12 +104,14 @@ def plan_memory(
     Args:
         after: a way that was not frugal enough in spite of its prediction, whatever it was; begin behind it.
         ask_bf16: say what bf16 would change about a network that does not fit, for half as much time again.
+        classes: that the network must tell apart; None for whatever it does.
 
     Raises:
         Untraceable: the memory of the network cannot be predicted.
+        WrongLogits: it does not give (batch, classes).
     """
     module = network if isinstance(network, nn.Module) else build_without_memory(network)
-    planner = _Planner(module, shape, training, precision, device, constants)
+    planner = _Planner(module, shape, training, precision, device, constants, classes)
     ways = list(planner.ways())
     frugal_of_kind = {levers.kind: levers for levers in ways}
     for levers in ways[ways.index(after) + 1 if after else 0 :]:
@@ -136,6 +139,7 @@ class _Planner:
     precision: Precision
     device: Device
     constants: MemoryConstants
+    classes: int | None = None
     _programs: dict[tuple[bool, bool], AllocationProgram] = field(default_factory=dict, init=False)
     """For any batch size, by kind."""
     _traced: dict[Levers, AllocationProgram] = field(default_factory=dict, init=False)
@@ -221,6 +225,7 @@ class _Planner:
             checkpointing=checkpointing,
             scratch=self.device == "cpu",
             images=images,
+            classes=self.classes,
         )
 
     @cached_property

@@ -20,9 +20,10 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 from torch.nn import functional as F
+from torch.utils._pytree import tree_leaves
 
 from nas.errors import in_one_line
-from nas.layers import copy_without_memory
+from nas.layers import check_logits, copy_without_memory
 from nas.memory.autocast import CudaAutocast
 from nas.memory.checkpointing import checkpointed
 from nas.memory.program import AllocationProgram, Trace, Untraceable
@@ -49,6 +50,7 @@ def trace_training(
     checkpointing: bool = False,
     scratch: bool = False,
     images: int | None = None,
+    classes: int | None = None,
 ) -> AllocationProgram:
     """Follow a training step and an evaluation of `network` on images of `shape` (channels, height, width).
 
@@ -59,17 +61,22 @@ def trace_training(
         scratch: count what kernels of a CPU take and give back at once, as workspace.
         images: of a micro-batch, and of no evaluation; if None, batch sizes are left open, which takes twice
             the time.
+        classes: that the network must tell apart. If None it may do anything: what gives a vector an image is
+            trained as a classifier, and of anything else the loss is the mean of all outputs.
 
     Raises:
         Untraceable: the network depends on values of tensors, computes otherwise at another batch size, or
             fails on tensors without bytes, as it may on real ones.
+        WrongLogits: it does not give (batch, classes).
     """
     traces = []
     autocast = CudaAutocast() if precision == "bf16" else nullcontext()
     try:
         for number in (images,) if images else IMAGES:
             with FakeTensorMode(allow_non_fake_inputs=True), autocast, _silence():
-                rehearsal = _Rehearsal(network, shape, training, precision, checkpointing, scratch, number)
+                rehearsal = _Rehearsal(
+                    network, shape, training, precision, checkpointing, scratch, number, classes
+                )
                 traces.append(rehearsal.trace(accumulate, evaluate=images is None))
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
         raise Untraceable(
@@ -107,7 +114,9 @@ class _Rehearsal:
         checkpointing: bool,
         scratch: bool,
         images: int,
+        classes: int | None,
     ) -> None:
+        self.classes = classes
         self.recorder = Recorder(scratch=scratch)
         self.model = copy_without_memory(network, _empty)
         self.recorder.label("parameters", *self.model.parameters())
@@ -122,7 +131,8 @@ class _Rehearsal:
         self.drawn = self.augmentation.draw(torch.arange(images), 1, generator)
         self.recorder.label("batch", self.augmentation.grain)
         self.load = self.recorder.take_events()
-        self.optimizers = make_optimizers(self.model, training)
+        has_weights = any(parameter.requires_grad for parameter in self.model.parameters())
+        self.optimizers = make_optimizers(self.model, training) if has_weights else []
         if checkpointing:
             self.model = checkpointed(self.model)
         channels, height, width = shape
@@ -173,31 +183,56 @@ class _Rehearsal:
                 pixels = self.augmentation(pixels, self.drawn)
             self.recorder.label("batch", pixels)
         smoothing = self.training.label_smoothing
-        if self.training.mixup:
-            loss = mixed_cross_entropy(self._forward(mix(pixels, 0.5)), labels, 0.5, smoothing)
+        output = self._forward(mix(pixels, 0.5) if self.training.mixup else pixels)
+        if not isinstance(output, Tensor):
+            loss = _mean(output)
+        elif self.training.mixup:
+            loss = mixed_cross_entropy(output, labels, 0.5, smoothing)
         else:
-            loss = F.cross_entropy(self._forward(pixels), labels, label_smoothing=smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+            loss = F.cross_entropy(output, labels, label_smoothing=smoothing)
+        if loss.requires_grad:
+            loss.backward()  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def _evaluate(self) -> None:
         pixels, labels = self._batch()
         self.recorder.label("batch", pixels, labels)
-        F.cross_entropy(self._forward(pixels), labels)
+        output = self._forward(pixels)
+        if isinstance(output, Tensor):
+            F.cross_entropy(output, labels)
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         pixels = torch.empty(self.pixels_shape, dtype=torch.uint8)
         return pixels, torch.zeros(len(pixels), dtype=torch.long)
 
-    def _forward(self, pixels: Tensor) -> Tensor:
+    def _forward(self, pixels: Tensor) -> Tensor | list[Tensor]:
+        """Logits; or every tensor that comes out, of a network that is no classifier."""
         with self.autocast:
-            logits: Tensor = self.model(self._normalised(pixels))
-        return logits.float()
+            output = self.model(self._normalised(pixels))
+        if self.classes is not None:
+            check_logits(output, len(pixels), self.classes)
+        elif not _is_vector_of_each(output, len(pixels)):
+            return [each for each in tree_leaves(output) if isinstance(each, Tensor)]
+        return output.float()  # type: ignore[no-any-return]
 
     def _normalised(self, pixels: Tensor) -> Tensor:
         images = pixels.float()
         self.recorder.label("batch", images)
         return images.permute(0, 3, 1, 2)
+
+
+def _is_vector_of_each(output: object, images: int) -> bool:
+    if not isinstance(output, Tensor) or output.ndim != 2:
+        return False
+    return len(output) == images and output.is_floating_point()
+
+
+def _mean(outputs: list[Tensor]) -> Tensor:
+    """Of all numbers that come out."""
+    numbers = [each.abs() if each.is_complex() else each.float() for each in outputs]
+    if not numbers:
+        raise Untraceable("no tensor comes out of it")
+    return sum(each.sum() for each in numbers) / sum(each.numel() for each in numbers)  # type: ignore[return-value]
 
 
 def _empty(tensor: Tensor) -> Tensor:

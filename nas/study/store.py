@@ -28,7 +28,7 @@ from nas.study.patience import StudyStorage
 from nas.study.retries import Retry, unrepeated
 from nas.study.samplers import make_pruner, make_sampler
 from nas.study.storage import make_folder, redacted
-from nas.study.stored import UUID, StoredStudy
+from nas.study.stored import UUID, StoredStudy, space_facts
 from nas.study.weights import KEPT, keep_only
 from nas.training.epoch import Epoch
 from nas.versions import versions
@@ -95,7 +95,9 @@ class StudyStore(StoredStudy):
         storage.put(tables.studies, row, named)
         return cls(storage, name, folder)
 
-    def add_companion(self, name: str, recipe: Recipe, space_version: int) -> Self:
+    def add_companion(
+        self, name: str, recipe: Recipe, space_version: int, space_digest: str | None = None
+    ) -> Self:
         """A study for a baseline, on the same data and under the same memory cap."""
         make_folder(self.folder.parent / name)
         return self.create(
@@ -104,7 +106,7 @@ class StudyStore(StoredStudy):
             self.folder.parent,
             recipe,
             space_version,
-            self.data,
+            self.data | space_facts(space_digest, self.folder.parent),
             self.memory_cap,
             companion_of=self.uuid,
             first={},
@@ -113,6 +115,15 @@ class StudyStore(StoredStudy):
     def take_over(self, recipe: Recipe, memory_cap: int | None) -> None:
         """Store the settings of the run that continues this study."""
         self._set(recipe=_storable(recipe), memory_cap=memory_cap)
+
+    def take_over_space(self, source: str, digest: str | None) -> None:
+        """Store where its search space lies now, and what it is known by."""
+        recipe, data = (
+            self.row["recipe"] | {"space": source},
+            self.data | space_facts(digest, self.folder.parent),
+        )
+        if (recipe, data) != (self.row["recipe"], self.data):
+            self._set(recipe=recipe, data=data)
 
     def run_begins(self, devices: Sequence[str], budgets: Mapping[str, int]) -> None:
         """Tell those who watch the device of each worker, and bytes by device."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
@@ -11,11 +13,20 @@ from sqlalchemy import Engine, select
 
 from nas.errors import StudyError, UnknownName
 from nas.recipe import Recipe
+from nas.space import DataInfo
 from nas.study import tables
 from nas.study.patience import StudyStorage
 from nas.study.records import TrialRecord, read_trials
 
 UUID = "nas:uuid"
+
+SPACE = "space"
+"""Among the facts of a study's data: `digest` of its search space, and `folder`, where results lay then."""
+
+
+def space_facts(digest: str | None, folder: Path) -> dict[str, Any]:
+    """Those of a search space, for a study whose results lie in a folder inside `folder`."""
+    return {SPACE: {"digest": digest, "folder": str(folder.absolute())}}
 
 
 class StoredStudy:
@@ -29,6 +40,8 @@ class StoredStudy:
         self._study = optuna.load_study(study_name=name, storage=storage)
         self.uuid = str(self._study.user_attrs.get(UUID, ""))
         """Empty for a study that another program created."""
+        self.named_space: str | None = None
+        """Where its search space is found now, if a person has just said so."""
 
     @classmethod
     def find(cls, storage: StudyStorage, name: str | None, folder: Path) -> Self:
@@ -82,6 +95,31 @@ class StoredStudy:
         """What was recorded of the dataset: shape, classes, counts, fingerprint, split digest."""
         data: dict[str, Any] = self.row["data"]
         return data
+
+    @property
+    def info(self) -> DataInfo:
+        """What a search space may know of the study's data."""
+        info = dict(self.data["info"])
+        return DataInfo(**info | {name: tuple(info[name]) for name in ("shape", "augmentations")})
+
+    @property
+    def space_digest(self) -> str | None:
+        """Of the files of its search space when they were last taken over; None for a known space, and for a
+        study from before this was stored."""
+        digest: str | None = self.data.get(SPACE, {}).get("digest")
+        return digest
+
+    def where_now(self, source: str) -> Path:
+        """Where a file or folder lies that the study knows as `source`, an absolute path.
+
+        Where there is none any more, it may have moved together with the folder of the results.
+        """
+        then = self.data.get(SPACE, {}).get("folder")
+        if then and not os.path.exists(source):
+            with suppress(ValueError):  # of another drive of Windows, from where no path leads
+                moved = Path(os.path.normpath(self.folder.parent / os.path.relpath(source, then)))
+                return moved if moved.exists() else Path(source)
+        return Path(source)
 
     @property
     def space_version(self) -> int:

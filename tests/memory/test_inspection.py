@@ -1,8 +1,10 @@
 """Networks whose costs are known by hand."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nas.memory.inspection import Inspection, inspect
 
@@ -120,3 +122,41 @@ def test_the_inspected_network_stays_as_it_is() -> None:
     inspect(model, (3, 32, 32))
     assert all(parameter.grad is None and parameter.device.type == "cpu" for parameter in model.parameters())
     assert model.training
+
+
+class Several(nn.Module):
+    """Gives whatever its author likes."""
+
+    def __init__(self, give: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.maps, self.give = nn.Conv2d(3, 8, 3, padding=1), give
+
+    def forward(self, images: Tensor) -> object:
+        return self.give(self.maps(images))
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda maps: maps,
+        lambda maps: (maps, maps.mean((2, 3))),
+        lambda maps: {"maps": maps, "best": [maps.argmax(1)]},
+        lambda maps: maps.sum(),
+        lambda maps: maps.permute(0, 2, 3, 1).flatten(0, 2),
+    ],
+    ids=["a feature map", "several tensors", "a dict", "a number", "other rows than images"],
+)
+def test_a_module_that_is_no_classifier_is_inspected(give: Callable[[Tensor], object]) -> None:
+    inspection = inspect(Several(give), (3, 16, 16), batch_size=10)
+    assert inspection.parameters == 3 * 3 * 3 * 8 + 8
+    memory = inspection.training_memory
+    assert memory.parameters == memory.optimizer_state == 4 * 224
+    assert memory.activations >= 10 * 4 * 8 * 256
+
+
+def test_a_lone_convolution_and_a_layer_without_weights_are_inspected() -> None:
+    inspection = inspect(nn.Conv2d(3, 200, 5), (3, 150, 100))
+    assert inspection.parameters == 15_200
+    assert inspection.layers[0].output_shape == (200, 146, 96)
+    assert inspection.training_memory.allocated > 32 * 4 * 200 * 146 * 96
+    assert inspect(nn.MaxPool2d(2), (3, 8, 8)).training_memory.optimizer_state == 0
