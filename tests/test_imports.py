@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = [
-    {"errors"},
-    {"sizes", "versions", "disk"},
+    {"errors", "texts"},
+    {"sizes", "versions", "disk", "streams"},
     {"space", "recipe"},
     {"plugins"},
     {"datasets", "layers", "ranges"},
