@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import search_spaces.baselines
+from nas.disk import expanded
 from nas.errors import BrokenFile, InvalidSetting, UnknownName
 from nas.space import DataInfo, Proposal, override
 
@@ -137,7 +138,7 @@ def load_space(name: str) -> Space:
         BrokenFile: the file cannot be imported, or has no `suggest`.
     """
     if is_file(name):
-        path = Path(name).expanduser().resolve()
+        path = expanded(name).resolve()
         module, source, short = _import_file(path), str(path), path.stem
     elif name in shipped_spaces():
         module, source, short = importlib.import_module(f"{search_spaces.__name__}.{name}"), name, name

@@ -16,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
+from nas.disk import expanded
 from nas.errors import StorageError
 
 FORMAT = 2
@@ -27,7 +28,7 @@ TEMPORARY = ".tmp"
 def cache_root() -> Path:
     """The user's cache folder of this package, or the one that the environment variable NAS_CACHE names."""
     named = os.environ.get("NAS_CACHE")
-    return Path(named).expanduser().absolute() if named else user_cache_path("optuna-nas")
+    return expanded(named).absolute() if named else user_cache_path("optuna-nas")
 
 
 def cache_folder(name: str, *settings: object) -> Path:

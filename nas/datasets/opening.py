@@ -18,6 +18,7 @@ from nas.datasets.npz import Npz
 from nas.datasets.source import SPLITS, Listing, Settings, Source
 from nas.datasets.split import check_classes, digest_split, stratify
 from nas.datasets.vision import SETS, Vision
+from nas.disk import expanded
 from nas.errors import BrokenFile, InvalidSetting, NasError, UnknownName
 from nas.space import DataInfo
 
@@ -106,7 +107,7 @@ def _of_others(point: EntryPoint, downloads: Path) -> Source:
 
 
 def _path(path: str | Path) -> Path:
-    return Path(os.path.abspath(Path(path).expanduser()))
+    return Path(os.path.abspath(expanded(path)))
 
 
 def _folder(origin: Source, settings: Settings) -> Path:
