@@ -153,6 +153,7 @@ def test_a_baseline_that_was_interrupted_and_failed_then_is_tried_again_at_every
     assert outcomes == [Outcome.FAILED, Outcome.INTERRUPTED, Outcome.FAILED, Outcome.FAILED]
 
 
+@pytest.mark.usefixtures("own_sigint")
 def test_a_baseline_that_is_interrupted_goes_on_where_it_was(search, said, tmp_path):
     settings = {"baseline": [baseline(tmp_path, STOPPING.format(marker=tmp_path / "stopped"))], "epochs": 40}
     study = search(**settings)
