@@ -72,7 +72,7 @@ def standard_streams() -> Iterator[None]:
     before = sys.stdout, sys.stderr
     streams = [stream or open(os.devnull, "w", encoding="utf-8") for stream in before]  # noqa: SIM115
     output, errors = Output(streams[0]), ErrorOutput(streams[1])
-    sys.stdout, sys.stderr = output, errors  # type: ignore[assignment]
+    sys.stdout, sys.stderr = output, errors
     try:
         yield
     finally:

@@ -29,7 +29,7 @@ def predict(
         str | None, typer.Option(help="Run this format.", show_default="the fastest that is there")
     ] = None,
     as_json: AsJson = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV; formulas begin with a quote.")] = False,
     threads: Threads = None,
 ) -> None:
     """Classify images with an exported network, after a look at its checksums.
