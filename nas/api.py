@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from nas.disk import expanded
 from nas.errors import StudyError
 from nas.final import FinalSettings, finish
 from nas.plugins import short_name
@@ -69,13 +70,16 @@ class Study:
     @property
     def final(self) -> Final | None:
         """The final model, as the test images were last opened for it; None before `train`."""
+        return self.final_of(self.store.trials())
+
+    def final_of(self, records: Sequence[TrialRecord]) -> Final | None:
+        """`final`, where all trials have just been read."""
         opened = openings(self.store)
         tested = [opening for opening in opened if opening.result is not None]
         if not tested:
             return None
         assert tested[-1].result is not None
-        record = self.trial(tested[-1].result["trial"]).record
-        return Final(self.store, record, tested[-1], len(opened))
+        return Final(self.store, records[tested[-1].result["trial"]], tested[-1], len(opened))
 
     def train(
         self,
@@ -155,15 +159,16 @@ class Study:
             "counts": counts_of(records),
             "best": best.to_json() if best else None,
             "trials": [record.to_json() for record in records],
-            "baselines": [*self._baselines(records)],
-            "final": final.to_json() if (final := self.final) else None,
+            "baselines": [*self.compared(records)],
+            "final": final.to_json() if (final := self.final_of(records)) else None,
             "recipe": self.store.recipe.model_dump(mode="json"),
             "space_version": self.store.space_version,
             "data": self.store.data,
             "versions": self.store.row["versions"],
         }
 
-    def _baselines(self, records: Sequence[TrialRecord]) -> Iterator[dict[str, Any]]:
+    def compared(self, records: Sequence[TrialRecord]) -> Iterator[dict[str, Any]]:
+        """What the best of all `records` is compared with: baselines, and the best of the random start."""
         for name, trial in self.baselines.items():
             record = trial.record if trial else None
             yield {
@@ -214,7 +219,7 @@ def load_study(
     folder: Path | str = "studies",
     space: str | None = None,
 ) -> Study:
-    """A study that exists: by its name, or the latest one.
+    """A study that exists: by its name, or the one that was searched last. It may be one that is read-only.
 
     Args:
         space: the file of its search space, where it has moved or was not run by this user before: a file is
@@ -223,7 +228,7 @@ def load_study(
     Raises:
         NasError: there is no such study or database.
     """
-    folder = Path(folder)
-    store = StoredStudy.find(open_storage(storage_url(storage, folder), create=False), name, folder)
+    folder = expanded(folder)
+    store = StoredStudy.find(open_storage(storage_url(storage, folder), read_only=True), name, folder)
     store.named_space = space
     return Study(store)

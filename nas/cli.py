@@ -12,6 +12,7 @@ with left_at_once():
 
     from nas.commands.app import app, fail
     from nas.errors import NasError
+    from nas.streams import GONE, ReaderGone, standard_streams
 
 COMMANDS = (
     "searching",
@@ -41,14 +42,19 @@ def main() -> None:
     """The `nas` script: what the user can mend is one clear line and exit code 2, never a traceback."""
     if os.name == "posix" and any(PASSWORD.match(argument) for argument in sys.argv[1:]):
         hide_password()
-    try:
-        sys.exit(app(standalone_mode=False))
-    except NasError as error:
-        fail(str(error), 2)
-    except typer.TyperException as error:  # a flag or command that does not exist
-        if error.format_message():  # empty when help was shown for want of arguments
-            fail(f"{error.format_message().rstrip('.')}. See --help.", 2)
-        sys.exit(2)
+    with standard_streams():
+        try:
+            code = app(standalone_mode=False)
+            sys.stdout.flush()
+            sys.exit(code)
+        except ReaderGone:
+            sys.exit(GONE)
+        except NasError as error:
+            fail(str(error), 2)
+        except typer.TyperException as error:  # a flag or command that does not exist
+            if error.format_message():  # empty when help was shown for want of arguments
+                fail(f"{error.format_message().rstrip('.')}. See --help.", 2)
+            sys.exit(2)
 
 
 def hide_password() -> None:

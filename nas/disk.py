@@ -1,4 +1,4 @@
-"""Writing to a disk that may fill up, go read-only or lose its power in the midst of work."""
+"""Paths as people write them, and writing to a disk that may fill up, go read-only or lose its power."""
 
 import errno
 import os
@@ -7,11 +7,35 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from nas.errors import StorageError
+from nas.errors import InvalidSetting, StorageError
 
 INTACT = "What was stored is intact; once that is mended, the same command goes on."
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
+
+
+def expanded(path: Path | str) -> Path:
+    """`path` with the home folder in the place of a tilde, which shells leave in --folder=~/studies.
+
+    Raises:
+        InvalidSetting: nobody knows that home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InvalidSetting(f"{path}: nobody knows that home folder. Write ./~ for a file.") from error
+
+
+def expanded_text(text: str) -> str:
+    """The same of what may also be a known name, or a database URL, of which SQLite's hold a path.
+
+    Raises:
+        InvalidSetting: nobody knows that home folder.
+    """
+    scheme, slashes, path = text.rpartition(":///")
+    if path.startswith("~") and (not slashes or scheme.startswith("sqlite")):
+        return f"{scheme}{slashes}{expanded(path)}"
+    return text
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import search_spaces.baselines
+from nas.disk import expanded
 from nas.errors import BrokenFile, InvalidSetting, StudyError, UnknownName, text_of
 from nas.space import DataInfo, Proposal, override
 from nas.user_code import THEIR_ERRORS, UserModule, aside, at_work, seeded
@@ -176,7 +177,7 @@ def load_space(name: str, *, named: bool = True) -> Space:
     """
     user = None
     if is_file(name):
-        path = Path(name).expanduser().resolve()
+        path = expanded(name).resolve()
         user = _user_module(path, named)
         module, source, short = user.module, str(path), path.stem
     elif name in shipped_spaces():

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from optuna.trial import FixedTrial
@@ -14,6 +13,7 @@ from optuna.trial import FixedTrial
 from nas.datasets import ImageData, known_datasets, open_data, source_name
 from nas.datasets.rules import NEWEST, rules_of
 from nas.devices import Resources, resolve
+from nas.disk import expanded
 from nas.errors import InvalidSetting, StudyError
 from nas.plugins import Space, load_baseline, load_space, short_name
 from nas.ranges import check_baseline, smallest
@@ -110,8 +110,12 @@ def reopened(
     Raises:
         NasError: whatever the user can mend.
     """
-    store = StudyStore(stored.storage, stored.name, stored.folder.parent)
-    with closing(stored.storage), study_lock(stored.storage, stored.name):
+    with (
+        closing(stored.storage),  # which may be open for reading alone
+        closing(open_storage(stored.storage.url)) as storage,
+        study_lock(storage, stored.name),
+    ):
+        store = StudyStore(storage, stored.name, stored.folder.parent)
         store.named_space = stored.named_space
         space = space_of(store)
         where = {"space": space.source, "data": _exact_source(data) if data else images_now(store)}
@@ -160,7 +164,9 @@ def _check_name(name: str) -> str:
     """
     printable = name.isprintable() and name.strip(" .") == name and 0 < len(name) <= 200
     if not printable or any(character in name for character in '/\\:*?"<>|'):
-        raise InvalidSetting(f"A study cannot be called {name!r}: its name is also that of a folder.")
+        raise InvalidSetting(
+            f"A study cannot be called {name!r}: its name is also a folder's. Give another with --study."
+        )
     return name
 
 
@@ -264,5 +270,5 @@ def _facts(data: ImageData) -> dict[str, Any]:
 
 def _exact_source(data: str) -> str:
     """A path made absolute, so that the study finds its images from any folder."""
-    path = Path(data).expanduser()
+    path = expanded(data)
     return os.path.abspath(path) if data not in known_datasets() and path.exists() else data

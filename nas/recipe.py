@@ -3,13 +3,16 @@
 import json
 import re
 import tomllib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping
 from difflib import get_close_matches
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from nas.disk import expanded, expanded_text
 from nas.errors import InvalidSetting
 from nas.sizes import memory_amount
 
@@ -19,6 +22,8 @@ Pruner = Literal["auto", "median", "percentile", "halving", "hyperband", "none"]
 Precision = Literal["auto", "fp32", "bf16"]
 Setting = bool | int | float | str
 Amount = Annotated[str, BeforeValidator(memory_amount)]
+Place = Annotated[Path, AfterValidator(expanded)]
+NameOrPlace = Annotated[str, AfterValidator(expanded_text)]
 
 INCOMPARABLE = (
     *("space", "training", "data", "image_size", "split_seed", "epochs", "precision", "seed", "threads"),
@@ -63,18 +68,18 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    space: str = Field("cnn_fc", description="search space: known name or path/to/file.py")
+    space: NameOrPlace = Field("cnn_fc", description="search space: known name or path/to/file.py")
     training: Annotated[dict[str, Setting], BeforeValidator(pairs)] = Field(
         {}, description="training settings to fix, whatever the space proposes: name=value"
     )
-    data: str = Field("digits", description="dataset: known name or folder of class folders")
+    data: NameOrPlace = Field("digits", description="dataset: known name or folder of class folders")
     image_size: Count | None = Field(None, description="resize images to a square of this many pixels")
-    data_dir: Path | None = Field(None, description="where downloaded datasets lie or are put")
+    data_dir: Place | None = Field(None, description="where downloaded datasets lie or are put")
     skip_broken: bool = Field(False, description="leave unreadable images out instead of stopping")
     split_seed: int = Field(0, ge=0, description="chooses the validation images")
     study: str | None = Field(None, description="name of the study (default <space>-<data>)")
     storage: str | None = Field(None, description="database URL (default sqlite:///<folder>/nas.db)")
-    folder: Path = Field(Path("studies"), description="where results go")
+    folder: Place = Field(Path("studies"), description="where results go")
     trials: Count = Field(30, description="trained trials in all; ask for more later")
     time_limit: Annotated[float, BeforeValidator(seconds), Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description="end this run, its baselines included, after 90s, 30m, 1h30m"
@@ -86,7 +91,7 @@ class Recipe(BaseModel):
     patience: Count | None = Field(
         None, description="prune a trial after this many epochs without a new best"
     )
-    baseline: Annotated[tuple[str, ...], BeforeValidator(one_or_more)] = Field(
+    baseline: Annotated[tuple[NameOrPlace, ...], BeforeValidator(one_or_more)] = Field(
         (), description="train this too, to compare with: known name, path/to/file.py, or none"
     )
     workers: Count | Literal["auto"] = Field("auto", description="trials trained at the same time")
@@ -115,7 +120,7 @@ class Recipe(BaseModel):
         Raises:
             InvalidSetting: an unreadable file, an unknown key or a value out of range.
         """
-        settings = _read_toml(file) if file else {}
+        settings = _read_toml(expanded(file)) if file else {}
         settings |= given(flags)
         try:
             return cls.model_validate(settings)
@@ -128,14 +133,19 @@ class Recipe(BaseModel):
         pairs = [(name, getattr(self, name), getattr(other, name)) for name in INCOMPARABLE]
         return [(name, here, there) for name, here, there in pairs if here != there]
 
-    def to_toml(self) -> str:
-        """The recipe as a file that `Recipe.load` reads back; unset settings are comments."""
+    def to_toml(self, *, ascii_only: bool = False) -> str:
+        """The recipe as a file that `Recipe.load` reads back; unset settings are comments.
+
+        Args:
+            ascii_only: for a file of an unknown encoding.
+        """
         lines = []
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
             setting = f"# {name} =" if value is None else f"{name} = {_toml(value)}"
             lines.append(f"{setting:<32}  # {field.description}")
-        return "\n".join(lines) + "\n"
+        text = "\n".join(lines) + "\n"
+        return "".join(map(_escape, text)) if ascii_only else text
 
 
 def given(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -145,18 +155,33 @@ def given(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        content = file.read_bytes()
     except OSError as error:
         raise InvalidSetting(f"The recipe {file} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    try:
+        return tomllib.loads(StringIO(_decoded(content), newline=None).read())
+    except UnicodeDecodeError as error:
+        raise InvalidSetting(f"The recipe {file} is no text in UTF-8. Save it as UTF-8.") from error
+    except ValueError as error:  # of a number with thousands of digits, too
         raise InvalidSetting(f"The recipe {file} is not valid TOML: {error}.") from error
+    except RecursionError:
+        raise InvalidSetting(f"The recipe {file} is not valid TOML: it is nested too deeply.") from None
+
+
+def _decoded(content: bytes) -> str:
+    """UTF-8 as TOML wants it, or what editors and shells of Windows write: with a mark, or UTF-16."""
+    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return content.decode("utf-16")
+    if content[1:2] == b"\0":  # Latin letters of two bytes
+        return content.decode("utf-16-le")
+    return content.decode("utf-8-sig")
 
 
 def _plain(text: str) -> Setting:
     """What a text stands for: true, 3, 0.5, or itself."""
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, bool | int | float | str) else text
 
@@ -170,7 +195,16 @@ def _toml(value: object) -> str:
         return f"[{', '.join(_toml(each) for each in value)}]"
     if isinstance(value, dict):
         return f"{{ {', '.join(f'{_toml(name)} = {_toml(each)}' for name, each in value.items())} }}"
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+    text = json.dumps(str(value), ensure_ascii=False)
+    return "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
+
+
+def _escape(letter: str) -> str:
+    """As TOML writes it within quotes, where it is no ASCII that can be seen."""
+    number = ord(letter)
+    if letter == "\n" or " " <= letter <= "~":
+        return letter
+    return f"\\u{number:04x}" if number < 2**16 else f"\\U{number:08x}"
 
 
 def _explain(error: ValidationError, known: list[str]) -> str:

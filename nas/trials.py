@@ -204,7 +204,7 @@ class Final(Trial):
         """In [0, 1]."""
         low, high = self.result["interval"]
         self.interval: tuple[float, float] = (low, high)
-        """Of the test accuracy, at 95 %: a bootstrap over the test images."""
+        """Of the test accuracy, at 95 %: Wilson's, of as many test images."""
         self.openings = opened
         """How often the test images of the study were opened."""
         self.opened_at = opening.opened_at

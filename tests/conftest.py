@@ -1,6 +1,7 @@
 """What many tests share: a cache of their own, a study in a temporary folder, and the command line."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -68,6 +69,16 @@ def make_store(tmp_path: Path) -> Callable[..., StudyStore]:
         return store
 
     return make
+
+
+@pytest.fixture
+def own_sigint() -> Iterator[None]:
+    """A SIGINT that finds no search any more fails this test, instead of ending the whole run."""
+    late: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: late.append(number))
+    yield
+    signal.signal(signal.SIGINT, before)
+    assert not late, "the search had ended before it could be stopped"
 
 
 @pytest.fixture

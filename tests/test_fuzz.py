@@ -147,7 +147,18 @@ names = st.sampled_from(
 def urls(draw: st.DrawFn) -> str:
     """Databases that do not exist, near ones and far ones; none on a host that would have to be looked up."""
     scheme = draw(
-        st.sampled_from(["postgresql", "postgresql+psycopg", "sqlite", "mysql", "postgres", "http", ""])
+        st.sampled_from(
+            [
+                "postgresql",
+                "postgresql+psycopg",
+                "postgresql+psycopg2",
+                "sqlite",
+                "mysql",
+                "postgres",
+                "http",
+                "",
+            ]
+        )
     )
     password = draw(st.one_of(st.none(), words.map(lambda word: f"{word}{SECRET}{word}")))
     if scheme == "sqlite":
@@ -195,19 +206,27 @@ def valued(name: str, otherwise: st.SearchStrategy[Any]) -> st.SearchStrategy[An
 # Cases --------------------------------------------------------------------------------------------
 
 
-@fuzz(250)
-@given(
-    st.lists(st.tuples(keys, toml_values), max_size=5),
-    st.sampled_from(["{}", "[{}]", "{{ a = {} }}"]),
-    storages,
-    st.binary(max_size=8),
-)
-@example([("storage", "")], "[{}]", f"'postgresql://me:{SECRET}@127.0.0.1/x'", b"")
-def test_recipes(entries: list[tuple[str, str]], shape: str, storage: str, rubbish: bytes) -> None:
+few_or_many = pytest.mark.parametrize("examples", [40, pytest.param(1000, marks=pytest.mark.slow)])
+
+
+def a_recipe(entries: list[tuple[str, str]], shape: str, storage: str, rubbish: bytes, encoding: str) -> None:
     entries = [(key, shape.format(storage) if key == "storage" else value) for key, value in entries]
     lines = "".join(f"{key}\n" if key.startswith("[") else f"{key} = {value}\n" for key, value in entries)
-    Path("fuzzed.toml").write_bytes(lines.encode() + (rubbish if len(rubbish) > 6 else b""))
+    Path("fuzzed.toml").write_bytes(lines.encode(encoding) + (rubbish if len(rubbish) > 6 else b""))
     check("recipe", "--recipe", "fuzzed.toml")
+
+
+@few_or_many
+def test_recipes(examples: int) -> None:
+    some = given(
+        st.lists(st.tuples(keys, toml_values), max_size=5),
+        st.sampled_from(["{}", "[{}]", "{{ a = {} }}"]),
+        storages,
+        st.binary(max_size=8),
+        st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le"]),
+    )
+    leaky = example([("storage", "")], "[{}]", f"'postgresql://me:{SECRET}@127.0.0.1/x'", b"", "utf-8")
+    fuzz(examples)(leaky(some(a_recipe)))()
 
 
 @fuzz(200)
@@ -223,14 +242,17 @@ def test_settings_from_python(data: st.DataObject, names: list[str]) -> None:
     assert SECRET not in said
 
 
-@fuzz(250)
-@given(urls())
-@example(f"postgresql://me:{SECRET}/@127.0.0.1:1/x")
-@example(f"postgresql://me:{SECRET}@{SECRET}@127.0.0.1:1/x")
-@example(f"postgresql://me:{{{SECRET}}}@127.0.0.1:1/x")
-def test_urls(url: str) -> None:
+def a_url(url: str) -> None:
     assert SECRET not in redacted(url)
     check("show", "--storage", url)
+
+
+@few_or_many
+def test_urls(examples: int) -> None:
+    some = given(urls())(a_url)
+    for password in (f"{SECRET}/@", f"{SECRET}@{SECRET}@", f"{{{SECRET}}}@"):
+        some = example(f"postgresql://me:{password}127.0.0.1:1/x")(some)
+    fuzz(examples)(some)()
 
 
 @fuzz(300)

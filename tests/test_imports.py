@@ -11,8 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = [
-    {"errors", "ending"},
-    {"sizes", "versions", "disk", "user_cache"},
+    {"errors", "ending", "texts"},
+    {"sizes", "versions", "disk", "streams"},
+    {"user_cache"},
     {"space", "recipe", "user_files"},
     {"user_code"},
     {"plugins"},

@@ -97,7 +97,10 @@ def test_a_wrong_setting_is_named_with_what_would_be_right(flags, message):
     ("content", "message"),
     [
         (b"epochs = ", "is not valid TOML"),
-        (b"\xff\xfe", "is not valid TOML"),
+        (b"study = '\xe9t\xe9'", "is no text in UTF-8. Save it as UTF-8."),
+        (b"\xff\xfe\xd8", "is no text in UTF-8. Save it as UTF-8."),
+        (b"seed = " + b"9" * 5000, "is not valid TOML"),
+        (b"training = " + b"[" * 5000, "is not valid TOML: it is nested too deeply"),
         (b"epoch = 3", "did you mean 'epochs'?"),
         (None, "cannot be read: No such file or directory"),
     ],
@@ -129,6 +132,45 @@ def test_an_unreadable_recipe_is_one_clear_line(tmp_path, content, message):
 def test_nonsense_is_refused_in_one_line_or_makes_a_recipe(flags):
     with suppress(InvalidSetting):
         assert tomllib.loads(Recipe.load(**flags).to_toml())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_a_recipe_is_read_as_any_editor_or_shell_has_saved_it(tmp_path, encoding, line_end):
+    mark = "\ufeff" if encoding.endswith("be") else ""
+    text = mark + line_end.join(["epochs = 3", "# a comment", "study = '猫 été'", ""])
+    (tmp_path / "recipe.toml").write_bytes(text.encode(encoding))
+    recipe = Recipe.load(tmp_path / "recipe.toml")
+    assert (recipe.epochs, recipe.study) == (3, "猫 été")
+
+
+def test_a_recipe_for_a_file_of_an_unknown_encoding_is_ascii_and_reads_back_equal(tmp_path):
+    recipe = Recipe.load(study="猫 été \x9b31m \U0001f431", folder="/tmp/\u202e", training={"é": 1})
+    for ascii_only in (True, False):
+        text = recipe.to_toml(ascii_only=ascii_only)
+        assert text.isascii() == ascii_only
+        assert all(line.isprintable() for line in text.splitlines())
+        (tmp_path / "recipe.toml").write_text(text, encoding="utf-8")
+        assert Recipe.load(tmp_path / "recipe.toml") == recipe
+
+
+@pytest.mark.parametrize("how", ["python", "recipe"])
+def test_a_tilde_is_the_home_folder_in_every_setting_that_may_be_a_path(tmp_path, monkeypatch, how):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    settings = dict.fromkeys(("folder", "data_dir", "data", "space"), "~/x") | {"baseline": ["~/x"]}
+    if how == "recipe":
+        lines = [f"{name} = {value!r}\n" for name, value in settings.items()]
+        (tmp_path / "recipe.toml").write_text("".join(lines))
+        settings = {"file": tmp_path / "recipe.toml"}
+    recipe, x = Recipe.load(**settings), tmp_path / "home" / "x"
+    assert (recipe.folder, recipe.data_dir) == (x, x)
+    assert (recipe.data, recipe.space, recipe.baseline) == (str(x), str(x), (str(x),))
+
+
+@pytest.mark.parametrize("name", ["folder", "data", "space", "baseline"])
+def test_a_home_folder_that_nobody_knows_is_one_clear_line(name):
+    with pytest.raises(InvalidSetting, match="~nobody-here/x: nobody knows that home folder"):
+        Recipe.load(**{name: "~nobody-here/x"})
 
 
 INCOMPARABLE = {

@@ -222,6 +222,7 @@ def test_a_first_worker_that_is_killed_while_it_starts_is_started_again(tmp_path
     assert notice.startswith("A worker is started again: worker 0 died by signal 9")
 
 
+@pytest.mark.usefixtures("own_sigint")
 def test_a_trial_with_many_parameters_goes_on_from_its_checkpoint_within_the_memory_it_had(tmp_path):
     file = tmp_path / "heavy.py"
     file.write_text(HEAVY)
@@ -230,7 +231,7 @@ def test_a_trial_with_many_parameters_goes_on_from_its_checkpoint_within_the_mem
     def watch(event: Event) -> None:
         if isinstance(event, EpochTrained) and not stopped:
             stopped.append(event)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         if isinstance(event, TrialStarted):
             started.append(event.plan)
         if isinstance(event, Notice):

@@ -6,6 +6,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from nas.texts import clean
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -38,5 +40,5 @@ def examples(*lines: str) -> str:
 
 def fail(message: str, code: int) -> NoReturn:
     """Print one line and exit."""
-    print(f"nas: {message}", file=sys.stderr)
+    print(clean(f"nas: {message}"), file=sys.stderr)
     sys.exit(code)

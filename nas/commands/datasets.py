@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from nas.commands.app import app, examples
+from nas.disk import expanded
+from nas.texts import clean
 
 
 @app.command(
@@ -36,13 +38,15 @@ def data(
                 source,
                 split_seed=split_seed,
                 image_size=image_size,
-                data_dir=data_dir,
+                data_dir=data_dir and expanded(data_dir),
                 skip_broken=skip_broken,
                 progress=progress,
             )
         print_data(found)
         if sheet is not None:
+            sheet = expanded(sheet)
             from nas.datasets.summary import contact_sheet
 
             contact_sheet(found, sheet)
-            print(f"\nSome images of every class: {sheet}")
+            print()
+            print(clean(f"Some images of every class: {sheet}"))

@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nas.commands.app import Folder, Storage, StudyName, app, examples
+from nas.disk import expanded
 
 
 @app.command(
@@ -17,6 +18,7 @@ def watch(study: StudyName = None, storage: Storage = None, folder: Folder = Pat
     from nas.study.storage import storage_errors, storage_url
     from nas.terminal import choose_view, print_idle, print_summary
 
+    folder = expanded(folder)
     found = api.load_study(study, storage=storage, folder=folder)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     runs = False

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from nas.commands.app import AsJson, app, examples
+from nas.disk import expanded
 from nas.errors import InvalidSetting, NasError, UnknownName
 
 Export = Annotated[Path, typer.Argument(metavar="DIR", help="A folder that nas export wrote.")]
@@ -28,7 +29,7 @@ def predict(
         str | None, typer.Option(help="Run this format.", show_default="the fastest that is there")
     ] = None,
     as_json: AsJson = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV; formulas begin with a quote.")] = False,
     threads: Threads = None,
 ) -> None:
     """Classify images with an exported network, after a look at its checksums.
@@ -43,8 +44,8 @@ def predict(
 
     if as_json and as_csv:
         raise InvalidSetting("Ask for --json or --csv, not for both.")
-    opened = Exported.open(export)
-    files = image_files(images)
+    opened = Exported.open(expanded(export))
+    files = image_files([expanded(each) for each in images])
     _, runtime = opened.load(format, threads or processors())
     show = print_json if as_json else print_csv if as_csv else print_text
     if not show(classify(opened, runtime, files), top):
@@ -70,7 +71,7 @@ def bench(
     from nas.exporters.parts.opening import Exported
     from nas.terminal import print_bench
 
-    opened = Exported.open(export)
+    opened = Exported.open(expanded(export))
     for name in formats or ():
         if name not in opened.formats:
             raise UnknownName(f"format in {export}", name, opened.formats)

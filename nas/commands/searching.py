@@ -53,4 +53,5 @@ def search(
 @takes_settings
 def print_recipe(recipe: Recipe) -> None:
     """Print the resolved recipe as a file that --recipe reads."""
-    sys.stdout.write(recipe.to_toml())
+    unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+    sys.stdout.write(recipe.to_toml(ascii_only=not unicode))

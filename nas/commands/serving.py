@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from nas.commands.app import Folder, Storage, StudyName, app, examples
+from nas.texts import clean
 
 
 @app.command(
@@ -46,7 +47,7 @@ def dashboard(
         token_file=token_file,
         writable=writable,
     )
-    print(f"{opened.study}: {opened.url}\nlive page: {opened.live}")
+    print(f"{clean(opened.study)}: {opened.url}\nlive page: {opened.live}")
     print(f"{'Writable' if writable else 'Read-only'}. Ctrl-C ends it.", flush=True)
     if not no_browser and _has_desktop():
         webbrowser.open(opened.url)

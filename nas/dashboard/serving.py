@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nas.disk import expanded
 from nas.errors import InvalidSetting, NasError
 
 try:
@@ -79,8 +80,8 @@ def open_dashboard(
     Raises:
         NasError: there is no such study, database, host or token file.
     """
-    folder = Path(folder)
-    opened = open_storage(storage_url(storage, folder), create=False)
+    folder, token_file = expanded(folder), token_file and expanded(token_file)
+    opened = open_storage(storage_url(storage, folder), read_only=not writable)
     name = StoredStudy.find(opened, study, folder).name
     token = _read_token(token_file) if token_file else None if is_local(host) else secrets.token_urlsafe(32)
     listening = _listen(host, port)

@@ -20,6 +20,7 @@ from nas.datasets.rules import NEWEST
 from nas.datasets.source import SPLITS, Listing, Settings, Source
 from nas.datasets.split import check_classes, digest_split, stratify
 from nas.datasets.vision import SETS, Vision
+from nas.disk import expanded
 from nas.errors import BrokenFile, DataError, InvalidSetting, NasError, UnknownName
 from nas.space import DataInfo
 from nas.user_cache import cache_root
@@ -133,7 +134,7 @@ def _kind_of_file(path: Path) -> str:
 
 
 def _path(path: str | Path) -> Path:
-    return Path(os.path.abspath(Path(path).expanduser()))
+    return Path(os.path.abspath(expanded(path)))
 
 
 def _folder(origin: Source, settings: Settings) -> Path:

@@ -125,9 +125,11 @@ def _test_result(
     return {
         "images": len(labels),
         "test_accuracy": float(hits.mean()),
-        "interval": accuracy_interval(hits),
+        "interval": accuracy_interval(float(hits.mean()), len(labels)),
         "mirrored_accuracy": None if mirrored is None else float(mirrored.mean()),
-        "mirrored_interval": None if mirrored is None else accuracy_interval(mirrored),
+        "mirrored_interval": None
+        if mirrored is None
+        else accuracy_interval(float(mirrored.mean()), len(labels)),
         "class_accuracies": class_accuracies(confusion),
         "confusion": confusion.tolist(),
         "gains": gains,

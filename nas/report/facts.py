@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from nas.final.statistics import accuracy_interval
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, plan_in_words, ranking
 from nas.terminal import format
@@ -153,7 +153,8 @@ def device_seconds(records: Iterable[TrialRecord]) -> float:
     spans: dict[str | None, list[tuple[datetime, datetime]]] = {}
     for record in records:
         if record.started_at is not None and record.finished_at is not None:
-            spans.setdefault(record.device, []).append((record.started_at, record.finished_at))
+            device = record.placed_on or record.device
+            spans.setdefault(device, []).append((record.started_at, record.finished_at))
     total = 0.0
     for some in spans.values():
         until = datetime.min
@@ -170,22 +171,11 @@ def _hours(seconds: float) -> str:
 # How far to trust it ---------------------------------------------------------------------------------------
 
 
-def sampling_interval(accuracy: float, images: int) -> tuple[float, float]:
-    """The Wilson score interval at 95 % of an accuracy measured on so many images.
-
-    Wilson, Probable inference, the law of succession, and statistical inference, 1927.
-    """
-    z = 1.959964
-    centre = (accuracy + z**2 / (2 * images)) / (1 + z**2 / images)
-    half = z / (1 + z**2 / images) * math.sqrt(accuracy * (1 - accuracy) / images + z**2 / (4 * images**2))
-    return centre - half, centre + half
-
-
 def trust(best: TrialRecord | None, records: Sequence[TrialRecord], num_val: int) -> list[str]:
     """How far the accuracy of the best trial can be trusted."""
     if best is None or best.value is None:
         return ["There is nothing to trust yet."]
-    low, high = sampling_interval(best.value, num_val)
+    low, high = accuracy_interval(best.value, num_val)
     completed = sum(record.outcome is Outcome.COMPLETED for record in records)
     return [
         f"The accuracy was measured on {format.plural(num_val, 'validation image')}. For a single network, so"

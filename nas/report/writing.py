@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nas.disk import expanded
 from nas.errors import StorageError
 from nas.report.page import render
 
@@ -19,7 +20,7 @@ def write_report(study: Study, file: Path | str) -> Path:
     Raises:
         StorageError: `file` is no file, or its folder cannot be written.
     """
-    target = Path(file).resolve()
+    target = expanded(file).resolve()
     if target.exists() and not target.is_file():
         raise StorageError(f"{file} exists and is no file. Choose another with -o.")
     if not os.access(target.parent, os.W_OK):
@@ -28,7 +29,7 @@ def write_report(study: Study, file: Path | str) -> Path:
     page = render(study)
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        part.write_text(page, encoding="utf-8")
+        part.write_text(page, encoding="utf-8", errors="backslashreplace")  # of names that are no text
         part.replace(target)
     except OSError as error:
         raise StorageError(f"{file} cannot be written: {error.strerror}. Choose another with -o.") from error

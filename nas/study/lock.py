@@ -84,13 +84,20 @@ def lock_holder(storage: StudyStorage, study: str) -> str | None:
     if beside is None:
         rows = storage.read(HOLDER.bindparams(**_halves(_key(study))))
         return _in_words(rows[0]["application_name"]) if rows else None
-    try:
-        holder = (beside / study / HOLDER_FILE).read_text().strip()
-    except OSError:
+    holder = _read(beside / study / HOLDER_FILE)
+    if holder is None:
         return None
-    match = re.match(r"process (\d+) on (\S+) since (\S+)", holder)
+    match = re.match(r"process (\d+) on (\S+) since (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)$", holder)
     died = match and match[2] == platform.node() and not _lives(int(match[1]), match[3])
     return None if died else holder
+
+
+def _read(holder: Path) -> str | None:
+    """What a holder's file says; None without one, which its holder may remove at any moment."""
+    try:
+        return holder.read_text(errors="replace").strip() or None
+    except OSError:
+        return None
 
 
 def _lives(pid: int, since: str) -> bool:
@@ -109,7 +116,7 @@ def _file_lock(folder: Path, study: str) -> Iterator[None]:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        who = holder.read_text().strip() if holder.exists() else "another process"
+        who = _read(holder) or "another process"
         raise StudyError(f"Study {study!r} is already being searched by {who}. {WAY_OUT}") from None
     try:
         holder.write_text(f"process {os.getpid()} on {platform.node()} since {_now()}\n")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Engine, Executable, RowMapping, Table, create_engine
+from sqlalchemy import Engine, Executable, RowMapping, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -24,6 +24,7 @@ from nas.errors import StorageError
 from nas.study.deleted import DatabaseFiles
 from nas.study.failures import DATABASE_ERRORS, connection_broke, explain, may_pass
 from nas.study.kept import KeptConnection
+from nas.texts import storable
 
 if TYPE_CHECKING:
     from optuna.storages._rdb import models
@@ -67,7 +68,9 @@ affair: another version may lack it, and does the same by the public name."""
 class StudyStorage(RDBStorage):
     """A database that studies lie in. It fails at once until `wait_out` is called."""
 
-    def __init__(self, url: str, shown: str, engine_kwargs: dict[str, Any]) -> None:
+    def __init__(
+        self, url: str, shown: str, engine_kwargs: dict[str, Any], *, read_only: bool = False
+    ) -> None:
         self.shown = shown
         """The URL as people may see it."""
         self.check_lock: Callable[[], None] = lambda: None
@@ -79,15 +82,18 @@ class StudyStorage(RDBStorage):
         self._puts: dict[tuple[Any, ...], Executable] = {}
         logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)  # we say it ourselves
         template = url.replace("{", "{{").replace("}", "}}")  # Optuna would fill in what stands in braces
-        super().__init__(template, engine_kwargs=engine_kwargs)
+        super().__init__(template, engine_kwargs=engine_kwargs, skip_table_creation=read_only)
         autocommit: Engine = self.engine
-        if self.engine.dialect.name == "postgresql":  # one round trip, where a transaction takes three
+        if self.engine.dialect.name == "postgresql" and not read_only:
+            # one round trip, where a transaction takes three
             autocommit = create_engine(self.engine.url, isolation_level="AUTOCOMMIT", **engine_kwargs)
         self._kept = KeptConnection(autocommit)
         """For a statement that is a transaction of its own."""
         self._files = DatabaseFiles(self.engine.url.database if autocommit is self.engine else None)
         self.engines = {self.engine, autocommit}
         """All whose connections read and write."""
+        for engine in self.engines:
+            event.listen(engine, "before_cursor_execute", _with_storable_texts, retval=True)
 
     def close(self) -> None:
         """Close all connections; whatever comes next opens new ones."""
@@ -260,6 +266,24 @@ class StudyStorage(RDBStorage):
         key: Any = trial.trial_id
         self._new_trial = type(trial), key
         return trial
+
+
+def _with_storable_texts(
+    connection: object, cursor: object, statement: str, parameters: Any, context: object, many: bool
+) -> tuple[str, Any]:
+    """The one door for texts, Optuna's and ours: no database takes all that a failure may say."""
+    return statement, _storable(parameters)
+
+
+def _storable(value: Any) -> Any:
+    match value:
+        case str():
+            return storable(value)
+        case dict():
+            return {name: _storable(each) for name, each in value.items()}
+        case list() | tuple():
+            return type(value)(_storable(each) for each in value)
+    return value
 
 
 def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -38,6 +38,9 @@ class TrialRecord:
     seed: int | None = None
     worker: int | None = None
     device: str | None = None
+    """The name of its kind."""
+    placed_on: str | None = None
+    """Which one of them it is, such as cuda:1; None for a trial from before that was stored."""
     versions: dict[str, str] | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None

@@ -11,9 +11,10 @@ import optuna
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from nas.disk import INTACT, disk_errors
+from nas.disk import INTACT, disk_errors, expanded_text
 from nas.errors import StorageError
 from nas.study.failures import DATABASE_ERRORS, explain
+from nas.study.looking import is_settled, look_options, show_as_ours
 from nas.study.network_folders import network_file_system
 from nas.study.patience import StudyStorage
 from nas.study.tables import create_tables
@@ -41,6 +42,9 @@ DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 COLLISIONS = 20
 """Attempts at creating tables while others create them too; each meets those that are there by then."""
 
+NO_TABLES = re.compile(r'no such table|relation "')
+"""What a database says that holds no study."""
+
 SECRET = ("password", "sslpassword")
 """Options of a URL that nobody may read."""
 
@@ -57,7 +61,7 @@ class WalConnection(sqlite3.Connection):
 def storage_url(storage: str | None, folder: Path) -> str:
     """The study's database: `storage` if given, else nas.db in the study folder."""
     file = URL.create("sqlite", database=(folder / "nas.db").as_posix())
-    return storage or file.render_as_string(hide_password=False)
+    return expanded_text(storage) if storage else file.render_as_string(hide_password=False)
 
 
 def redacted(url: str) -> str:
@@ -69,30 +73,38 @@ def redacted(url: str) -> str:
     return parsed.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
-def open_storage(url: str, *, create: bool) -> StudyStorage:
+def open_storage(url: str, *, create: bool = False, read_only: bool = False) -> StudyStorage:
     """Optuna's storage at `url`, with our tables beside its own.
 
     Args:
         create: make a SQLite file, and the folder it lies in, when there is none.
+        read_only: write nothing at all, so that a study can be looked at that nobody here may change.
 
     Raises:
         StorageError: the URL, the database or its folder cannot be used.
     """
-    parsed = _parse(url)
     shown = redacted(url)
+    url = _our_spelling(url)
+    parsed = _parse(url)
     options: dict[str, Any]
     if parsed.get_backend_name() == "sqlite":
-        _prepare_sqlite(parsed, create)
+        _prepare_sqlite(parsed, create, read_only)
         options = {"connect_args": {"timeout": SQLITE_TIMEOUT, "factory": WalConnection}}
     else:
         unset = {name: value for name, value in POSTGRESQL_CONNECTION.items() if name not in parsed.query}
         options = {"connect_args": unset, **POSTGRESQL_POOL}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        return _connect(url, shown, options)
+        return (
+            _look(url, shown, look_options(parsed, options)) if read_only else _connect(url, shown, options)
+        )
     except ImportError as error:
         raise StorageError(f"{shown} needs a database driver: pip install 'optuna-nas[postgres]'.") from error
+    except UnicodeError as error:
+        raise StorageError(f"{shown} cannot be opened: no host has such a name. {UNCHANGED}") from error
     except DATABASE_ERRORS as error:
+        if read_only and NO_TABLES.search(explain(error)):
+            raise StorageError(f"There is no study yet in {shown}. Start one with: nas search") from error
         raise StorageError(f"{shown} cannot be opened: {explain(error)}. {UNCHANGED}") from error
     except RuntimeError as error:  # Optuna's word for tables of another version
         raise StorageError(f"{shown} has tables of another Optuna: {error} {UNCHANGED}") from error
@@ -151,7 +163,13 @@ def _parse(url: str) -> URL:
     return parsed
 
 
-def _prepare_sqlite(url: URL, create: bool) -> None:
+def _our_spelling(url: str) -> str:
+    """`url` with our driver, whichever of PostgreSQL's it names: hosts hand out postgres://, Optuna's pages
+    write postgresql+psycopg2://."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", f"{DRIVERS['postgresql']}://", url)
+
+
+def _prepare_sqlite(url: URL, create: bool, read_only: bool) -> None:
     if not url.database or url.database.startswith((":memory:", "file:")):
         raise StorageError(f"A study must outlive its search: give SQLite a file. {EXAMPLE}")
     if url.query or url.host:
@@ -164,7 +182,7 @@ def _prepare_sqlite(url: URL, create: bool) -> None:
         raise StorageError(f"{file} cannot be read: {getattr(error, 'strerror', error)}.") from error
     if head and head != b"SQLite format 3\0":
         raise StorageError(f"{file} is no SQLite database. {UNCHANGED}")
-    if kind is not None:
+    if kind is not None and not (read_only and is_settled(file)):
         raise StorageError(
             f"{file} lies on a network file system ({kind}), where SQLite loses data. Use a local folder with"
             " --folder, or PostgreSQL with --storage postgresql://user@host/database."
@@ -183,6 +201,12 @@ def _head(file: Path) -> bytes | None:
         return None
     with file.open("rb") as stream:
         return stream.read(16)
+
+
+def _look(url: str, shown: str, options: dict[str, Any]) -> StudyStorage:
+    storage = StudyStorage(url, shown, options, read_only=True)
+    show_as_ours(storage.engine)
+    return storage
 
 
 def _connect(url: str, shown: str, options: dict[str, Any]) -> StudyStorage:

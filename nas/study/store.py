@@ -127,7 +127,7 @@ class StudyStore(StoredStudy):
 
     def run_begins(self, devices: Sequence[str], budgets: Mapping[str, int]) -> None:
         """Tell those who watch the device of each worker, and bytes by device."""
-        self._set(devices=list(devices), budgets=dict(budgets), ended=None)
+        self._set(devices=list(devices), budgets=dict(budgets), ended=None, searched_at=now())
 
     def run_ends(self, why: str) -> None:
         """Tell those who watch why."""
@@ -224,7 +224,9 @@ class StudyStore(StoredStudy):
 
     def start(self, number: int, worker: int) -> None:
         """A worker has taken a trial that waited."""
-        self._put(number, outcome=Outcome.RUNNING, worker=worker, started_at=now())
+        devices = self.row["devices"] or []
+        placed_on = devices[worker] if worker < len(devices) else None
+        self._put(number, outcome=Outcome.RUNNING, worker=worker, placed_on=placed_on, started_at=now())
 
     def describe(self, number: int, **columns: Any) -> None:
         """Add what the worker found out about a trial: its size, its device, its versions, its plan."""

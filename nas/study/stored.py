@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import optuna
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from nas.errors import StudyError, UnknownName
 from nas.recipe import Recipe
@@ -45,14 +45,16 @@ class StoredStudy:
 
     @classmethod
     def find(cls, storage: StudyStorage, name: str | None, folder: Path) -> Self:
-        """The study called `name`, or the latest one when it is None.
+        """The study called `name`, or the one that was searched last when it is None.
 
         Raises:
             UnknownName: there is no such study; the message lists those there are.
             StudyError: there is none at all, or it was made by another program.
         """
-        rows = select(tables.studies.c.name).where(tables.studies.c.companion_of.is_(None))
-        stored = [row["name"] for row in storage.read(rows.order_by(tables.studies.c.created_at))]
+        columns = tables.studies.c
+        rows = select(columns.name).where(columns.companion_of.is_(None))
+        latest = func.coalesce(columns.searched_at, columns.created_at)  # the former is new
+        stored = [row["name"] for row in storage.read(rows.order_by(latest, columns.created_at))]
         present = set(optuna.get_all_study_names(storage))
         known = [name for name in stored if name in present]
         if name is None:

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from nas.errors import StorageError
 
-VERSION = 2
+VERSION = 3
 """Of these tables; Optuna keeps its own in `alembic_version` and `version_info`."""
 
 metadata = MetaData()
@@ -37,6 +37,7 @@ studies = Table(
     Column("study_uuid", String(36), primary_key=True),
     Column("name", String(512), nullable=False),
     Column("created_at", DateTime, nullable=False),  # UTC
+    Column("searched_at", DateTime),  # UTC; when the latest run began
     Column("recipe", JSON, nullable=False),  # every setting, as resolved
     Column("space_version", Integer, nullable=False),
     Column("data", JSON, nullable=False),  # shape, classes, counts, fingerprint, split digest
@@ -63,7 +64,8 @@ trials = Table(
     Column("digest", String(64)),  # of the proposal
     Column("seed", BigInteger),
     Column("worker", Integer),
-    Column("device", String(64)),
+    Column("device", String(64)),  # the name of its kind
+    Column("placed_on", String(64)),  # which one of them it is, such as cuda:1
     Column("versions", JSON),  # nas, python, optuna, torch of the worker
     Column("started_at", DateTime),  # UTC
     Column("finished_at", DateTime),  # UTC
@@ -122,8 +124,29 @@ MIGRATIONS = {
         "ALTER TABLE nas_epochs ADD COLUMN peak_reserved BIGINT",
         "ALTER TABLE nas_epochs RENAME COLUMN peak_memory TO peak_resident",
     ),
+    2: (
+        "ALTER TABLE nas_studies ADD COLUMN searched_at TIMESTAMP",
+        "ALTER TABLE nas_trials ADD COLUMN placed_on VARCHAR(64)",
+    ),
 }
 """What brings the tables of a version to the next."""
+
+RENAMED = {("nas_epochs", "peak_resident"): "peak_memory"}
+"""By table and column, what it was called before."""
+
+
+def is_older(version: int) -> bool:
+    """Whether tables of this version lack something of ours.
+
+    Raises:
+        StorageError: they were made by a newer nas.
+    """
+    if version > VERSION:
+        raise StorageError(
+            f"This database was written by a newer nas (its tables: version {version}, ours: {VERSION})."
+            " Upgrade: pip install --upgrade optuna-nas."
+        )
+    return version < VERSION
 
 
 def create_tables(engine: Engine) -> None:
@@ -135,12 +158,7 @@ def create_tables(engine: Engine) -> None:
     if inspect(engine).has_table(schema.name):
         with engine.connect() as connection:
             version = connection.scalar(select(schema.c.version)) or VERSION
-        if version > VERSION:
-            raise StorageError(
-                f"This database was written by a newer nas (its tables: version {version}, ours: {VERSION})."
-                " Upgrade: pip install --upgrade optuna-nas."
-            )
-        if version < VERSION:
+        if is_older(version):
             _migrate(engine)
     metadata.create_all(engine)
     with engine.begin() as connection:

@@ -24,7 +24,7 @@ from nas.terminal.plain import PlainView
 from nas.terminal.progress import DecodeProgress
 from nas.terminal.show import study_page, trial_page
 from nas.terminal.spaces import parameters_page, spaces_table
-from nas.terminal.summary import one_line, summary_page
+from nas.terminal.summary import best_trial, one_line, summary_page
 
 if TYPE_CHECKING:
     from nas.api import Study
@@ -54,11 +54,12 @@ def decode_progress(quiet: bool = False) -> AbstractContextManager[Callable[[int
 
 def print_summary(study: Study, *, quiet: bool = False) -> None:
     """Close a search: the best network, where everything lies, what to do next; one line if `quiet`."""
-    best = study.best
+    trials = study.trials
     if quiet:
-        print(one_line(study, best))  # one line, however long: rich would wrap it
+        print(one_line(study, trials))  # one line, however long: rich would wrap it
     else:
-        _print(summary_page(study, best, _network(best) if best else ""))
+        best = best_trial(trials)
+        _print(summary_page(study, trials, _network(best) if best else ""))
 
 
 def print_final(study: Study, final: Final) -> None:
@@ -137,10 +138,10 @@ def _network(trial: Trial) -> RenderableType:
 
 
 def _console() -> Console:
-    """Standard output, which may be of an encoding that lacks some of our characters."""
+    """Standard output, which may be of an encoding that lacks some of our characters. Texts are no markup."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
-    return Console(highlight=False)
+    return Console(highlight=False, markup=False, emoji=False)
 
 
 def _can_redraw(console: Console) -> bool:

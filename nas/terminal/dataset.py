@@ -23,7 +23,7 @@ def data_page(data: ImageData) -> Group:
     for split in SPLITS:
         table.add_column(split, Text(f"{data.counts[split]:,}", style="bold"), justify="right")
     for index, name in enumerate(data.classes):
-        table.add_row(clean(name), *(f"{data.class_counts[split][index]:,}" for split in SPLITS))
+        table.add_row(Text(clean(name)), *(f"{data.class_counts[split][index]:,}" for split in SPLITS))
     kinds = ", ".join(data.info.augmentations) or "none"
     facts = f"{shape(data.info.shape)}, {data.info.num_classes} classes, augmentations: {kinds}"
     balance = f"The largest training class has {data.imbalance:.2f} times the images of the smallest."

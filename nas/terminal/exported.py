@@ -33,7 +33,7 @@ def export_page(trial: Trial, export: Export) -> Group:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, found in export.formats.items():
         table.add_row(
-            clean(name),
+            Text(clean(name)),
             f"{found.size:,}",
             f"{100 * found.agreement:.2f} %",
             f"{found.largest_difference:.0e}",
@@ -69,7 +69,7 @@ def bench_page(
         table.add_column(heading, justify="right", no_wrap=True)
     for name, latency in measured.items():
         for size, seconds in latency.items():
-            table.add_row(clean(name), str(size), _milliseconds(seconds), f"{size / seconds:,.0f}")
+            table.add_row(Text(clean(name)), str(size), _milliseconds(seconds), f"{size / seconds:,.0f}")
     said = Text(f"medians; {plural(threads, 'thread')} of {clean(processor)}; images prepared beforehand")
     return Group(table, "", said, *left_out_lines(left_out))
 

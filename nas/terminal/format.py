@@ -6,18 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from nas.space import in_words as space_words
+from nas.texts import clean as clean
 
 MISSING = "–"
 """Stands where there is no value."""
 
 BARS = "▁▂▃▄▅▆▇█"
-
-
-def clean(text: str) -> str:
-    """One line that cannot disturb a terminal: whatever is not printable is written as its escape."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
-    )
 
 
 def accuracy(value: float | None) -> str:

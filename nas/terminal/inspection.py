@@ -29,8 +29,8 @@ def inspection_page(title: str, inspection: Inspection, batch_size: int) -> Grou
     for layer in inspection.layers:
         numbers = (layer.parameters, layer.multiply_adds, layer.output_bytes)
         layers.add_row(
-            clean(layer.name),
-            layer.kind,
+            Text(clean(layer.name)),
+            Text(clean(layer.kind)),
             shape(layer.output_shape) if prod(layer.output_shape) else "",
             *(f"{number:,}" if number else "" for number in numbers),
         )
@@ -65,7 +65,7 @@ def versus_page(titles: tuple[str, str], costs: tuple[Inspection, Inspection]) -
     table = new_table()
     table.add_column("", no_wrap=True)
     for title in titles:
-        table.add_column(clean(title), justify="right", no_wrap=True)
+        table.add_column(Text(clean(title)), justify="right", no_wrap=True)
     table.add_column("saving", justify="right", no_wrap=True)
     rows = {
         "parameters": [cost.parameters for cost in costs],

@@ -63,7 +63,7 @@ def study_page(study: Study, width: int, *, everything: bool = False) -> Group:
     head = Text.assemble(
         (clean(study.name), "bold"), clean(f"  {format.space(recipe.space)} on {data['name']}, {trained}")
     )
-    final = study.final
+    final = study.final_of(records)
     listed = records if everything else listed_trials(records)
     parts: list[RenderableType] = [head, "", _trials(listed, best_of(records), width)]
     if len(listed) < len(records):

@@ -8,6 +8,8 @@ import io
 import json
 import shutil
 import sys
+from collections.abc import Iterable
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,8 @@ from PIL import Image
 
 from nas.datasets import ImageData
 from nas.exporters import Export
+from nas.exporters.parts.classifying import Prediction
+from nas.terminal.predictions import print_csv
 from tests.conftest import Nas
 
 
@@ -70,6 +74,46 @@ def test_people_and_spreadsheets_are_answered_too(nas: Nas, model: Path, picture
     ]  # fmt: skip
     assert rows[0]["class"] == "digit 3"
     assert 0 < float(rows[0]["probability"]) <= 1
+
+
+ODD = {
+    "=1+1": "'=1+1", "@SUM(A1)": "'@SUM(A1)", "+cmd": "'+cmd", "-1": "-1", "-1+1": "'-1+1", "\t=1": "'\t=1",
+    "猫": "猫", "\udcff": "\udcff", "\x1b[2J": "\x1b[2J", "a,b": "a,b",
+}  # fmt: skip
+"""Class names, and the cells that they become in a file."""
+
+
+def table(names: Iterable[str], encoding: str, *, terminal: bool = False) -> list[list[str]]:
+    """The CSV of one image that shows all these, as who reads that encoding finds it."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding)
+    stream.isatty = lambda: terminal  # type: ignore[method-assign]
+    seen = Prediction(file=Path("=photo.png"), probabilities=dict.fromkeys(names, 0.1), notes=("=2",))
+    with redirect_stdout(stream):
+        assert print_csv([seen], 99)
+    stream.flush()
+    content: bytes = stream.buffer.getvalue()  # type: ignore[attr-defined]
+    return list(csv.reader(io.StringIO(content.decode(encoding, "surrogateescape"), newline="")))
+
+
+def test_no_cell_is_a_formula_and_a_file_gets_names_to_the_byte() -> None:
+    head, *rows = table(ODD, "utf-8")
+    assert head == ["file", "rank", "class", "probability", "notes"]
+    assert [row[2] for row in rows] == list(ODD.values())
+    assert {(row[0], row[3], row[4]) for row in rows} == {("'=photo.png", "0.100000", "'=2")}
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_letters_that_an_encoding_lacks_are_escaped_in_a_table(encoding: str) -> None:
+    assert [row[2] for row in table(["猫", "cat", "\U0001f431"], encoding)[1:]] == [
+        "\\u732b",
+        "cat",
+        "\\U0001f431",
+    ]
+
+
+def test_a_table_on_a_terminal_cannot_disturb_it() -> None:
+    for row in table([*ODD, "\x9b31m\r"], "utf-8", terminal=True):
+        assert all(cell.isprintable() for cell in row)
 
 
 def test_images_of_another_size_or_mode_are_brought_to_the_networks_and_it_is_said(

@@ -315,7 +315,7 @@ def test_notices_say_what_each_phase_trains(copied):
     def stop(event: Event) -> None:
         if isinstance(event, Notice):
             notices.append(event.text)
-            os.kill(os.getpid(), signal.SIGINT)
+            raise KeyboardInterrupt  # as Ctrl-C does there
 
     with pytest.raises(KeyboardInterrupt):
         study.train(top=1, seeds=2, epochs=5, watch=stop)

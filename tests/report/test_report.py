@@ -7,13 +7,13 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
-from scipy.stats import binomtest
 from sqlalchemy import update
 
 from nas.api import Study, load_study
@@ -254,10 +254,13 @@ def test_a_device_that_trains_several_trials_at_once_is_counted_once(
     assert facts.device_seconds([trial(*span) for span in spans]) == seconds
 
 
-@pytest.mark.parametrize(("right", "images"), [(90, 100), (0, 10), (10, 10), (4321, 5000)])
-def test_the_sampling_interval_is_that_of_wilson(right: int, images: int) -> None:
-    interval = binomtest(right, images).proportion_ci(method="wilson")
-    assert facts.sampling_interval(right / images, images) == pytest.approx(tuple(interval), abs=1e-6)
+def test_two_cards_of_one_name_are_counted_each_for_itself() -> None:
+    records = [
+        replace(trial("NVIDIA H100", 0, 3600), placed_on="cuda:0"),
+        replace(trial("NVIDIA H100", 0, 3600), placed_on="cuda:0"),
+        replace(trial("NVIDIA H100", 0, 3600), placed_on="cuda:1"),
+    ]
+    assert facts.device_seconds(records) == 2 * 3600
 
 
 # Writing ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -98,6 +99,22 @@ def test_a_process_that_took_the_number_of_a_dead_driver_does_not_hold_its_study
     died = re.sub(r"since \d{4}", "since 2001", holder)
     (tmp_path / "study" / "driver.txt").write_text(died)
     assert lock_holder(storage, "study") is None
+
+
+@pytest.mark.parametrize(
+    "content", ["", "process 1", "process 1 on host since 2026-1", "process 1 on h since x\n"]
+)
+def test_a_holder_that_is_just_writing_or_removing_its_name_is_another_process(
+    tmp_path, monkeypatch, content
+):
+    storage = open_storage(f"sqlite:///{tmp_path}/nas.db", create=True)
+    with study_lock(storage, "study"):
+        (tmp_path / "study" / "driver.txt").write_text(content)
+        assert lock_holder(storage, "study") == (content.strip() or None)
+        (tmp_path / "study" / "driver.txt").unlink()
+        monkeypatch.setattr(Path, "exists", lambda path: True)  # it was there a moment ago
+        with pytest.raises(StudyError, match="already being searched by another process"):
+            study_lock(storage, "study").__enter__()
 
 
 def test_a_database_has_one_driver_whatever_link_leads_to_it(tmp_path):

@@ -43,7 +43,7 @@ def test_postgresql_is_opened_by_url_through_tcp_and_unix_sockets(postgres, post
         ("nonsense", "is no database URL. Write sqlite:///studies/nas.db or postgresql://"),
         ("nosuch://host/database", "is no database URL that nas can use: it needs SQLite or PostgreSQL"),
         ("mysql://host/database", "it needs SQLite or PostgreSQL"),
-        ("postgresql+psycopg2://host/database", "it needs SQLite or PostgreSQL"),
+        ("postgres://host:port/database", "is no database URL"),
         ("postgresql://host:port/database", "is no database URL"),
         ("sqlite://", "give SQLite a file"),
         ("sqlite:///:memory:", "give SQLite a file"),
@@ -69,6 +69,16 @@ def test_a_database_that_cannot_be_opened_is_one_clear_line(tmp_path, url, messa
     assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert (tmp_path / "text.db").read_text().startswith("I am no database")
+
+
+@pytest.mark.parametrize(
+    "scheme", ["postgres", "postgresql+psycopg2", "postgresql+asyncpg", "postgres+pg8000"]
+)
+def test_every_spelling_of_a_postgresql_url_is_taken(postgres_url, scheme):
+    url = postgres_url.replace("postgresql", scheme)
+    storage = open_storage(url, create=True)
+    assert storage.read(text("SELECT count(*) AS tables FROM nas_schema")) == [{"tables": 1}]
+    assert storage.shown == url
 
 
 @pytest.mark.parametrize(
@@ -210,6 +220,8 @@ def test_the_deepest_mount_and_of_two_the_later_one_decides(tmp_path, monkeypatc
 
 
 SECRETS = [
+    "postgres://u:secret@host/db",
+    "postgresql+psycopg2://u:secret@host/db?password=secret",
     "postgresql://u:secret@host/db",
     "postgresql+psycopg://u:secret@host/db",
     "postgresql://u@host/db?password=secret",

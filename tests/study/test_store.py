@@ -7,10 +7,13 @@ import sqlite3
 import pytest
 from sqlalchemy import Engine, event, select
 
+from nas.errors import UnknownName
 from nas.recipe import Recipe
 from nas.study import tables
+from nas.study.outcome import Outcome
 from nas.study.storage import open_storage
 from nas.study.store import StudyStore
+from nas.study.stored import StoredStudy
 
 
 def test_the_password_of_the_database_is_not_stored(tmp_path):
@@ -33,6 +36,42 @@ def test_a_study_whose_folder_is_a_link_keeps_its_companions_beside_the_link(tmp
     (companion,) = store.companions()
     assert companion.folder == tmp_path / "studies" / "study.resnet8"
     assert companion.folder.is_dir()
+
+
+def test_the_latest_study_is_the_one_that_was_searched_last(tmp_path):
+    storage = open_storage(f"sqlite:///{tmp_path}/nas.db", create=True)
+    stores = {}
+    for name in ("first", "second", "third"):
+        stores[name] = StudyStore.create(storage, name, tmp_path, Recipe.load(space="mlp"), 1, {})
+        assert StoredStudy.find(storage, None, tmp_path).name == name, "none was searched yet"
+    for name in ("third", "first", "second", "first"):
+        stores[name].run_begins(["cpu"], {})
+        assert StoredStudy.find(storage, None, tmp_path).name == name
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("a\0b", r"a\x00b"),
+        ("half \ud83d", r"half \ud83d"),
+        ("\udcff.png", r"\udcff.png"),
+        ("猫 \U0001f431", None),
+    ],
+    ids=["NUL", "high half", "byte", "letters"],
+)
+def test_whatever_a_failure_says_can_be_stored(database_url, tmp_path, said, kept):
+    storage = open_storage(database_url, create=True)
+    recipe = Recipe.load(space="mlp", sampler="random", pruner="none")
+    store = StudyStore.create(storage, "study", tmp_path, recipe, 1, {"said": said})
+    store.begin()
+    trial = store.ask()
+    trial.set_user_attr("said", said)
+    store.tell(trial.number, Outcome.FAILED, reason=said)
+    store.describe(trial.number, device=said)
+    (record,) = store.trials()
+    assert (record.reason, record.device) == (kept or said, kept or said)
+    with pytest.raises(UnknownName):
+        StoredStudy.find(storage, said, tmp_path)
 
 
 VERSION_1 = """

@@ -1,6 +1,7 @@
 """What `nas inspect`, `nas show --trial` and `nas spaces` print: networks, a trial, search spaces."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -9,6 +10,10 @@ from nas.layers import Layer, LayerTable
 from nas.plugins import Space
 from nas.ranges import Parameter
 from nas.study.outcome import Outcome
+from nas.terminal import _print, print_spaces
+from nas.terminal.dataset import data_page
+from nas.terminal.exported import bench_page
+from nas.terminal.inspection import inspection_page, versus_page
 from nas.terminal.network import layer_rows, training_in_words
 from nas.terminal.show import trial_page
 from nas.terminal.spaces import parameters_page, spaces_table
@@ -66,6 +71,42 @@ def test_training_is_told_without_settings_of_no_effect(changes, said, unsaid):
 
 def page_of(trial: Trial) -> str:
     return text_of(trial_page(trial, layer_rows(LAYERS)))
+
+
+@pytest.mark.parametrize("name", ["[unknown]", "dog [small]", "[/]", ":smile:", "[red]x"])
+def test_names_with_brackets_are_shown_as_they_are_by_every_page(capsys, name):
+    layer = replace(LAYERS.layers[0], name=name, kind=name)
+    counts = dict.fromkeys(("train", "val", "test"), (3, 3))
+    info = SimpleNamespace(name=name, shape=(1, 8, 8), num_classes=2, augmentations=())
+    data = SimpleNamespace(
+        classes=(name, "cat"),
+        class_counts=counts,
+        counts=dict.fromkeys(counts, 6),
+        info=info,
+        imbalance=1.0,
+        notes=(name,),
+    )
+    parts = SimpleNamespace(parts={}, total=0)
+    cost = SimpleNamespace(
+        layers=[SimpleNamespace(**vars(layer), output_bytes=1)],
+        parameters=1,
+        multiply_adds=1,
+        training_memory=parts,
+        inference_memory=1,
+    )
+    pages = {
+        data_page(data): 3,
+        inspection_page(name, cost, 1): 3,
+        versus_page((name, name), (cost, cost)): 2,
+        bench_page({name: {1: 0.1}}, {name: name}, 1, name): 4,
+        layer_rows(LayerTable((layer,), 1, 1)): 2,
+        spaces_table({name: name}): 2,
+    }
+    for page, times in pages.items():
+        assert text_of(page, 200).count(name) == times
+    for show in (lambda: print_spaces({name: name}), lambda: _print(f"{name} {name}")):
+        show()
+        assert capsys.readouterr().out.count(name) == 2
 
 
 def test_a_trial_is_shown_in_full(study):

@@ -7,13 +7,14 @@ import pytest
 
 from nas.api import Study
 from nas.study.outcome import Outcome
+from nas.terminal import print_summary
 from nas.terminal.network import layer_rows
 from nas.terminal.summary import one_line, summary_page
 from tests.terminal.samples import HOSTILE, LAYERS, assert_fits, row_of, text_of
 
 
 def summary_of(study: Study) -> str:
-    return text_of(summary_page(study, study.best, layer_rows(LAYERS)))
+    return text_of(summary_page(study, study.trials, layer_rows(LAYERS)))
 
 
 def test_a_summary_tells_the_best_network_and_what_its_accuracy_is(study):
@@ -44,7 +45,7 @@ def test_a_summary_says_where_everything_lies_and_what_to_do_next(study):
 
 def test_in_the_usual_folder_commands_are_short(make_study, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shown = assert_fits(summary_page(study := make_study(folder=Path("studies")), study.best, ""))
+    shown = assert_fits(summary_page(study := make_study(folder=Path("studies")), study.trials, ""))
     assert "nas show mlp-digits --trial 1\n" in shown
     assert "nas.load_study('mlp-digits').best.load_model()\n" in shown
 
@@ -75,8 +76,7 @@ def test_a_summary_tells_how_far_the_best_lies_above_each_baseline(make_study):
         {"name": "random start", "value": 0.9, "num_parameters": 999, "trials": 10},
         {"name": HOSTILE[:6], "value": None, "num_parameters": None, "trials": 1},
     ]
-    content = study.to_json() | {"baselines": baselines}
-    study.to_json = lambda: content
+    study.compared = lambda records: baselines
     shown = summary_of(study)
     assert "Gain of the best of 2 trials above" in shown
     for said in (
@@ -89,16 +89,26 @@ def test_a_summary_tells_how_far_the_best_lies_above_each_baseline(make_study):
 
 def test_a_summary_without_a_completed_trial_says_so(make_study):
     study = make_study([(Outcome.FAILED, None, "boom")])
-    shown = text_of(summary_page(study, study.best, ""))
+    shown = text_of(summary_page(study, study.trials, ""))
     assert "No trial was completed" in shown
     assert "1 failed" in shown
     assert "load_model" not in shown
-    assert one_line(study, study.best) == "mlp-digits: no trial was completed; trials: 1 failed"
+    assert one_line(study, study.trials) == "mlp-digits: no trial was completed; trials: 1 failed"
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_summary_tells_of_one_moment(make_study, monkeypatch, capsys, quiet):
+    study, looks = make_study(), []
+    read = study.store.trials
+    monkeypatch.setattr(study.store, "trials", lambda since=0: looks.append(since) or read(since))
+    print_summary(study, quiet=quiet)
+    assert "0.8750" in capsys.readouterr().out
+    assert looks == [0]
 
 
 def test_the_quiet_summary_is_one_line(study):
     weights = study.store.folder.parent / "mlp-digits" / "weights" / "trial-00001.safetensors"
-    assert one_line(study, study.best) == (
+    assert one_line(study, study.trials) == (
         f"mlp-digits: best validation accuracy 0.8750, trial 1, weights in {weights};"
         " trials: 2 completed, 1 pruned, 1 failed, 1 interrupted"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.disk import expanded
 from nas.errors import NasError, StorageError, VerificationFailed
 from nas.exporters.parts.describing import describe
 from nas.exporters.parts.folder import check_replaceable, replaced
@@ -62,7 +63,7 @@ def export_model(
         StorageError: `out` is a file, or holds something other than an earlier export, or cannot be written.
         NasError: a format that was asked for cannot hold the network, or lacks a package.
     """
-    out = out.expanduser().resolve()
+    out = expanded(out).resolve()
     chosen = {name: load_exporter(name) for name in (DEFAULT if formats is None else formats)}
     trained = replace(trained, model=_plain(trained.model))
     try:
