@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.datasets import cache
+from nas.datasets.checksums import is_whole
 from nas.datasets.digits import Digits
 from nas.datasets.folder import Folder
 from nas.datasets.image_data import ImageData
@@ -59,7 +60,7 @@ def open_data(
     settings = Settings(split_seed=split_seed, image_size=image_size, skip_broken=skip_broken)
     origin = _find(source, data_dir)
     folder = _folder(origin, settings)
-    if not folder.is_dir():
+    if not is_whole(folder):
         listing = origin.list_images()
         folder = _folder(origin, settings)  # a download has changed the key
         cache.create(folder, lambda temporary: _fill(temporary, origin, listing, settings, progress))
