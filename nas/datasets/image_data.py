@@ -117,7 +117,13 @@ class ImageData:
             images = np.load(self.folder / f"{name}_images.npy", mmap_mode="r")
             labels = np.load(self.folder / f"{name}_labels.npy", mmap_mode="r")
             channels, height, width = self.info.shape
-            if (*images.shape, *labels.shape) != (self.counts[name], height, width, channels, self.counts[name]):
+            if (*images.shape, *labels.shape) != (
+                self.counts[name],
+                height,
+                width,
+                channels,
+                self.counts[name],
+            ):
                 raise ValueError(f"its files hold arrays of {images.shape} and {labels.shape}")
         except (OSError, ValueError) as error:
             way_out = f"Delete {self.folder} and start again."

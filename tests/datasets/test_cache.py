@@ -140,7 +140,9 @@ def test_clearing_the_cache_tells_the_bytes_it_freed(pets: Path, cache: Path) ->
     assert open_data(str(pets)) == opened[0]
 
 
-@pytest.mark.parametrize("name", ["x" * 240, "猫" * 80, "\udcff" * 240], ids=["ascii", "three bytes", "no UTF-8"])
+@pytest.mark.parametrize(
+    "name", ["x" * 240, "猫" * 80, "\udcff" * 240], ids=["ascii", "three bytes", "no UTF-8"]
+)
 def test_a_name_of_240_bytes_has_a_folder(tmp_path: Path, cache: Path, name: str) -> None:
     write_folder(tmp_path / name, pixels(24, 4, 4))
     write_folder(tmp_path / f"{name}y", pixels(24, 4, 4))

@@ -83,7 +83,10 @@ def test_damaged_test_images_are_noticed_when_they_are_opened(pets: str) -> None
     with pytest.raises(StorageError, match=r"test split .*have changed.*Start again"):
         data.open_test()
     again = open_data(pets).open_test()
-    assert len({image.tobytes() for image in again.images} & {image.tobytes() for image in pixels(24, 4, 4, 3)}) == 3
+    assert (
+        len({image.tobytes() for image in again.images} & {image.tobytes() for image in pixels(24, 4, 4, 3)})
+        == 3
+    )
 
 
 @pytest.mark.parametrize("content", ["[]", "3", '{"info": {}}', '{"info": []}', '{"info": {"shape": 3}}'])
@@ -104,8 +107,12 @@ def test_arrays_of_another_dataset_are_refused_when_they_are_mapped(pets: str) -
 def test_all_is_on_the_disk_before_it_has_its_name(pets: str, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
     rename = Path.rename
-    monkeypatch.setattr(os, "fsync", lambda descriptor: written.append(os.readlink(f"/proc/self/fd/{descriptor}")))
-    monkeypatch.setattr(Path, "rename", lambda old, new: written.append(f"{old} is {new}") or rename(old, new))
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: written.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    )
+    monkeypatch.setattr(
+        Path, "rename", lambda old, new: written.append(f"{old} is {new}") or rename(old, new)
+    )
     if not Path("/proc/self/fd").is_dir():
         pytest.skip("this system does not tell which file a descriptor is of")
     folder = open_data(pets).folder
