@@ -12,6 +12,7 @@ from typing import Any
 from optuna.trial import FixedTrial
 
 from nas.datasets import ImageData, known_datasets, open_data, source_name
+from nas.datasets.rules import NEWEST, rules_of
 from nas.devices import Resources, resolve
 from nas.errors import InvalidSetting, StudyError
 from nas.plugins import Space, load_baseline, load_space
@@ -64,7 +65,7 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
         store = StudyStore.find(storage, name, recipe.folder) if StudyStore.exists(storage, name) else None
         recipe = _continued(store, asked) if store else Recipe.load(**asked | {"study": name})
         space = load_space(recipe.space).fixing(recipe.training)
-        data = open_images(recipe, progress)
+        data = open_images(recipe, progress, rules=rules_of(store.data) if store else NEWEST)
         _check_baselines(recipe, data)  # before anything is trained
         resources = resolve(recipe, store.memory_cap if store else None)
         recipe = recipe.model_copy(
@@ -101,7 +102,7 @@ def reopened(stored: StoredStudy, progress: Progress | None, **settings: Any) ->
     with closing(stored.storage), study_lock(stored.storage, stored.name):
         recipe = Recipe.load(**dict(store.recipe) | given(settings))
         space = load_space(recipe.space).fixing(recipe.training)
-        data = open_images(recipe, progress)
+        data = open_images(recipe, progress, rules=rules_of(store.data))
         _check_unchanged(store, space, data)
         yield Prepared(store, space, data, resolve(recipe, store.memory_cap))
 
@@ -187,8 +188,8 @@ def _check_unchanged(store: StoredStudy, space: Space, data: ImageData) -> None:
         )
 
 
-def open_images(recipe: Recipe, progress: Progress | None = None) -> ImageData:
-    """The dataset that a recipe names.
+def open_images(recipe: Recipe, progress: Progress | None = None, *, rules: int) -> ImageData:
+    """The dataset that a recipe names, read by these rules: those of its study.
 
     Raises:
         DataError: it cannot be had.
@@ -199,6 +200,7 @@ def open_images(recipe: Recipe, progress: Progress | None = None) -> ImageData:
         image_size=recipe.image_size,
         data_dir=recipe.data_dir,
         skip_broken=recipe.skip_broken,
+        rules=rules,
         progress=progress,
     )
 

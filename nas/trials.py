@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.datasets import ImageData
+from nas.datasets.rules import rules_of
 from nas.errors import DataError, NasError, StudyError
 from nas.exporters import MAX_DROP, Export, Origin, Score, TrainedModel, export_model
 from nas.final.seeded import SEED, SeededSpace
@@ -164,7 +165,7 @@ class Trial:
         """The study's dataset; None where its images are gone, or others than they were."""
         recipe, facts = self._store.recipe, self._store.data
         try:
-            found = open_images(recipe)
+            found = open_images(recipe, rules=rules_of(facts))
         except DataError:
             return None
         same = (found.fingerprint, found.split_digest) == (facts["fingerprint"], facts["split_digest"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.datasets.files import digest_files, walk
+from nas.datasets.rules import NEWEST
 from nas.datasets.source import Listing
 from nas.errors import DataError
 from nas.space import AUGMENTATIONS
@@ -35,13 +36,14 @@ class Folder:
 
     augmentations = AUGMENTATIONS
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, rules: int = NEWEST) -> None:
         """Raises DataError where there is no such folder."""
         if not path.is_dir():
             raise DataError(f"No dataset at {path}: there is no such folder.")
         self.name = path.name
         self._place = str(path)
         self._path = path
+        self._rules = rules
         self._files, self._folders = walk(path)
 
     def key(self) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.datasets.checksums import check_test
+from nas.datasets.rules import rules_of
 from nas.errors import StorageError
 from nas.space import DataInfo
 
@@ -51,6 +52,8 @@ class ImageData:
     """Hexadecimal digest of which image went to which split."""
     notes: tuple[str, ...]
     """What was done to the images that their owner may want to know: "12 RGBA images blended onto black"."""
+    rules: int
+    """By which they were listed and decoded: see `nas.datasets.rules`."""
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -80,6 +83,7 @@ class ImageData:
             fingerprint=fields["fingerprint"],
             split_digest=fields["split_digest"],
             notes=tuple(fields["notes"]),
+            rules=rules_of(fields),
         )
 
     def save(self) -> None:

@@ -16,6 +16,7 @@ from nas.datasets.digits import Digits
 from nas.datasets.folder import Folder
 from nas.datasets.image_data import ImageData
 from nas.datasets.npz import Npz
+from nas.datasets.rules import NEWEST
 from nas.datasets.source import SPLITS, Listing, Settings, Source
 from nas.datasets.split import check_classes, digest_split, stratify
 from nas.datasets.vision import SETS, Vision
@@ -37,6 +38,7 @@ def open_data(
     image_size: int | None = None,
     data_dir: Path | None = None,
     skip_broken: bool = False,
+    rules: int = NEWEST,
     progress: Progress | None = None,
 ) -> ImageData:
     """The images of a known dataset, a folder of class folders, or an .npz file, decoded at the first call.
@@ -47,18 +49,24 @@ def open_data(
         image_size: side in pixels of the square that every image is brought to; None keeps their sizes.
         data_dir: where torchvision's datasets lie or are put; by default `downloads` in the cache folder.
         skip_broken: leave out images that cannot be read, instead of refusing the dataset.
+        rules: by which a folder is listed and images are decoded: a study's own, see `nas.datasets.rules`.
         progress: called with the images done and the images in all while they are decoded.
 
     Raises:
-        InvalidSetting: `image_size` is no size.
+        InvalidSetting: `image_size` is no size, or the rules are of a newer nas.
         UnknownName: `source` is neither a known dataset nor a path.
         DataError: its images cannot be read, or make no dataset.
         StorageError: the cache folder cannot be written.
     """
     if image_size is not None and image_size < 1:
         raise InvalidSetting(f"An image size of {image_size} is no size in pixels.")
-    settings = Settings(split_seed=split_seed, image_size=image_size, skip_broken=skip_broken)
-    origin = _find(source, data_dir)
+    if rules > NEWEST:
+        raise InvalidSetting(
+            f"The images of {source!r} are to be read by rules {rules}, and this nas knows those up to {NEWEST}."
+            " Use the nas that the study was made with, or a newer one."
+        )
+    settings = Settings(split_seed=split_seed, image_size=image_size, skip_broken=skip_broken, rules=rules)
+    origin = _find(source, data_dir, rules)
     folder = _folder(origin, settings)
     if not is_whole(folder):
         listing = origin.list_images()
@@ -77,7 +85,7 @@ def source_name(source: str) -> str:
     return source if source in known_datasets() else _path(source).name.removesuffix(".npz")
 
 
-def _find(source: str, data_dir: Path | None) -> Source:
+def _find(source: str, data_dir: Path | None, rules: int) -> Source:
     downloads = _path(data_dir) if data_dir else cache.cache_root() / "downloads"
     if source == Digits.name:
         return Digits()
@@ -89,7 +97,7 @@ def _find(source: str, data_dir: Path | None) -> Source:
     if source.endswith(".npz"):
         return Npz(path)
     if "/" in source or os.sep in source or path.is_dir():
-        return Folder(path)
+        return Folder(path, rules)
     hint = "Your own: give the path of a folder of class folders, or of an .npz file."
     raise UnknownName("dataset", source, known_datasets(), hint)
 
@@ -147,4 +155,5 @@ def _fill(
         fingerprint=fingerprint(folder),
         split_digest=digest_split(compress(listing.names, kept), decoded.splits[kept]),
         notes=listing.notes + decoded.notes,
+        rules=settings.rules,
     ).save()

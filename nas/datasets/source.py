@@ -28,6 +28,8 @@ class Settings:
     image_size: int | None
     """Side in pixels of the square that every image is brought to; None keeps images as they are."""
     skip_broken: bool
+    rules: int
+    """See `nas.datasets.rules`."""
 
 
 @dataclass(frozen=True, kw_only=True)
