@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.datasets.files import digest_files, walk
+from nas.datasets.image_files import is_image, open_image
 from nas.datasets.rules import NEWEST
 from nas.datasets.source import Listing
 from nas.errors import DataError
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
 
 SPLIT_FOLDERS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2}
 """Indices into SPLITS. Upper case is as good."""
-
-IMAGE_SUFFIXES = {
-    *(".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg"),
-    *(".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
-}
 
 LAYOUT = "It must hold <class>/<image>, or train/<class>/<image> beside the same in val/ and test/."
 
@@ -56,10 +52,12 @@ class Folder:
         home_of: list[str] = []
         outside: list[str] = []
         others: list[str] = []
-        for path in (file.path for file in self._files):
+        dead: list[str] = []
+        for file in self._files:
+            path = file.path
             home = "/".join(path.split("/")[:depth])
-            if Path(path).suffix.lower() not in IMAGE_SUFFIXES:
-                others.append(path)
+            if not is_image(self._path, file, self._rules):
+                (others if file.kind == "file" else dead).append(path)
             elif home not in homes:
                 outside.append(path)
             else:
@@ -79,7 +77,9 @@ class Folder:
             splits=np.array([homes[home][0] for home in home_of], np.int8),
             names=paths,
             read=lambda index: self._open(paths[index]),
-            notes=_left_out(outside, "outside the class folders") + _left_out(others, "of no image type"),
+            notes=_left_out(outside, "outside the class folders")
+            + _left_out(others, "of no image type")
+            + _left_out(dead, "without content (links that lead nowhere, pipes, devices)"),
         )
 
     def _class_folders(self) -> dict[str, tuple[int, str]]:
@@ -95,9 +95,7 @@ class Folder:
         return {top: (0, top) for top in tops}
 
     def _open(self, path: str) -> Image.Image:
-        from PIL import Image
-
-        return Image.open(self._path / path)
+        return open_image(self._path / path, self._rules)
 
 
 def _left_out(paths: list[str], why: str) -> tuple[str, ...]:
