@@ -56,9 +56,9 @@ _LIMITS = threading.RLock()
 
 
 def is_image(root: Path, file: FileEntry, rules: int = NEWEST) -> bool:
-    """Whether a file below `root` is to be read as an image: by its suffix, else by its content.
+    """Whether a file below `root` is read as an image: by its suffix, or its content if it has none.
 
-    Others may begin like an image too, and are left out: the raw photo or the backup of the image beside them.
+    Others may begin like an image too, and are left out: the raw photo or the backup of one beside them.
     """
     suffix = Path(file.path).suffix.lower()
     if rules == FIRST:

@@ -142,9 +142,10 @@ def _fill(
     skipped = decoded.skipped
     try:
         check_classes(listing, decoded.splits)
-    except (
-        DataError
-    ) as error:  # broken images may have been drawn for val: once more as if they were not there
+    except DataError as error:
+        if not skipped:
+            raise
+        # broken images may have been drawn for val: once more, as if they had never been there
         try:
             listing = listing.of(np.flatnonzero(decoded.splits >= 0))
             decoded = decode(listing, stratify(listing, settings.split_seed), folder, settings, progress)

@@ -144,7 +144,7 @@ def upright(image: Image.Image) -> Image.Image:
     """Turned by its EXIF orientation, if that can be read."""
     image.load()
     try:
-        turn = TURNS.get(image.getexif().get(0x0112))
+        turn = TURNS.get(image.getexif().get(0x0112, 1))
     except Exception:  # of metadata alone; the pixels are decoded
         return image
     return image if turn is None else image.transpose(turn)
