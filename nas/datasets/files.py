@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -31,8 +31,13 @@ class FileEntry:
         return cls(path, status.st_size, status.st_mtime_ns, kind)
 
 
-def walk(root: Path) -> tuple[list[FileEntry], list[str]]:
-    """All files and all folders below `root`, sorted by path; links are followed, and hidden ones left out.
+def is_hidden(name: str) -> bool:
+    """Whether it begins with a dot."""
+    return name.startswith(".")
+
+
+def walk(root: Path, left_out: Callable[[str], bool] = is_hidden) -> tuple[list[FileEntry], list[str]]:
+    """All files and all folders below `root`, sorted by path; links are followed, and some names left out.
 
     Links that cannot be followed are among the files.
 
@@ -46,7 +51,7 @@ def walk(root: Path) -> tuple[list[FileEntry], list[str]]:
         while waiting:
             folder, left = waiting.pop()
             for entry in os.scandir(root / folder):
-                if entry.name.startswith("."):
+                if left_out(entry.name):
                     continue
                 path = f"{folder}/{entry.name}" if folder else entry.name
                 try:

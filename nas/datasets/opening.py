@@ -15,7 +15,8 @@ from nas.datasets.checksums import is_whole
 from nas.datasets.digits import Digits
 from nas.datasets.folder import Folder
 from nas.datasets.image_data import ImageData
-from nas.datasets.image_files import MAX_PIXELS
+from nas.datasets.image_files import ALL_SUFFIXES, MAX_PIXELS
+from nas.datasets.layout import LAYOUT
 from nas.datasets.npz import Npz
 from nas.datasets.rules import NEWEST
 from nas.datasets.source import SPLITS, Listing, Settings, Source
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 DATASETS = "nas.datasets"
 """The entry-point group of other distributions' datasets: functions, or classes, that take the folder where
 downloads lie or are put, and make a `nas.datasets.source.Source`, whose `name` is that of the entry point."""
+
+ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"}
+TABLES = {".csv", ".tsv", ".json", ".jsonl", ".parquet", ".feather", ".xls", ".xlsx", ".txt"}
 
 
 def open_data(
@@ -65,8 +69,8 @@ def open_data(
         raise InvalidSetting(f"An image size of {image_size} is no size in pixels.")
     if rules > NEWEST:
         raise InvalidSetting(
-            f"The images of {source!r} are to be read by rules {rules}, and this nas knows those up to {NEWEST}."
-            " Use the nas that the study was made with, or a newer one."
+            f"The images of {source!r} are to be read by rules {rules}, and this nas knows those up to"
+            f" {NEWEST}. Use the nas that the study was made with, or a newer one."
         )
     settings = Settings(
         split_seed=split_seed,
@@ -105,6 +109,8 @@ def _find(source: str, data_dir: Path | None, rules: int) -> Source:
     path = _path(source)
     if source.endswith(".npz"):
         return Npz(path)
+    if path.is_file():
+        raise DataError(f"{path} is {_kind_of_file(path)}.")
     if "/" in source or os.sep in source or path.is_dir():
         return Folder(path, rules)
     hint = "Your own: give the path of a folder of class folders, or of an .npz file."
@@ -121,6 +127,18 @@ def _of_others(point: EntryPoint, downloads: Path) -> Source:
             f"Dataset {point.name!r} ({point.value}): {type(error).__name__}: {error}"
         ) from error
     return source
+
+
+def _kind_of_file(path: Path) -> str:
+    """What a file that is no dataset may be, and what to do with it."""
+    suffix = path.suffix.lower()
+    if suffix in ARCHIVES:
+        return f"an archive: unpack it, and give the folder inside. {LAYOUT}"
+    if suffix in TABLES:
+        return f"a table, not the images that it tells of: give the folder of images. {LAYOUT}"
+    if suffix in ALL_SUFFIXES:
+        return f"a single image: give the folder of all images. {LAYOUT}"
+    return f"a file, not a folder of images. {LAYOUT}"
 
 
 def _path(path: str | Path) -> Path:

@@ -1,7 +1,8 @@
 """The rules by which a folder is listed and its images are decoded, numbered.
 
-Better rules may leave out a file that older ones read, or read one that those refused: other images, so another
-fingerprint. A study keeps the number that it began with and goes on under it; everything else goes by the newest.
+Better rules may leave out a file that older ones read, or read one that those refused: other images, so
+another fingerprint. A study keeps the number that it began with and goes on under it; everything else goes by
+the newest.
 """
 
 from __future__ import annotations

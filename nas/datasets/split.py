@@ -13,6 +13,9 @@ from nas.errors import DataError
 
 TRAIN, VAL, TEST = range(len(SPLITS))
 
+SHOWN = 20
+"""So many classes are named in one message."""
+
 
 def stratify(listing: Listing, seed: int) -> NDArray[np.int8]:
     """The split of every image, as an index into SPLITS.
@@ -33,14 +36,11 @@ def stratify(listing: Listing, seed: int) -> NDArray[np.int8]:
     splits = listing.splits.copy()
     missing = [split for split in (VAL, TEST) if not (splits == split).any()]
     share = 0.10 if len(missing) == 1 else 0.15
-    for label, name in enumerate(listing.classes):
-        members = np.flatnonzero((listing.labels == label) & (splits == TRAIN))
-        if len(members) <= len(missing):
-            parts = ", ".join(SPLITS[split] for split in (TRAIN, *missing))
-            raise DataError(
-                f"{listing.place}: class {name!r} has too few images: there must be one each for {parts}, "
-                f"and there are {len(members)}."
-            )
+    members_of = [
+        np.flatnonzero((listing.labels == label) & (splits == TRAIN)) for label in range(len(listing.classes))
+    ]
+    _check_enough(listing, [len(members) for members in members_of], (TRAIN, *missing))
+    for members in members_of:
         count = max(1, round(share * len(members)))
         drawn = sorted(members.tolist(), key=lambda index: _lot(seed, listing.names[index]))
         for turn, split in enumerate(missing):
@@ -56,11 +56,37 @@ def check_classes(listing: Listing, splits: NDArray[np.int8]) -> None:
     """
     for split in (TRAIN, VAL):
         present = np.unique(listing.labels[splits == split])
-        for label in np.setdiff1d(np.arange(len(listing.classes)), present):
-            name = listing.classes[label]
-            raise DataError(f"{listing.place}: class {name!r} has no {SPLITS[split]} images.")
+        lacking = np.setdiff1d(np.arange(len(listing.classes)), present).tolist()
+        if lacking:
+            named, have = _listed([repr(listing.classes[label]) for label in lacking])
+            raise DataError(f"{listing.place}: {named} {have} no {SPLITS[split]} images.")
     if not (splits == TEST).any():
         raise DataError(f"{listing.place}: there are no test images.")
+
+
+def _check_enough(listing: Listing, counts: list[int], parts: tuple[int, ...]) -> None:
+    """Every class needs an image for each of these splits.
+
+    Raises:
+        DataError: names the classes that have fewer.
+    """
+    rare = [(name, count) for name, count in zip(listing.classes, counts, strict=True) if count < len(parts)]
+    if not rare:
+        return
+    each = f"there must be one each for {', '.join(SPLITS[split] for split in parts)}"
+    if len(rare) == 1:
+        ((name, count),) = rare
+        raise DataError(f"{listing.place}: class {name!r} has too few images: {each}, and there are {count}.")
+    named, have = _listed([f"{name!r} ({count})" for name, count in rare])
+    raise DataError(f"{listing.place}: {named} {have} too few images: {each}. Add some, or remove the class.")
+
+
+def _listed(names: list[str]) -> tuple[str, str]:
+    """Such as "classes 'ant', 'bee'" and the verb that goes with it; of very many the first ones."""
+    if len(names) == 1:
+        return f"class {names[0]}", "has"
+    more = f" and {len(names) - SHOWN:,} others" if len(names) > SHOWN else ""
+    return f"{len(names):,} classes, {', '.join(names[:SHOWN])}{more},", "have"
 
 
 def digest_split(names: Iterable[str], splits: NDArray[np.int8]) -> str:

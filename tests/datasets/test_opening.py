@@ -34,6 +34,26 @@ def test_a_path_to_nothing_is_no_unknown_name(source: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        ("images.zip", "is an archive: unpack it.*<class>/<image>"),
+        ("images.tar.gz", "is an archive: unpack it"),
+        ("train.csv", "is a table.*the folder of images"),
+        ("cat.JPG", "is a single image.*the folder of all images"),
+        ("images", "is a file, not a folder"),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "./"])
+def test_a_file_is_told_as_what_it_is(
+    prefix: str, file: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(file).touch()
+    with pytest.raises(DataError, match=f"{tmp_path / file} {message}"):
+        open_data(prefix + file)
+
+
+@pytest.mark.parametrize(
     ("source", "name"),
     [
         ("digits", "digits"),

@@ -78,7 +78,9 @@ def test_another_seed_draws_other_images() -> None:
         ([9], (TRAIN,), "one class only, 'class 0'"),
         ([9, 2], (TRAIN,), "'class 1' has too few images: .* train, val, test, and there are 2"),
         ([9, 1], (TRAIN, TEST), "'class 1' has too few images: .* train, val, and there are 1"),
-        ([9, 9], (TEST,), "'class 0' has too few images: .* and there are 0"),
+        ([9, 2, 9, 1], (TRAIN,), r"2 classes, 'class 1' \(2\), 'class 3' \(1\), have too few .* val, test"),
+        ([9, *[1] * 30], (TRAIN,), r"30 classes, 'class 1' \(1\), .*'class 20' \(1\) and 10 others, have"),
+        ([9, 9], (TEST,), r"2 classes, 'class 0' \(0\), 'class 1' \(0\), have too few images"),
     ],
 )
 def test_too_few_images_are_refused(sizes: list[int], given_splits: tuple[int, ...], message: str) -> None:
@@ -95,6 +97,14 @@ def test_a_class_that_lost_all_its_images_is_named(lost: int, message: str) -> N
     splits = stratify(source, 0)
     splits[(splits == lost) & (source.labels == 1)] = -1
     with pytest.raises(DataError, match=message):
+        check_classes(source, splits)
+
+
+def test_all_classes_that_lost_their_images_are_named() -> None:
+    source = listing([4, 4, 4], (TRAIN, VAL, TEST))
+    splits = stratify(source, 0)
+    splits[(splits == VAL) & (source.labels != 1)] = -1
+    with pytest.raises(DataError, match="2 classes, 'class 0', 'class 2', have no val images"):
         check_classes(source, splits)
 
 

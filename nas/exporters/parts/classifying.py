@@ -34,13 +34,14 @@ class Prediction:
 def image_files(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """The paths, and in the place of every folder the image files below it, sorted; and its other files.
 
-    Hidden ones do not exist here.
+    Hidden ones, and what systems leave, do not exist here.
 
     Raises:
         DataError: a folder holds no image.
     """
     from nas.datasets.files import walk
     from nas.datasets.image_files import is_image
+    from nas.datasets.junk import is_left_out
 
     found: list[Path] = []
     others: list[Path] = []
@@ -48,7 +49,7 @@ def image_files(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
         if not path.is_dir():
             found.append(path)
             continue
-        files, _ = walk(path)
+        files, _ = walk(path, is_left_out)
         images = {path / file.path: is_image(path, file) for file in files}
         if not any(images.values()):
             count = f", and {len(files):,} other files" if files else ""
