@@ -256,6 +256,7 @@ def open_images(recipe: Recipe, progress: Progress | None = None, *, rules: int)
         image_size=recipe.image_size,
         data_dir=recipe.data_dir,
         skip_broken=recipe.skip_broken,
+        max_pixels=recipe.max_pixels,
         rules=rules,
         progress=progress,
     )

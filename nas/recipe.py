@@ -76,6 +76,7 @@ class Recipe(BaseModel):
     image_size: Count | None = Field(None, description="resize images to a square of this many pixels")
     data_dir: Place | None = Field(None, description="where downloaded datasets lie or are put")
     skip_broken: bool = Field(False, description="leave unreadable images out instead of stopping")
+    max_pixels: Count = Field(250_000_000, description="width times height of the largest image that is read")
     split_seed: int = Field(0, ge=0, description="chooses the validation images")
     study: str | None = Field(None, description="name of the study (default <space>-<data>)")
     storage: str | None = Field(None, description="database URL (default sqlite:///<folder>/nas.db)")

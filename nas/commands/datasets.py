@@ -21,6 +21,9 @@ def data(
     image_size: Annotated[int | None, typer.Option(help="Resize images to this many pixels square.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where downloaded datasets lie or are put.")] = None,
     skip_broken: Annotated[bool, typer.Option("--skip-broken", help="Leave unreadable images out.")] = False,
+    max_pixels: Annotated[
+        int, typer.Option(help="Width times height of the largest image that is read.", min=1)
+    ] = 250_000_000,
     split_seed: Annotated[int, typer.Option(help="Chooses the validation images.")] = 0,
     clear: Annotated[bool, typer.Option("--clear", help="Delete all decoded images from the cache.")] = False,
 ) -> None:
@@ -40,6 +43,7 @@ def data(
                 image_size=image_size,
                 data_dir=data_dir and expanded(data_dir),
                 skip_broken=skip_broken,
+                max_pixels=max_pixels,
                 progress=progress,
             )
         print_data(found)

@@ -30,12 +30,15 @@ def predict(
     ] = None,
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV; formulas begin with a quote.")] = False,
+    max_pixels: Annotated[
+        int, typer.Option(help="Width times height of the largest image that is read.", min=1)
+    ] = 250_000_000,
     threads: Threads = None,
 ) -> None:
     """Classify images with an exported network, after a look at its checksums.
 
-    Images of another size or kind are brought to what the network takes, and what was done is said. The exit
-    code is 2 where one could not be read.
+    Images of another size or kind are brought to what the network takes, and what was done is said. So are
+    files of a folder that are no images. The exit code is 2 where an image could not be read.
     """
     from nas.exporters.parts.classifying import classify, image_files
     from nas.exporters.parts.machine import processors
@@ -45,10 +48,14 @@ def predict(
     if as_json and as_csv:
         raise InvalidSetting("Ask for --json or --csv, not for both.")
     opened = Exported.open(expanded(export))
-    files = image_files([expanded(each) for each in images])
+    files, others = image_files([expanded(each) for each in images])
     _, runtime = opened.load(format, threads or processors())
     show = print_json if as_json else print_csv if as_csv else print_text
-    if not show(classify(opened, runtime, files), top):
+    answered = show(classify(opened, runtime, files, max_pixels), top)
+    if others:
+        count = f"{len(others):,} file{'s' if len(others) > 1 else ''}"
+        typer.echo(f"{count} of no image type left out, such as {others[0]}", err=True)
+    if not answered:
         raise typer.Exit(2)
 
 

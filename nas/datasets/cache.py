@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from nas.datasets.checksums import flush, is_whole, seal
 from nas.errors import StorageError
 from nas.user_cache import cache_root
 
@@ -21,16 +22,23 @@ FORMAT = 2
 """Raise it when the decoded files change their meaning: older folders are then never looked at again."""
 
 TEMPORARY = ".tmp"
+LONGEST = 200
+"""Bytes of a dataset's name in that of its folder; a file system takes 255 in all."""
 
 
 def cache_folder(name: str, *settings: object) -> Path:
     """Where the decoded images of a dataset belong, made under these settings."""
     content = repr((FORMAT, name, *settings)).encode("utf-8", "surrogateescape")
+    if len(os.fsencode(name)) > LONGEST:
+        name = os.fsencode(name)[:LONGEST].decode(errors="ignore")
     return cache_root() / "datasets" / f"{name}-{hashlib.sha256(content).hexdigest()[:16]}"
 
 
 def create(folder: Path, fill: Callable[[Path], None]) -> None:
     """Let `fill` write a new folder, or wait where another process is writing it, and leave it at that.
+
+    A folder that is there and damaged makes way. The new one is on the disk before it has its name, so that a
+    power cut leaves all of it or nothing.
 
     Raises:
         StorageError: the folder cannot be written. Anything else that `fill` raises passes through.
@@ -40,13 +48,18 @@ def create(folder: Path, fill: Callable[[Path], None]) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _remove(folder.parent.glob(f"*{TEMPORARY}/"))
         with _lock(folder):
-            if folder.exists():
+            if is_whole(folder):
                 return
             shutil.rmtree(temporary, ignore_errors=True)
+            if folder.exists():
+                folder.rename(temporary)  # at once, as in `_remove`
+                shutil.rmtree(temporary)
             temporary.mkdir()
             try:
                 fill(temporary)
+                seal(temporary)
                 temporary.rename(folder)
+                flush(folder.parent)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
 

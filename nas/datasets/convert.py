@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from nas.datasets.rules import FIRST, NEWEST
+
 GREY = ("1", "L", "LA", "La")
 SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 PALETTE = ("P", "PA")
 ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
-COLOUR = ("CMYK", "YCbCr", "HSV", "RGBX")
+COLOUR = ("CMYK", "YCbCr", "HSV", "RGBX", "LAB")
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns an image upright, by its EXIF orientation."""
 
 
 class Remark(NamedTuple):
@@ -41,11 +54,12 @@ class Picture:
         return self.size[0] * self.size[1]
 
 
-def convert(image: Image.Image, side: int | None) -> Picture:
+def convert(image: Image.Image, side: int | None, rules: int = NEWEST) -> Picture:
     """Turn an opened image upright, make it 8-bit grey or RGB, and bring it to `side` x `side` pixels.
 
     Resizing keeps the proportions: the centre is cropped to a square, which is then scaled, antialiased, with
-    bicubic interpolation. None keeps the image's size.
+    bicubic interpolation. None keeps the image's size. Metadata that is broken is as none, but for the first
+    `nas.datasets.rules`.
 
     Raises:
         OSError, SyntaxError, ValueError and others: the image is broken, or of a kind that has no 8-bit form.
@@ -57,14 +71,28 @@ def convert(image: Image.Image, side: int | None) -> Picture:
     image.load()
     if getattr(image, "is_animated", False):
         remarks.append(Remark("animation or multi-page image", "reduced to the first frame"))
-    if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-        ImageOps.exif_transpose(image, in_place=True)
+    if image.format == "ICO" and len(image.info.get("sizes", ())) > 1:
+        remarks.append(Remark("icon of several sizes", "reduced to the largest"))
+    if rules == FIRST and image.mode == "LAB":
+        raise ValueError("pixels of mode LAB have no fixed range")
+    turn = TURNS.get(_orientation(image, rules))
+    if turn is not None:
+        image = image.transpose(turn)
         remarks.append(Remark("image", "turned upright by their EXIF orientation"))
     flat = _flatten(image, remarks)
     if side is not None and flat.size != (side, side):
         flat = ImageOps.fit(flat, (side, side), Image.Resampling.BICUBIC)
     pixels = np.asarray(flat)
     return Picture(pixels[..., None] if pixels.ndim == 2 else pixels, size, tuple(remarks))
+
+
+def _orientation(image: Image.Image, rules: int) -> Any:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # of metadata alone; the pixels are decoded
+        if rules == FIRST:
+            raise
+        return None
 
 
 def _flatten(image: Image.Image, remarks: list[Remark]) -> Image.Image:

@@ -6,13 +6,16 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.datasets.convert import Picture, Remark, convert
+from nas.datasets.image_files import allowing
 from nas.datasets.npy import ImageFile
 from nas.datasets.source import SPLITS, Listing, Settings
 from nas.errors import DataError
@@ -26,6 +29,8 @@ BROKEN = -1
 THREADS = min(8, os.cpu_count() or 1)
 AT_ONCE = 64
 """Images decoded before any of them is written: bounds the memory."""
+HUGE = 1 << 25
+"""Pixels. Larger images are decoded one after another, since each may take a gigabyte."""
 WORTH_A_THREAD = 128 * 128
 """Pixels. Smaller images would take longer in threads, which then mostly wait for the interpreter's lock."""
 
@@ -39,6 +44,8 @@ class Decoded:
     splits: NDArray[np.int8]
     """The split of every image of the listing, as an index into SPLITS, or BROKEN."""
     notes: tuple[str, ...]
+    skipped: tuple[str, ...]
+    """A note on the images that are broken."""
 
 
 def decode(
@@ -59,20 +66,23 @@ def decode(
     broken: list[str] = []
     writer = _SplitWriter(listing.place, folder)
     try:
-        for index, picture in enumerate(_pictures(listing, settings.image_size, progress)):
-            name = listing.names[index]
-            if isinstance(picture, Picture):
-                writer.append(splits[index], picture.pixels, name)
-                sizes.add(picture.size)
-                grey += picture.pixels.shape[-1] == 1
-                remarks.update(picture.remarks)
-            elif settings.skip_broken:
-                splits[index] = BROKEN
-                broken.append(name)
-            else:
-                reason = " ".join(str(picture).split()).rstrip(".") or type(picture).__name__
-                way_out = "Repair it, remove it, or leave such images out with --skip-broken."
-                raise DataError(f"{listing.place}: {name} cannot be read: {reason}. {way_out}") from picture
+        with allowing(settings.max_pixels, settings.rules):
+            for index, picture in enumerate(_pictures(listing, settings, progress)):
+                name = listing.names[index]
+                if isinstance(picture, Picture):
+                    writer.append(splits[index], picture.pixels, name)
+                    sizes.add(picture.size)
+                    grey += picture.pixels.shape[-1] == 1
+                    remarks.update(picture.remarks)
+                elif settings.skip_broken:
+                    splits[index] = BROKEN
+                    broken.append(name)
+                else:
+                    reason = " ".join(str(picture).split()).rstrip(".") or type(picture).__name__
+                    way_out = "Repair it, remove it, or leave such images out with --skip-broken."
+                    raise DataError(
+                        f"{listing.place}: {name} cannot be read: {reason}. {way_out}"
+                    ) from picture
     finally:
         writer.close()
     if not sizes:
@@ -86,10 +96,11 @@ def decode(
     if settings.image_size is not None and sizes != {(width, height)}:
         stored = "{}x{}".format(*sizes.pop()) if len(sizes) == 1 else f"{len(sizes)} sizes"
         notes.append(f"images of {stored} cropped to a square and resized to {width}x{height}")
+    skipped: list[str] = []
     if broken:
         examples = ", ".join(broken[:3]) + (" and others" if len(broken) > 3 else "")
-        notes.append(f"{_count(len(broken), 'broken image')} skipped: {examples}")
-    return Decoded((channels, height, width), splits, tuple(notes))
+        skipped.append(f"{_count(len(broken), 'broken image')} skipped: {examples}")
+    return Decoded((channels, height, width), splits, tuple(notes), tuple(skipped))
 
 
 class _SplitWriter:
@@ -124,13 +135,16 @@ class _SplitWriter:
             file.close()
 
 
-def _pictures(listing: Listing, side: int | None, progress: Progress | None) -> Iterator[Picture | Exception]:
+def _pictures(
+    listing: Listing, settings: Settings, progress: Progress | None
+) -> Iterator[Picture | Exception]:
     """All images in order, each decoded, or the reason why it cannot be."""
+    alone = Lock()
 
     def picture(index: int) -> Picture | Exception:
         try:
-            with listing.read(index) as image:
-                return convert(image, side)
+            with listing.read(index) as image, alone if image.width * image.height > HUGE else nullcontext():
+                return convert(image, settings.image_size, settings.rules)
         except Exception as error:  # the decoders of the many formats raise almost anything
             return error
 

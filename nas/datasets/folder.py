@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.datasets.files import digest_files, walk
+from nas.datasets.image_files import is_image, open_image
 from nas.datasets.junk import DATABASE, NO_IMAGES, copies_among, copies_within, is_left_out, results_among
 from nas.datasets.layout import LAYOUT, Layout, find_layout
 from nas.datasets.rules import FIRST, NEWEST
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
 
 SPLIT_FOLDERS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2}
 """By the first rules: indices into SPLITS. Upper case is as good."""
-
-IMAGE_SUFFIXES = {
-    *(".avif", ".bmp", ".gif", ".jp2", ".jpe", ".jpeg", ".jpg"),
-    *(".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
-}
 
 
 class Folder:
@@ -68,9 +64,11 @@ class Folder:
         in_results = _homes_of((file.path for file in self._files), results)
         images: list[str] = []
         rest: list[str] = []
-        for path in (file.path for file in self._files):
-            if in_results[_folder(path)] is None:
-                (images if _is_image(path) else rest).append(path)
+        dead: list[str] = []
+        for file in self._files:
+            if in_results[_folder(file.path)] is None:
+                where = images if is_image(self._path, file) else rest if file.kind == "file" else dead
+                where.append(file.path)
         copies = copies_among(images)
         layout = find_layout(self._place, (path for path in images if path not in copies))
         of_class: dict[str, list[str]] = {home: [] for home in layout.homes}
@@ -92,6 +90,7 @@ class Folder:
             *layout.notes,
             *_left_out(outside, "outside the class folders"),
             *_left_out(others, "of no image type"),
+            *_left_out(dead, "without content (links that lead nowhere, pipes, devices)"),
             *_left_out(
                 sorted(copies),
                 "that is a copy of another" if len(copies) == 1 else "that are copies of others",
@@ -133,9 +132,10 @@ class Folder:
         images: list[tuple[str, str]] = []
         outside: list[str] = []
         others: list[str] = []
-        for path in (file.path for file in self._files):
+        for file in self._files:
+            path = file.path
             home = "/".join(path.split("/")[:depth])
-            if not _is_image(path):
+            if not is_image(self._path, file, FIRST):
                 others.append(path)
             elif home not in homes:
                 outside.append(path)
@@ -182,13 +182,7 @@ class Folder:
         return {top: (0, top) for top in tops}
 
     def _open(self, path: str) -> Image.Image:
-        from PIL import Image
-
-        return Image.open(self._path / path)
-
-
-def _is_image(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES
+        return open_image(self._path / path, self._rules)
 
 
 def _is_known(path: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.datasets.checksums import check_test
 from nas.datasets.rules import rules_of
 from nas.errors import StorageError
 from nas.space import DataInfo
@@ -62,10 +63,13 @@ class ImageData:
             StorageError: none lies there any more.
         """
         try:
-            fields: dict[str, Any] = json.loads((folder / INFO).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            return cls._of(folder, json.loads((folder / INFO).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
             way_out = "Delete it if it is there, and start again."
             raise StorageError(f"The cache folder {folder} is gone or damaged. {way_out}") from error
+
+    @classmethod
+    def _of(cls, folder: Path, fields: dict[str, Any]) -> Self:
         info: dict[str, Any] = fields["info"]
         info |= {"shape": tuple(info["shape"]), "augmentations": tuple(info["augmentations"])}
         return cls(
@@ -99,7 +103,12 @@ class ImageData:
         return self._split("val")
 
     def open_test(self) -> Split:
-        """The test split, in files of its own: nothing else opens them, and a search never calls this."""
+        """The test split, in files of its own: nothing else opens them, and a search never calls this.
+
+        Raises:
+            StorageError: they are damaged, or gone.
+        """
+        check_test(self.folder)
         return self._split("test")
 
     @property
@@ -111,6 +120,15 @@ class ImageData:
         try:
             images = np.load(self.folder / f"{name}_images.npy", mmap_mode="r")
             labels = np.load(self.folder / f"{name}_labels.npy", mmap_mode="r")
+            channels, height, width = self.info.shape
+            if (*images.shape, *labels.shape) != (
+                self.counts[name],
+                height,
+                width,
+                channels,
+                self.counts[name],
+            ):
+                raise ValueError(f"its files hold arrays of {images.shape} and {labels.shape}")
         except (OSError, ValueError) as error:
             way_out = f"Delete {self.folder} and start again."
             raise StorageError(f"The decoded {name} split cannot be read: {error}. {way_out}") from error

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.datasets import cache
+from nas.datasets.checksums import is_whole
 from nas.datasets.digits import Digits
-from nas.datasets.folder import IMAGE_SUFFIXES, Folder
+from nas.datasets.folder import Folder
 from nas.datasets.image_data import ImageData
+from nas.datasets.image_files import ALL_SUFFIXES, MAX_PIXELS
 from nas.datasets.layout import LAYOUT
 from nas.datasets.npz import Npz
 from nas.datasets.rules import NEWEST
@@ -43,6 +45,7 @@ def open_data(
     image_size: int | None = None,
     data_dir: Path | None = None,
     skip_broken: bool = False,
+    max_pixels: int = MAX_PIXELS,
     rules: int = NEWEST,
     progress: Progress | None = None,
 ) -> ImageData:
@@ -54,6 +57,7 @@ def open_data(
         image_size: side in pixels of the square that every image is brought to; None keeps their sizes.
         data_dir: where torchvision's datasets lie or are put; by default `downloads` in the cache folder.
         skip_broken: leave out images that cannot be read, instead of refusing the dataset.
+        max_pixels: width times height of the largest image that is read.
         rules: by which a folder is listed and images are decoded: a study's own, see `nas.datasets.rules`.
         progress: called with the images done and the images in all while they are decoded.
 
@@ -70,10 +74,16 @@ def open_data(
             f"The images of {source!r} are to be read by rules {rules}, and this nas knows those up to"
             f" {NEWEST}. Use the nas that the study was made with, or a newer one."
         )
-    settings = Settings(split_seed=split_seed, image_size=image_size, skip_broken=skip_broken, rules=rules)
+    settings = Settings(
+        split_seed=split_seed,
+        image_size=image_size,
+        skip_broken=skip_broken,
+        max_pixels=max_pixels,
+        rules=rules,
+    )
     origin = _find(source, data_dir, rules)
     folder = _folder(origin, settings)
-    if not folder.is_dir():
+    if not is_whole(folder):
         listing = origin.list_images()
         folder = _folder(origin, settings)  # a download has changed the key
         cache.create(folder, lambda temporary: _fill(temporary, origin, listing, settings, progress))
@@ -128,7 +138,7 @@ def _kind_of_file(path: Path) -> str:
         return f"an archive: unpack it, and give the folder inside. {LAYOUT}"
     if suffix in TABLES:
         return f"a table, not the images that it tells of: give the folder of images. {LAYOUT}"
-    if suffix in IMAGE_SUFFIXES:
+    if suffix in ALL_SUFFIXES:
         return f"a single image: give the folder of all images. {LAYOUT}"
     return f"a file, not a folder of images. {LAYOUT}"
 
@@ -149,7 +159,19 @@ def _fill(
     from nas.datasets.measure import fingerprint, mean_and_std
 
     decoded = decode(listing, stratify(listing, settings.split_seed), folder, settings, progress)
-    check_classes(listing, decoded.splits)
+    skipped = decoded.skipped
+    try:
+        check_classes(listing, decoded.splits)
+    except DataError as error:
+        if not skipped:
+            raise
+        # broken images may have been drawn for val: once more, as if they had never been there
+        try:
+            listing = listing.of(np.flatnonzero(decoded.splits >= 0))
+            decoded = decode(listing, stratify(listing, settings.split_seed), folder, settings, progress)
+            check_classes(listing, decoded.splits)
+        except DataError:
+            raise error from None
     kept = decoded.splits >= 0
     of_split = {name: listing.labels[decoded.splits == split] for split, name in enumerate(SPLITS)}
     mean, std = mean_and_std(np.load(folder / "train_images.npy", mmap_mode="r"))
@@ -173,6 +195,6 @@ def _fill(
         },
         fingerprint=fingerprint(folder),
         split_digest=digest_split(compress(listing.names, kept), decoded.splits[kept]),
-        notes=listing.notes + decoded.notes,
+        notes=listing.notes + decoded.notes + skipped,
         rules=settings.rules,
     ).save()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ class Settings:
     image_size: int | None
     """Side in pixels of the square that every image is brought to; None keeps images as they are."""
     skip_broken: bool
+    max_pixels: int
+    """Width times height of the largest image that is read."""
     rules: int
     """See `nas.datasets.rules`."""
 
@@ -48,6 +50,18 @@ class Listing:
     read: Callable[[int], Image.Image]
     """Opens one image, of any mode and size, in any thread. Whatever it raises means a broken image."""
     notes: tuple[str, ...] = ()
+
+    def of(self, rows: NDArray[np.int64]) -> Self:
+        """These images alone."""
+        names = [self.names[row] for row in rows]
+        read = self.read
+        return replace(
+            self,
+            labels=self.labels[rows],
+            splits=self.splits[rows],
+            names=names,
+            read=lambda index: read(rows[index]),
+        )
 
 
 class Source(Protocol):

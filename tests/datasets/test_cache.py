@@ -138,3 +138,14 @@ def test_clearing_the_cache_tells_the_bytes_it_freed(pets: Path, cache: Path) ->
     with pytest.raises(StorageError, match="is gone or damaged"):
         ImageData.open(opened[0].folder)
     assert open_data(str(pets)) == opened[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 240, "猫" * 80, "\udcff" * 240], ids=["ascii", "three bytes", "no UTF-8"]
+)
+def test_a_name_of_240_bytes_has_a_folder(tmp_path: Path, cache: Path, name: str) -> None:
+    write_folder(tmp_path / name, pixels(24, 4, 4))
+    write_folder(tmp_path / f"{name}y", pixels(24, 4, 4))
+    first, second = (open_data(str(tmp_path / each)) for each in (name, f"{name}y"))
+    assert first.info.name == name
+    assert first.folder != second.folder

@@ -1,6 +1,10 @@
 """NumPy archives: what they may hold, and how the rest is refused."""
 
+import io
+import tracemalloc
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -76,3 +80,83 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(DataError, match=r"no readable .npz file"):
         open_data(str(tmp_path / "a.npz"))
+
+
+def npy_header(shape: str, descr: str = "|u1") -> bytes:
+    """That of an array in the .npy format, whatever follows it."""
+    header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+
+
+def pickled() -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([print] * 24, object))
+    return buffer.getvalue()
+
+
+HONEST = npy_header("(24, 4, 5)") + IMAGES.tobytes()
+ZEROS = npy_header("(16400, 64, 64)") + bytes(16400 * 64 * 64)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (npy_header("(100000000000, 4, 5)") + bytes(480), "header of images tells of uint8"),
+        (npy_header("(8388608, 32, 32)") + bytes(480), "header of images tells of uint8"),
+        (npy_header(f"({10**18}, {10**18})") + bytes(480), "header of images tells of uint8"),
+        (npy_header("(-24, 4, 5)") + bytes(480), "header of images tells of uint8"),
+        (npy_header("(24, 4, 5)") + bytes(999), "header of images tells of uint8"),
+        (npy_header("(24, 4, 5)", "|O") + bytes(480), "images holds Python objects"),
+        (npy_header("(24, 4, 5)").replace(b"\x01\x00", b"\x03\x00", 1) + bytes(480), "is of version 3.0"),
+        (npy_header("(" * 400) + bytes(480), "no readable .npz file"),
+        (npy_header("None") + bytes(480), "no readable .npz file"),
+        (b"no array", "no readable .npz file"),
+        (pickled(), "images holds Python objects"),
+        (ZEROS, "67,174,400 bytes of images are packed into 6.,..., .*numpy.savez"),
+        (npy_header("(900000, 1, 1)") + bytes(900000), "packed into .*, tighter than images are"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_archive_that_lies_is_one_line_and_takes_no_memory(
+    tmp_path: Path, images: bytes, message: str
+) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.writestr("images.npy", images)
+        archive.writestr("labels.npy", npy_header("(24,)") + LABELS.tobytes())
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match=f"{tmp_path / 'a.npz'}.*{message}"):
+            open_data(str(tmp_path / "a.npz"))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 23
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("top", [3 * 10**9, 10**18, 2**64 - 1], ids=str)
+def test_labels_of_any_size_are_one_line_and_take_no_memory(tmp_path: Path, top: int) -> None:
+    labels = LABELS.astype(np.uint64)
+    labels[7] = top
+    np.savez(tmp_path / "a.npz", images=IMAGES, labels=labels)
+    with pytest.raises(DataError, match=rf"(has|is a label) {top}[;.]"):
+        open_data(str(tmp_path / "a.npz"))
+
+
+def test_what_does_not_fit_into_memory_is_told_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez(tmp_path / "a.npz", images=IMAGES, labels=LABELS)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=1000))
+    with pytest.raises(DataError, match=r"needs 0.0 GiB of memory, and 0.0 GiB are free"):
+        open_data(str(tmp_path / "a.npz"))
+
+
+def test_what_is_packed_tightly_but_honestly_is_read(tmp_path: Path) -> None:
+    np.savez_compressed(
+        tmp_path / "a.npz", images=np.zeros((300, 64, 64), np.uint8), labels=np.arange(300) % 3
+    )
+    assert sum(open_data(str(tmp_path / "a.npz")).counts.values()) == 300
+
+
+def test_arrays_that_nobody_asked_for_are_not_read(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=IMAGES, labels=LABELS, authors=np.array([print]))
+    assert sum(open_data(str(tmp_path / "a.npz")).counts.values()) == 24

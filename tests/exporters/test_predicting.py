@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterable
@@ -47,7 +48,7 @@ def pictures(tmp_path: Path, digits: ImageData) -> Path:
 def test_every_format_classifies_a_folder(nas: Nas, model: Path, pictures: Path, name: str | None) -> None:
     chosen = ("--format", name) if name else ()
     code, out, err = nas("predict", model, pictures, "--json", "--top", 3, *chosen)
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"1 file of no image type left out, such as {pictures / 'notes.txt'}\n")
     answers = json.loads(out)
     assert [Path(each["file"]).name for each in answers] == [f"{label}.png" for label in range(10)]
     right = sum(each["predictions"][0]["class"] == f"digit {Path(each['file']).stem}" for each in answers)
@@ -58,6 +59,29 @@ def test_every_format_classifies_a_folder(nas: Nas, model: Path, pictures: Path,
         assert sorted(chances, reverse=True) == chances
         assert each["notes"] == []
         assert each["error"] is None
+
+
+def test_no_file_of_a_folder_is_left_out_without_a_word(nas: Nas, model: Path, pictures: Path) -> None:
+    with Image.open(pictures / "3.png") as image:
+        image.save(pictures / "10.jfif", "JPEG")
+        image.save(pictures / "no_suffix", "PNG")
+    (pictures / "11.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99))
+    (pictures / "12.jpg").symlink_to("nowhere")
+    (pictures / "13.tif").symlink_to(pictures)
+    os.mkfifo(pictures / "live.jpg")
+    code, out, err = nas("predict", model, pictures, "--json", "--max-pixels", 64)
+    answers = {Path(each["file"]).name: each["error"] for each in json.loads(out)}
+    assert code == 2
+    assert [name for name, error in answers.items() if error] == ["11.heic", "12.jpg", "13.tif"]
+    assert len(answers) == 15
+    assert {"10.jfif", "no_suffix"} < {*answers}
+    assert "12.jpg cannot be read: it is a link to nowhere, which does not exist" in err
+    assert "13.tif cannot be read: it is a link to " in err
+    assert f"2 files of no image type left out, such as {pictures}/" in err
+    code, out, err = nas("predict", model, pictures / "live.jpg", pictures / "3.png", "--max-pixels", 63)
+    assert (code, out) == (2, "")
+    assert "live.jpg cannot be read: it is a pipe" in err
+    assert "3.png cannot be read: it has more pixels than the 63 that are allowed" in err
 
 
 def test_people_and_spreadsheets_are_answered_too(nas: Nas, model: Path, pictures: Path) -> None:

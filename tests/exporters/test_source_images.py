@@ -12,9 +12,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from nas.datasets.convert import convert
+from nas.datasets.image_files import MAX_PIXELS, MAX_TEXT, SUFFIXES, allowing
 from tests.exporters.samples import Shape, imported, simple
 
 Load = Callable[[Shape], ModuleType]
@@ -87,6 +88,44 @@ def test_an_image_is_prepared_as_the_dataset_prepared_it(
             assert prepared.dtype == torch.float32
             assert prepared.shape == shape
             torch.testing.assert_close(prepared, expected(path, module, shape[1]), rtol=0, atol=1e-6)
+
+
+ODD: dict[str, Callable[[Path, Image.Image], object]] = {
+    "a.jfif": lambda file, image: image.save(file, "JPEG"),
+    "a.mpo": lambda file, image: image.save(file, save_all=True, append_images=[image]),
+    "a.ico": lambda file, image: image.save(file, sizes=[(8, 8)]),
+    "lab.tif": lambda file, image: Image.new("LAB", (8, 8), (128, 128, 128)).save(file),
+    "exif.png": lambda file, image: image.save(file, exif=b"no TIFF at all"),
+    "exif.webp": lambda file, image: image.save(file, exif=b"no TIFF at all"),
+    "profile.png": lambda file, image: image.save(file, icc_profile=bytes(2 << 20)),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_the_dataset_reads_is_read_here_too(tmp_path: Path, load: Load, name: str) -> None:
+    path, module = tmp_path / name, load((3, 8, 8))
+    ODD[name](path, picture("RGB", (8, 8)))
+    with allowing(MAX_PIXELS):
+        torch.testing.assert_close(module.preprocess(path), expected(path, module, 8), rtol=0, atol=1e-6)
+
+
+def test_what_is_no_file_or_too_large_or_of_another_type_is_one_line(
+    tmp_path: Path, load: Load, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module, limits = load((3, 8, 8)), (Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK)
+    assert (MAX_PIXELS, MAX_TEXT, tuple(SUFFIXES)) == (module.MAX_PIXELS, module.MAX_TEXT, module.TYPES)
+    monkeypatch.setattr(module, "MAX_PIXELS", 64)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    os.mkfifo(tmp_path / "live.jpg")
+    picture("RGB", (9, 8)).save(tmp_path / "large.png")
+    picture("RGB", (8, 8)).save(tmp_path / "eps.png", "EPS")
+    (tmp_path / "a.heic").touch()
+    names = ["live.jpg", "large.png", "eps.png", "a.heic"]
+    assert call(module, monkeypatch, *(tmp_path / name for name in names)) == 2
+    lines = capsys.readouterr().err.splitlines()
+    reasons = ["it is a pipe", "more pixels than MAX_PIXELS", "cannot identify", "pip install pillow-heif"]
+    assert [reason in line for reason, line in zip(reasons, lines, strict=True)] == [True] * 4
+    assert limits == (Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK)
 
 
 def test_images_that_are_no_squares_stay_what_they_are(tmp_path: Path, load: Load) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.datasets.image_files import MAX_PIXELS
 from nas.errors import DataError, StorageError
 from nas.exporters.parts.formats import first_line
 from nas.exporters.parts.opening import Exported
@@ -31,30 +31,37 @@ class Prediction:
     error: str | None = None
 
 
-def image_files(paths: Sequence[Path]) -> list[Path]:
-    """The paths, and in the place of every folder the image files below it, sorted; hidden ones are left out.
+def image_files(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """The paths, and in the place of every folder the image files below it, sorted; and its other files.
+
+    Hidden ones, and what systems leave, do not exist here.
 
     Raises:
         DataError: a folder holds no image.
     """
     from nas.datasets.files import walk
-    from nas.datasets.folder import IMAGE_SUFFIXES
+    from nas.datasets.image_files import is_image
+    from nas.datasets.junk import is_left_out
 
     found: list[Path] = []
+    others: list[Path] = []
     for path in paths:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = [
-            path / file.path for file in walk(path)[0] if Path(file.path).suffix.lower() in IMAGE_SUFFIXES
-        ]
-        if not inside:
-            raise DataError(f"The folder {path} holds no images.")
-        found += inside
-    return found
+        files, _ = walk(path, is_left_out)
+        images = {path / file.path: is_image(path, file) for file in files}
+        if not any(images.values()):
+            count = f", and {len(files):,} other files" if files else ""
+            raise DataError(f"The folder {path} holds no images{count}.")
+        found += [file for file, is_one in images.items() if is_one]
+        others += [file for file, is_one in images.items() if not is_one]
+    return found, others
 
 
-def classify(exported: Exported, runtime: Runtime, files: Sequence[Path]) -> Iterator[Prediction]:
+def classify(
+    exported: Exported, runtime: Runtime, files: Sequence[Path], max_pixels: int = MAX_PIXELS
+) -> Iterator[Prediction]:
     """What each file shows, in their order. A file that cannot be read is an answer too.
 
     Raises:
@@ -62,7 +69,7 @@ def classify(exported: Exported, runtime: Runtime, files: Sequence[Path]) -> Ite
     """
     for start in range(0, len(files), BATCH):
         batch = files[start : start + BATCH]
-        read = [_read(file, exported.input_shape) for file in batch]
+        read = [_read(file, exported.input_shape, max_pixels) for file in batch]
         images = [image for image, _ in read if image is not None]
         rows = _probabilities(exported, runtime, images)
         for file, (image, said) in zip(batch, read, strict=True):
@@ -74,16 +81,18 @@ def classify(exported: Exported, runtime: Runtime, files: Sequence[Path]) -> Ite
             yield Prediction(file=file, probabilities=best, notes=said)
 
 
-def _read(file: Path, shape: tuple[int, int, int]) -> tuple[NDArray[np.uint8] | None, tuple[str, ...]]:
+def _read(
+    file: Path, shape: tuple[int, int, int], max_pixels: int
+) -> tuple[NDArray[np.uint8] | None, tuple[str, ...]]:
     """uint8 (height, width, channels) as the dataset would have made it, and what was done; None and why."""
     from PIL import Image, ImageOps
 
     from nas.datasets.convert import convert
+    from nas.datasets.image_files import allowing, open_image
 
     channels, height, width = shape
     try:
-        with warnings.catch_warnings(), Image.open(file) as opened:
-            warnings.simplefilter("ignore")  # of decoders, before they fail
+        with allowing(max_pixels), open_image(file) as opened:
             picture = convert(opened, height if height == width else None)
             pixels = picture.pixels
             notes = [f"{kind} {done}" for kind, done in picture.remarks]

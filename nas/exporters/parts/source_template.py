@@ -14,14 +14,17 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import stat
 import sys
 import warnings
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 from torch import Tensor, nn
 
 # The network {
@@ -70,7 +73,22 @@ def load() -> Model:
 
 SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
-EIGHT_BIT = ("1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV", "RGBX")
+EIGHT_BIT = ("1", "L", "P", "RGB", "CMYK", "YCbCr", "HSV", "RGBX", "LAB")
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+TYPES = (
+    *("PNG", "JPEG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "HEIF", "JPEG2000", "PPM", "ICO"),
+    "TGA",  # the last one, because anything may look like it
+)
+MAX_PIXELS = 250_000_000  # width times height of the largest image that is read: 1 GB in memory
+MAX_TEXT = 1 << 26  # bytes of one text or profile in a PNG
 
 
 def preprocess(source: str | Path | Image.Image) -> Tensor:
@@ -80,16 +98,56 @@ def preprocess(source: str | Path | Image.Image) -> Tensor:
     the centre is taken.
     """
     if not isinstance(source, Image.Image):
-        with Image.open(source) as opened:
+        with limits(), open_image(Path(source)) as opened:
             side = 2 * max(HEIGHT, WIDTH)
             opened.draft(None, (side, side))  # lets libjpeg leave out detail that scaling would remove
             return preprocess(opened)
-    image = flatten(ImageOps.exif_transpose(source))
+    image = flatten(upright(source))
     if image.size != (WIDTH, HEIGHT):
         image = ImageOps.fit(image, (WIDTH, HEIGHT), Image.Resampling.BICUBIC)
     data = bytearray(image.convert("L" if CHANNELS == 1 else "RGB").tobytes())
     pixels = torch.frombuffer(data, dtype=torch.uint8).reshape(HEIGHT, WIDTH, CHANNELS)
     return ((pixels / 255 - torch.tensor(MEAN)) / torch.tensor(STD)).permute(2, 0, 1).contiguous()
+
+
+def open_image(file: Path) -> Image.Image:
+    """An image of a known type, by its content. No other program is started, as Pillow would for EPS."""
+    mode = file.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or str(file).startswith(("/dev/fd/", "/dev/stdin"))):
+        raise OSError("it is a pipe, a socket or a device, and no file")
+    Image.init()  # all types that this Pillow knows
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        if file.suffix.lower() in (".heic", ".heif"):
+            raise OSError("HEIC images need pillow-heif: pip install pillow-heif") from None
+    else:
+        register_heif_opener()
+    return Image.open(file, formats=[name for name in TYPES if name in Image.OPEN])
+
+
+@contextmanager
+def limits() -> Iterator[None]:
+    """Pillow's limits are ours in this block; they are those of the whole process."""
+    before = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
+    Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2  # it refuses twice as many as it says
+    PngImagePlugin.MAX_TEXT_CHUNK = MAX_TEXT
+    try:
+        yield
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"it has more pixels than MAX_PIXELS = {MAX_PIXELS:,} allows") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = before
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Turned by its EXIF orientation, if that can be read."""
+    image.load()
+    try:
+        turn = TURNS.get(image.getexif().get(0x0112, 1))
+    except Exception:  # of metadata alone; the pixels are decoded
+        return image
+    return image if turn is None else image.transpose(turn)
 
 
 def flatten(image: Image.Image) -> Image.Image:
