@@ -7,6 +7,7 @@ releases the lock when a process dies, however it dies, so a temporary folder wh
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,7 @@ FORMAT = 2
 """Raise it when the decoded files change their meaning: older folders are then never looked at again."""
 
 TEMPORARY = ".tmp"
+
 LONGEST = 200
 """Bytes of a dataset's name in that of its folder; a file system takes 255 in all."""
 
