@@ -106,6 +106,7 @@ class Trial:
         *,
         uint8: bool = False,
         max_drop: float = MAX_DROP,
+        overwrite: bool = False,
     ) -> Export:
         """Write the trained network into the folder `out`, in files that need nothing of us, and verify them.
 
@@ -113,6 +114,7 @@ class Trial:
             formats: such as source, torch, onnx, int8; None for whatever is possible here.
             uint8: put the preprocessing into the files, so that they take raw images.
             max_drop: accuracy that int8 may lose.
+            overwrite: replace an earlier export though files in it were added or edited.
 
         Raises:
             VerificationFailed: a file does not do what the network does; it was not kept.
@@ -143,7 +145,7 @@ class Trial:
             ),
             versions=self._versions,
         )
-        return export_model(trained, Path(out), formats, uint8=uint8, max_drop=max_drop)
+        return export_model(trained, Path(out), formats, uint8=uint8, max_drop=max_drop, overwrite=overwrite)
 
     @property
     def headline(self) -> str:

@@ -10,6 +10,12 @@ from nas.commands.app import AsJson, app, examples
 from nas.errors import InvalidSetting, NasError, UnknownName
 
 Export = Annotated[Path, typer.Argument(metavar="DIR", help="A folder that nas export wrote.")]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Run model.py and model.pt2, which can hold code, of an export that is not yours."
+    ),
+]
 Threads = Annotated[int | None, typer.Option(help="Of the processor.", min=1, show_default="all")]
 
 
@@ -30,8 +36,12 @@ def predict(
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
     threads: Threads = None,
+    trust: Trust = False,
 ) -> None:
     """Classify images with an exported network, after a look at its checksums.
+
+    Checksums tell that files belong together, not who wrote them. Of an export that you did not make on this
+    machine, only formats that cannot hold code are run (onnx, int8), unless you add --trust.
 
     Images of another size or kind are brought to what the network takes, and what was done is said. The exit
     code is 2 where one could not be read.
@@ -43,9 +53,13 @@ def predict(
 
     if as_json and as_csv:
         raise InvalidSetting("Ask for --json or --csv, not for both.")
-    opened = Exported.open(export)
+    opened = Exported.open(export, trust=trust)
     files = image_files(images)
-    _, runtime = opened.load(format, threads or processors())
+    chosen, runtime = opened.load(format, threads or processors())
+    if opened.withheld and format is None:
+        say(
+            f"{export} was not exported by you on this machine: its {chosen} file is run, which cannot hold code."
+        )
     show = print_json if as_json else print_csv if as_csv else print_text
     if not show(classify(opened, runtime, files), top):
         raise typer.Exit(2)
@@ -62,15 +76,20 @@ def bench(
         typer.Option("--batch-size", help="May be given again.", min=1, show_default="1 and 64"),
     ] = None,
     threads: Threads = None,
+    trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how fast an exported network runs on this processor, each format in a fresh process."""
+    """Measure how fast an exported network runs on this processor, each format in a fresh process.
+
+    Of an export that you did not make on this machine, only formats that cannot hold code are run (onnx, int8),
+    unless you add --trust.
+    """
     from nas.exporters.parts.benching import latencies
     from nas.exporters.parts.machine import processor_name, processors
     from nas.exporters.parts.opening import Exported
     from nas.terminal import print_bench
 
-    opened = Exported.open(export)
+    opened = Exported.open(export, trust=trust)
     for name in formats or ():
         if name not in opened.formats:
             raise UnknownName(f"format in {export}", name, opened.formats)
@@ -80,6 +99,8 @@ def bench(
     left_out: dict[str, str] = {}
     for name in formats or opened.formats:
         try:
+            if name in opened.withheld:
+                raise NasError(opened.refusal())
             measured[name] = latencies(opened, name, sizes, threads)
         except NasError as error:
             if formats:

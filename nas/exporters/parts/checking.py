@@ -24,6 +24,9 @@ ROOT = str(Path(__file__).parents[3])
 RANDOM_IMAGES = 256
 """Without a dataset."""
 
+RANDOM_BYTES = 2**28
+"""Of large images there are no more than take these bytes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -82,7 +85,7 @@ def check(request: Request) -> Result:
         paths = [ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
         run = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
-        if run.returncode:
+        if run.returncode or not answered.exists():
             lines = run.stderr.strip().splitlines() or [f"it ended with exit code {run.returncode}"]
             raise NasError(f"The exported {request.format} file does not run: {lines[-1]}")
         content = json.loads(answered.read_text(encoding="utf-8"))
@@ -100,4 +103,5 @@ def images_of(
         return data.val.images, data.val.labels
     channels, height, width = shape
     random = np.random.default_rng(0)
-    return random.integers(0, 256, (RANDOM_IMAGES, height, width, channels), dtype=np.uint8), None
+    count = max(1, min(RANDOM_IMAGES, RANDOM_BYTES // (channels * height * width)))
+    return random.integers(0, 256, (count, height, width, channels), dtype=np.uint8), None

@@ -30,6 +30,10 @@ class Exporter(Protocol):
     LOSSY: bool
     """Whether the accuracy may fall by --max-drop; otherwise the predictions must be the network's."""
 
+    HOLDS_CODE: bool
+    """Whether loading its files can run code that lies in them. Then those of somebody else are loaded only when
+    the user trusts them. A module that does not say is taken for one that does."""
+
     def check(self) -> None:
         """Raise NasError where a package is missing that the format needs."""
         ...
@@ -91,6 +95,14 @@ def load_exporter(name: str) -> Exporter:
         raise BrokenFile(f"Export format {name!r} ({points[0].value}): {error}") from error
 
 
+def holds_code(name: str) -> bool:
+    """Whether loading the files of this format can run code that lies in them, as far as is known."""
+    try:
+        return getattr(load_exporter(name), "HOLDS_CODE", True)
+    except NasError:  # nobody provides it, or it is broken: whoever loads it is told
+        return True
+
+
 def need(extra: str, *packages: str) -> None:
     """Check that the packages of an extra are there.
 
@@ -109,5 +121,8 @@ def cannot_hold(name: str, error: Exception) -> NasError:
 
 def first_line(error: Exception) -> str:
     """Of what an error says; its class where it says nothing."""
-    lines = str(error).strip().splitlines()
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # its text is the author's code too
+        lines = []
     return lines[0] if lines else type(error).__name__
