@@ -36,14 +36,23 @@ def main() -> None:
     """The `nas` script: what the user can mend is one clear line and exit code 2, never a traceback."""
     if os.name == "posix" and any(PASSWORD.match(argument) for argument in sys.argv[1:]):
         hide_password()
+    url = os.environ.pop("NAS_STORAGE", None)  # no code that a command runs, nor its children, find it there
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(standalone_mode=False, default_map={name: {"storage": url} for name in names() if url}))
     except NasError as error:
         fail(str(error), 2)
     except typer.TyperException as error:  # a flag or command that does not exist
         if error.format_message():  # empty when help was shown for want of arguments
             fail(f"{error.format_message().rstrip('.')}. See --help.", 2)
         sys.exit(2)
+    finally:
+        if url:
+            os.environ["NAS_STORAGE"] = url
+
+
+def names() -> list[str]:
+    """Of all commands."""
+    return [each.name or each.callback.__name__ for each in app.registered_commands if each.callback]
 
 
 def hide_password() -> None:

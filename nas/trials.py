@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nas.datasets import ImageData
 from nas.errors import DataError, NasError, StudyError
 from nas.exporters import MAX_DROP, Export, Origin, Score, TrainedModel, export_model
+from nas.exporters.parts.formats import first_line
 from nas.final.seeded import SEED, SeededSpace
 from nas.plugins import Space, load_space
 from nas.preparation import open_images
@@ -17,7 +18,7 @@ from nas.space import DataInfo, Proposal
 from nas.study.finals import Opening
 from nas.study.records import TrialRecord
 from nas.study.stored import StoredStudy
-from nas.study.weights import weights_path
+from nas.study.weights import load_weights, weights_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,7 +75,7 @@ class Trial:
         except NasError:
             raise
         except Exception as error:  # the code may be the author's
-            raise NasError(f"The layers cannot be shown: {error}") from error
+            raise NasError(f"The layers cannot be shown: {first_line(error)}") from error
 
     @property
     def weights(self) -> Path | None:
@@ -89,14 +90,12 @@ class Trial:
         and standard deviation in `study.store.data`, and gives logits (batch, classes).
 
         Raises:
-            StudyError: its weights were not kept.
+            StudyError: its weights were not kept, or the file holds something else.
         """
-        from safetensors.torch import load_file
-
         if self.weights is None:
             raise StudyError(f"Trial {self.number} of {self._store.name!r} has no weights. {self._kept}")
         model = self.build()
-        model.load_state_dict(load_file(self.weights))
+        load_weights(model, self.weights)
         return model.eval()
 
     def export(

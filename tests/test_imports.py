@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = [
     {"errors"},
-    {"sizes", "versions", "disk"},
+    {"sizes", "versions", "disk", "children"},
     {"space", "recipe"},
     {"plugins"},
     {"datasets", "layers", "ranges"},

@@ -1,6 +1,7 @@
 """`nas predict` and `nas bench`: an export at work."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,7 @@ def predict(
     from nas.exporters.parts.classifying import classify, image_files
     from nas.exporters.parts.machine import processors
     from nas.exporters.parts.opening import Exported
+    from nas.terminal.format import clean
     from nas.terminal.predictions import print_csv, print_json, print_text
 
     if as_json and as_csv:
@@ -57,9 +59,8 @@ def predict(
     files = image_files(images)
     chosen, runtime = opened.load(format, threads or processors())
     if opened.withheld and format is None:
-        say(
-            f"{export} was not exported by you on this machine: its {chosen} file is run, which cannot hold code."
-        )
+        said = f"{export} was not exported by you on this machine, so its {chosen} file is run:"
+        print(clean(f"nas: {said} it cannot hold code. --trust allows the others."), file=sys.stderr)
     show = print_json if as_json else print_csv if as_csv else print_text
     if not show(classify(opened, runtime, files), top):
         raise typer.Exit(2)
@@ -81,8 +82,8 @@ def bench(
 ) -> None:
     """Measure how fast an exported network runs on this processor, each format in a fresh process.
 
-    Of an export that you did not make on this machine, only formats that cannot hold code are run (onnx, int8),
-    unless you add --trust.
+    Of an export that you did not make on this machine, only formats that cannot hold code (onnx, int8) are
+    run, unless you add --trust.
     """
     from nas.exporters.parts.benching import latencies
     from nas.exporters.parts.machine import processor_name, processors

@@ -18,9 +18,9 @@ from torch import nn
 import nas.exporters
 from nas.errors import BrokenFile, InvalidSetting, NasError, StorageError, UnknownName, VerificationFailed
 from nas.exporters import TrainedModel, export_model, known_exporters
+from nas.exporters.parts.sums import write_sums
 from nas.plugins import load_space
 from nas.space import DataInfo
-from nas.exporters.parts.sums import write_sums
 from tests.exporters.samples import NOTE, sampled, simple
 
 DESCRIPTION = [

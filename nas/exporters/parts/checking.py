@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -13,13 +12,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from nas import children
 from nas.datasets.image_data import ImageData
 from nas.errors import NasError
 
 PROCESS = "nas.exporters.parts.measuring"
-
-ROOT = str(Path(__file__).parents[3])
-"""Where the process finds us, installed or not."""
 
 RANDOM_IMAGES = 256
 """Without a dataset."""
@@ -56,6 +53,13 @@ class Agreement:
     batch_size: int
     largest_difference: float
     """Of any logit; NaN where any is no number."""
+    mean_difference: float
+    """Of all logits: the root of the mean of the squares."""
+    largest_shift: float
+    """Of the probability of any class."""
+    mean_shift: float
+    """The part of an image's probability that other classes have, half the sum of what differs; mean of all
+    images."""
     agreement: float
     """Part of the images for which both predict the same class."""
     accuracy: float | None
@@ -82,9 +86,9 @@ def check(request: Request) -> Result:
         asked.write_text(json.dumps(asdict(request)), encoding="utf-8")
         # -B leaves no bytecode in the export; -P imports nothing from the folder the user is in
         command = [sys.executable, "-B", "-P", "-m", PROCESS, str(asked), str(answered)]
-        paths = [ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-        run = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
+        run = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", env=children.environment()
+        )
         if run.returncode or not answered.exists():
             lines = run.stderr.strip().splitlines() or [f"it ended with exit code {run.returncode}"]
             raise NasError(f"The exported {request.format} file does not run: {lines[-1]}")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nas.errors import DataError, StorageError
 from nas.exporters.parts.formats import first_line
 from nas.exporters.parts.opening import Exported
-from nas.exporters.parts.runtime import Runtime
+from nas.exporters.parts.runtime import Runtime, probabilities
 
 BATCH = 64
 """Images that are classified at a time."""
@@ -117,16 +117,15 @@ def _probabilities(
         return
     try:
         batch = runtime.prepare(np.stack(images), exported.mean, exported.std)
-        logits = runtime.run(batch).astype(np.float64)
+        logits = np.asarray(runtime.run(batch), np.float64)
     except Exception as error:  # whatever a runtime says
         raise StorageError(f"The network in {exported.folder} fails: {first_line(error)}") from error
     if logits.shape != (len(images), len(exported.classes)):
         raise StorageError(
             f"The network in {exported.folder} gives {' x '.join(map(str, logits.shape))} logits for"
-            f" {len(images)} images, and its label set has {len(exported.classes)} classes: they do not belong"
-            " together."
+            f" {len(images)} images, and its label set has {len(exported.classes)} classes: they do not"
+            " belong together."
         )
     if not np.isfinite(logits).all():
         raise StorageError(f"The network in {exported.folder} gives logits that are no numbers.")
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    yield from powers / powers.sum(1, keepdims=True)
+    yield from probabilities(logits)

@@ -1,7 +1,7 @@
 """A folder that appears whole or not at all, and takes the place of nothing but an earlier export.
 
-It is filled under a hidden name beside its place, while its maker holds a lock. The operating system releases the
-lock when a process dies, however it dies, so a hidden folder whose lock is free has no maker.
+It is filled under a hidden name beside its place, while its maker holds a lock. The operating system releases
+the lock when a process dies, however it dies, so a hidden folder whose lock is free has no maker.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ LITTER = frozenset({"__pycache__", ".DS_Store", "Thumbs.db", "desktop.ini"})
 """What Python and file managers leave: nobody misses it."""
 
 HIDDEN = ".nas-export-"
-"""How hidden folders begin. Each holds `LOCK`; "new", which is being filled; and "old", in which the folder that
-is replaced lies for an instant, under its name."""
+"""How hidden folders begin. Each holds `LOCK`; "new", which is being filled; and "old", in which what is
+replaced lies for an instant, under its name."""
 
 LOCK = "lock"
 
@@ -70,9 +70,9 @@ def check_replaceable(folder: Path, *, overwrite: bool = False) -> None:
 def replaced(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """An empty folder to fill; when the block ends well, it takes the place of `folder`.
 
-    A process that is killed leaves `folder` as it was, or as it shall be; only where the system cannot exchange
-    two folders, there is an instant without any, which `restore` mends. What else it leaves is hidden, and the
-    next call clears it.
+    A process that is killed leaves `folder` as it was, or as it shall be; only where the system cannot
+    exchange two folders, there is an instant without any, which `restore` mends. What else it leaves is
+    hidden, and the next call clears it.
 
     Args:
         overwrite: as in `check_replaceable`, which is asked again when the block ends.
@@ -126,7 +126,7 @@ def _some(names: Iterable[str]) -> str:
 
 @contextmanager
 def _hidden(parent: Path) -> Iterator[Path]:
-    """A hidden folder in `parent` whose lock this process holds; it is gone after the block, however that ends."""
+    """A hidden folder in `parent` whose lock this process holds; it is gone after the block in any case."""
     hidden, lock = _locked(parent)
     try:
         yield hidden

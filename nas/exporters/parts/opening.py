@@ -78,8 +78,8 @@ class Exported:
         """Why they are not run, and what to do."""
         one = len(self.withheld) == 1
         return (
-            f"The format{'' if one else 's'} {' and '.join(self.withheld)} can hold code, and {self.folder} was not"
-            " exported by you on this machine. If you trust whoever made it, add --trust."
+            f"The format{'' if one else 's'} {' and '.join(self.withheld)} can hold code, and {self.folder}"
+            " was not exported by you on this machine. If you trust whoever made it, add --trust."
         )
 
     def load(self, name: str | None, threads: int) -> tuple[str, Runtime]:
@@ -103,7 +103,7 @@ class Exported:
                 return each, load_exporter(each).load(self.folder, threads)
             except NasError as error:
                 missing.append(str(error))
-            except Exception as error:  # whatever a runtime says
+            except (Exception, SystemExit) as error:  # whatever a runtime says, or the code in a file
                 files = ", ".join(self.formats[each])
                 raise StorageError(f"{self.folder}: {files} cannot be loaded: {first_line(error)}") from error
         raise NasError(" ".join(dict.fromkeys(missing)))
