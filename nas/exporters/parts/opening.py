@@ -123,9 +123,9 @@ def _facts(content: Any) -> dict[str, Any]:
         raise ValueError(f"input_shape must be channels, height and width, at most {LARGEST_IMAGE:,} values")
     numbers = {name: _several(name, content[name], int, float) for name in ("mean", "std")}
     for name, values in numbers.items():
-        if len(values) != shape[0] or not all(map(math.isfinite, values)):
+        if len(values) != shape[0] or not all(abs(value) < 1e9 for value in values):  # nor is NaN
             raise ValueError(f"{name} must have a number for each channel")
-    if 0 in numbers["std"]:
+    if any(abs(value) < 1e-9 for value in numbers["std"]):
         raise ValueError("std must not be 0")
     classes = _several("classes", content["classes"], str)
     if not classes:
