@@ -199,6 +199,26 @@ def test_an_export_that_is_killed_leaves_the_earlier_one_whole(tmp_path: Path) -
     export_model(simple(), out, ())
 
 
+class Silent(Exception):
+    """Its text cannot be made."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(("error", "said"), [(Silent(), "Silent"), (SystemExit(0), "0")])
+def test_code_of_the_author_that_fails_in_an_odd_way_is_one_line(
+    tmp_path: Path, error: BaseException, said: str
+) -> None:
+    class Broken(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raise error
+
+    with pytest.raises(InvalidSetting, match=rf"does not run on images of 1 x 8 x 8 .*: {said}$"):
+        export_model(replace(simple(), model=Broken()), tmp_path / "out", ())
+    assert names(tmp_path) == []
+
+
 def constant(logits: str) -> TrainedModel:
     """A network that gives the same logits for every image: those of `numpy.<logits>(3)`."""
     model = simple()

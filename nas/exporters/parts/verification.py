@@ -35,13 +35,14 @@ MAX_SHIFT = 1e-3
 
 MAX_LOSSY_DISAGREEMENT = 0.5
 """As `MAX_DISAGREEMENT`, of a format that rounds: int8 of a network that has learnt nothing yet predicts
-another class on up to 0.4 of the images, of one that knows most digits on 0.07. There, accuracy counts."""
+another class on up to 0.4 of the images, of one that knows most digits on 0.07."""
 
-MAX_LOSSY_DIFFERENCE = 0.6
-"""The mean difference of its logits, in standard deviations of the network's own. Measured: 0.4, as above."""
+MAX_LOSSY_DIFFERENCE = 0.8
+"""The mean difference of its logits, in standard deviations of the network's own. Measured: up to 0.66 of
+networks that have learnt little, 0.27 of others; with probabilities in their place it is about 1."""
 
-MAX_LOSSY_SHIFT = 0.2
-"""The part of the probability that may lie on other classes, on average. Measured: 0.14."""
+MAX_LOSSY_SHIFT = 0.3
+"""The part of the probability that may lie on other classes, on average. Measured likewise: 0.22 and 0.12."""
 
 
 @dataclass(frozen=True, kw_only=True)
