@@ -42,9 +42,11 @@ def main() -> None:
     """The `nas` script: what the user can mend is one clear line and exit code 2, never a traceback."""
     if os.name == "posix" and any(PASSWORD.match(argument) for argument in sys.argv[1:]):
         hide_password()
+    url = os.environ.pop("NAS_STORAGE", None)  # no code that a command runs, nor its children, find it there
+    storage = {name: {"storage": url} for name in names() if url}
     with standard_streams():
         try:
-            code = app(standalone_mode=False)
+            code = app(standalone_mode=False, default_map=storage)
             sys.stdout.flush()
             sys.exit(code)
         except ReaderGone:
@@ -55,6 +57,14 @@ def main() -> None:
             if error.format_message():  # empty when help was shown for want of arguments
                 fail(f"{error.format_message().rstrip('.')}. See --help.", 2)
             sys.exit(2)
+        finally:
+            if url:
+                os.environ["NAS_STORAGE"] = url
+
+
+def names() -> list[str]:
+    """Of all commands."""
+    return [each.name or each.callback.__name__ for each in app.registered_commands if each.callback]
 
 
 def hide_password() -> None:

@@ -10,6 +10,7 @@ from nas.datasets import ImageData
 from nas.datasets.rules import rules_of
 from nas.errors import DataError, NasError, StudyError
 from nas.exporters import MAX_DROP, Export, Origin, Score, TrainedModel, export_model
+from nas.exporters.parts.formats import first_line
 from nas.final.seeded import SEED, SeededSpace
 from nas.plugins import Space, short_name
 from nas.preparation import images_now, open_images
@@ -18,7 +19,7 @@ from nas.space import DataInfo, Proposal
 from nas.study.finals import Opening
 from nas.study.records import TrialRecord
 from nas.study.stored import StoredStudy
-from nas.study.weights import weights_path
+from nas.study.weights import load_weights, weights_path
 from nas.user_code import aside
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Trial:
         except NasError:
             raise
         except Exception as error:  # the code may be the author's
-            raise NasError(f"The layers cannot be shown: {error}") from error
+            raise NasError(f"The layers cannot be shown: {first_line(error)}") from error
 
     @property
     def weights(self) -> Path | None:
@@ -91,20 +92,13 @@ class Trial:
         and standard deviation in `study.store.data`, and gives logits (batch, classes).
 
         Raises:
-            StudyError: its weights were not kept, or its search space builds another network now.
+            StudyError: its weights were not kept, their file holds something else, or its search space builds
+                another network now.
         """
-        from safetensors.torch import load_file
-
         if self.weights is None:
             raise StudyError(f"Trial {self.number} of {self._store.name!r} has no weights. {self._kept}")
         model = self.build()
-        try:
-            model.load_state_dict(load_file(self.weights))
-        except RuntimeError as error:
-            raise StudyError(
-                f"The weights of trial {self.number} of {self._store.name!r} do not fit the network that its"
-                " search space builds now: its code has changed since."
-            ) from error
+        load_weights(model, self.weights)
         return model.eval()
 
     def export(
@@ -114,6 +108,7 @@ class Trial:
         *,
         uint8: bool = False,
         max_drop: float = MAX_DROP,
+        overwrite: bool = False,
     ) -> Export:
         """Write the trained network into the folder `out`, in files that need nothing of us, and verify them.
 
@@ -121,6 +116,7 @@ class Trial:
             formats: such as source, torch, onnx, int8; None for whatever is possible here.
             uint8: put the preprocessing into the files, so that they take raw images.
             max_drop: accuracy that int8 may lose.
+            overwrite: replace an earlier export though files in it were added or edited.
 
         Raises:
             VerificationFailed: a file does not do what the network does; it was not kept.
@@ -152,7 +148,9 @@ class Trial:
             versions=self._versions,
         )
         with aside():  # its forward may print
-            return export_model(trained, Path(out), formats, uint8=uint8, max_drop=max_drop)
+            return export_model(
+                trained, Path(out), formats, uint8=uint8, max_drop=max_drop, overwrite=overwrite
+            )
 
     @property
     def headline(self) -> str:

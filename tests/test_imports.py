@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = [
     {"errors", "ending", "texts"},
-    {"sizes", "versions", "disk", "streams"},
+    {"sizes", "versions", "disk", "streams", "children"},
     {"user_cache"},
     {"space", "recipe", "user_files"},
     {"user_code"},

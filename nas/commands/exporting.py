@@ -33,6 +33,10 @@ def export(
     max_drop: Annotated[
         float, typer.Option(help="Validation accuracy that int8 may lose.", min=0.0, max=1.0)
     ] = 0.01,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="Replace files that were added to an earlier export or edited."),
+    ] = False,
     space: SpaceFile = None,
     storage: Storage = None,
     folder: Folder = Path("studies"),
@@ -48,7 +52,11 @@ def export(
     chosen = (found.final if trial is None else None) or found.best_or(trial)
     try:
         done = chosen.export(
-            out or Path(f"{found.name}-export"), formats or None, uint8=uint8, max_drop=max_drop
+            out or Path(f"{found.name}-export"),
+            formats or None,
+            uint8=uint8,
+            max_drop=max_drop,
+            overwrite=overwrite,
         )
     except VerificationFailed as error:
         if error.export is not None:

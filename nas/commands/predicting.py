@@ -1,6 +1,7 @@
 """`nas predict` and `nas bench`: an export at work."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,12 @@ from nas.disk import expanded
 from nas.errors import InvalidSetting, NasError, UnknownName
 
 Export = Annotated[Path, typer.Argument(metavar="DIR", help="A folder that nas export wrote.")]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="Run model.py and model.pt2, which can hold code, of an export that is not yours."
+    ),
+]
 Threads = Annotated[int | None, typer.Option(help="Of the processor.", min=1, show_default="all")]
 
 
@@ -34,8 +41,12 @@ def predict(
         int, typer.Option(help="Width times height of the largest image that is read.", min=1)
     ] = 250_000_000,
     threads: Threads = None,
+    trust: Trust = False,
 ) -> None:
     """Classify images with an exported network, after a look at its checksums.
+
+    Checksums tell that files belong together, not who wrote them. Of an export that you did not make on this
+    machine, only formats that cannot hold code are run (onnx, int8), unless you add --trust.
 
     Images of another size or kind are brought to what the network takes, and what was done is said. So are
     files of a folder that are no images. The exit code is 2 where an image could not be read.
@@ -43,13 +54,17 @@ def predict(
     from nas.exporters.parts.classifying import classify, image_files
     from nas.exporters.parts.machine import processors
     from nas.exporters.parts.opening import Exported
+    from nas.terminal.format import clean
     from nas.terminal.predictions import print_csv, print_json, print_text
 
     if as_json and as_csv:
         raise InvalidSetting("Ask for --json or --csv, not for both.")
-    opened = Exported.open(expanded(export))
+    opened = Exported.open(expanded(export), trust=trust)
     files, others = image_files([expanded(each) for each in images])
-    _, runtime = opened.load(format, threads or processors())
+    chosen, runtime = opened.load(format, threads or processors())
+    if opened.withheld and format is None:
+        said = f"{export} was not exported by you on this machine, so its {chosen} file is run:"
+        print(clean(f"nas: {said} it cannot hold code. --trust allows the others."), file=sys.stderr)
     show = print_json if as_json else print_csv if as_csv else print_text
     answered = show(classify(opened, runtime, files, max_pixels), top)
     if others:
@@ -70,15 +85,20 @@ def bench(
         typer.Option("--batch-size", help="May be given again.", min=1, show_default="1 and 64"),
     ] = None,
     threads: Threads = None,
+    trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how fast an exported network runs on this processor, each format in a fresh process."""
+    """Measure how fast an exported network runs on this processor, each format in a fresh process.
+
+    Of an export that you did not make on this machine, only formats that cannot hold code (onnx, int8) are
+    run, unless you add --trust.
+    """
     from nas.exporters.parts.benching import latencies
     from nas.exporters.parts.machine import processor_name, processors
     from nas.exporters.parts.opening import Exported
     from nas.terminal import print_bench
 
-    opened = Exported.open(expanded(export))
+    opened = Exported.open(expanded(export), trust=trust)
     for name in formats or ():
         if name not in opened.formats:
             raise UnknownName(f"format in {export}", name, opened.formats)
@@ -88,6 +108,8 @@ def bench(
     left_out: dict[str, str] = {}
     for name in formats or opened.formats:
         try:
+            if name in opened.withheld:
+                raise NasError(opened.refusal())
             measured[name] = latencies(opened, name, sizes, threads)
         except NasError as error:
             if formats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import pickle
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -90,5 +91,8 @@ def _read(file: Path) -> dict[str, Any] | None:
         return None
     if hashlib.sha256(content).digest() != digest:
         return None
-    loaded: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    return loaded
+    try:
+        loaded: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError):  # somebody else's file, which is never executed
+        return None
+    return loaded if isinstance(loaded, dict) and {"trial", "curve", "state"} <= loaded.keys() else None

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import nas
+from nas import children
 from nas.engines.base import Post
 from nas.engines.messages import Command, Died, Ended, Message, Setup, Stop, Task, decode, encode
 
@@ -246,12 +246,9 @@ class _Worker:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """Ours, with the thread count for libraries that read it at start, and with our packages in reach."""
-    root = str(Path(nas.__file__).parents[1])
-    paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    """That of any child, with the thread count for libraries that read it at start."""
     return {
-        **{name: value for name, value in os.environ.items() if name != "NAS_STORAGE"},  # it has a password
-        "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)),
+        **children.environment(),
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),

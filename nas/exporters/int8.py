@@ -25,6 +25,8 @@ from nas.exporters.parts.trained import TrainedModel
 
 LOSSY = True
 
+HOLDS_CODE = False
+
 GRAPH = "model.int8.onnx"
 
 CALIBRATION = 256

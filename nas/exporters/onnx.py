@@ -11,6 +11,8 @@ from nas.exporters.parts.trained import TrainedModel
 
 LOSSY = False
 
+HOLDS_CODE = False
+
 GRAPH = "model.onnx"
 
 

@@ -12,6 +12,8 @@ from nas.exporters.parts.trained import TrainedModel
 
 LOSSY = False
 
+HOLDS_CODE = True
+
 MODEL, WEIGHTS = "model.py", "model.safetensors"
 
 BEGIN, END = "# The network {\n", "# }\n"

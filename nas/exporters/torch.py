@@ -12,6 +12,8 @@ from nas.exporters.parts.trained import TrainedModel
 
 LOSSY = False
 
+HOLDS_CODE = True
+
 PROGRAM = "model.pt2"
 
 

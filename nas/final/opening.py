@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from optuna.trial import FixedTrial
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from nas.disk import written_whole
@@ -24,7 +23,7 @@ from nas.preparation import Prepared
 from nas.space import DataInfo
 from nas.study.finals import enter_opening, final_weights, openings
 from nas.study.stored import StoredStudy
-from nas.study.weights import weights_path
+from nas.study.weights import load_weights, weights_path
 from nas.training.images import Examples, Images
 from nas.training.loop import EVALUATED_AT_ONCE
 
@@ -46,7 +45,7 @@ class Shipped:
         space, record = self.finalist.space, self.trained.record
         proposal = space.suggest(FixedTrial(record.params), info)
         model: nn.Module = space.build(proposal, info, record.seed or 0)
-        model.load_state_dict(load_file(self.weights))
+        load_weights(model, self.weights)
         return model
 
 

@@ -1,5 +1,7 @@
 """A checkpoint is whole, or it is as if it were not there."""
 
+import hashlib
+import pickle
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,14 @@ def test_where_both_are_torn_there_is_none(file: Path, how: str) -> None:
 
 def test_a_checkpoint_of_another_trial_is_not_used(file: Path) -> None:
     assert Checkpoint(file, "another").load() is None
+
+
+@pytest.mark.parametrize("content", [print, {"trial": "trial"}, ["trial"]], ids=["code", "half", "list"])
+def test_what_is_no_checkpoint_is_none_and_its_code_is_not_run(file: Path, content: object) -> None:
+    for each in file.parent.iterdir():
+        pickled = pickle.dumps(content)
+        each.write_bytes(pickled + hashlib.sha256(pickled).digest())
+    assert Checkpoint(file, "trial").load() is None
 
 
 @pytest.mark.parametrize("elements", [1, SIZE])

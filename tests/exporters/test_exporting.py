@@ -18,6 +18,7 @@ from torch import nn
 import nas.exporters
 from nas.errors import BrokenFile, InvalidSetting, NasError, StorageError, UnknownName, VerificationFailed
 from nas.exporters import TrainedModel, export_model, known_exporters
+from nas.exporters.parts.sums import write_sums
 from nas.plugins import load_space
 from nas.space import DataInfo
 from tests.exporters.samples import NOTE, sampled, simple
@@ -130,10 +131,10 @@ def test_the_architecture_is_described_and_can_be_rebuilt(tmp_path: Path) -> Non
 def test_an_earlier_export_is_replaced_as_a_whole(tmp_path: Path) -> None:
     out = tmp_path / "out"
     export_model(simple(), out, ())
-    description = json.loads((out / "architecture.json").read_text())
-    (out / "architecture.json").write_text(json.dumps({**description, "files": [*DESCRIPTION, "old.bin"]}))
     (out / "old.bin").touch()
-    (out / "__pycache__").mkdir()
+    write_sums(out, {*names(out)} - {"SHA256SUMS"})
+    for litter in ("__pycache__", ".DS_Store"):
+        (out / litter).mkdir()
     export_model(simple(), out, ())
     assert names(out) == DESCRIPTION
     assert names(tmp_path) == ["out"]
@@ -160,7 +161,7 @@ def test_an_export_to_which_somebody_added_a_file_is_left_alone(tmp_path: Path) 
     out = tmp_path / "out"
     export_model(simple(), out, ())
     (out / "notes.txt").touch()
-    with pytest.raises(StorageError, match=r"no export wrote: notes\.txt"):
+    with pytest.raises(StorageError, match=r"no export wrote \(notes\.txt\)"):
         export_model(simple(), out, ())
     assert names(out) == sorted([*DESCRIPTION, "notes.txt"])
 
@@ -196,6 +197,26 @@ def test_an_export_that_is_killed_leaves_the_earlier_one_whole(tmp_path: Path) -
         process.send_signal(signal.SIGKILL)
     assert (out / "architecture.json").read_bytes() == before
     export_model(simple(), out, ())
+
+
+class Silent(Exception):
+    """Its text cannot be made."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(("error", "said"), [(Silent(), "Silent"), (SystemExit(0), "0")])
+def test_code_of_the_author_that_fails_in_an_odd_way_is_one_line(
+    tmp_path: Path, error: BaseException, said: str
+) -> None:
+    class Broken(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raise error
+
+    with pytest.raises(InvalidSetting, match=rf"does not run on images of 1 x 8 x 8 .*: {said}$"):
+        export_model(replace(simple(), model=Broken()), tmp_path / "out", ())
+    assert names(tmp_path) == []
 
 
 def constant(logits: str) -> TrainedModel:

@@ -201,7 +201,7 @@ def test_a_network_of_another_label_set_is_refused(nas: Nas, model: Path, pictur
     (model / "SHA256SUMS").write_text("".join(f"{digest}  {name}\n" for name, digest in sums.items()))
     code, _, err = nas("predict", model, pictures)
     assert code == 2
-    assert "tells 10 classes apart, and its label set has 2" in err
+    assert "gives 10 x 10 logits for 10 images, and its label set has 2 classes" in err
 
 
 def test_files_may_be_taken_away_but_for_the_description(nas: Nas, model: Path, pictures: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -13,16 +12,17 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from nas import children
 from nas.datasets.image_data import ImageData
 from nas.errors import NasError
 
 PROCESS = "nas.exporters.parts.measuring"
 
-ROOT = str(Path(__file__).parents[3])
-"""Where the process finds us, installed or not."""
-
 RANDOM_IMAGES = 256
 """Without a dataset."""
+
+RANDOM_BYTES = 2**28
+"""Of large images there are no more than take these bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,13 @@ class Agreement:
     batch_size: int
     largest_difference: float
     """Of any logit; NaN where any is no number."""
+    mean_difference: float
+    """Of all logits: the root of the mean of the squares."""
+    largest_shift: float
+    """Of the probability of any class."""
+    mean_shift: float
+    """The part of an image's probability that other classes have, half the sum of what differs; mean of all
+    images."""
     agreement: float
     """Part of the images for which both predict the same class."""
     accuracy: float | None
@@ -79,10 +86,10 @@ def check(request: Request) -> Result:
         asked.write_text(json.dumps(asdict(request)), encoding="utf-8")
         # -B leaves no bytecode in the export; -P imports nothing from the folder the user is in
         command = [sys.executable, "-B", "-P", "-m", PROCESS, str(asked), str(answered)]
-        paths = [ROOT, *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-        run = subprocess.run(command, capture_output=True, text=True, errors="replace", env=environment)
-        if run.returncode:
+        run = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", env=children.environment()
+        )
+        if run.returncode or not answered.exists():
             lines = run.stderr.strip().splitlines() or [f"it ended with exit code {run.returncode}"]
             raise NasError(f"The exported {request.format} file does not run: {lines[-1]}")
         content = json.loads(answered.read_text(encoding="utf-8"))
@@ -100,4 +107,5 @@ def images_of(
         return data.val.images, data.val.labels
     channels, height, width = shape
     random = np.random.default_rng(0)
-    return random.integers(0, 256, (RANDOM_IMAGES, height, width, channels), dtype=np.uint8), None
+    count = max(1, min(RANDOM_IMAGES, RANDOM_BYTES // (channels * height * width)))
+    return random.integers(0, 256, (count, height, width, channels), dtype=np.uint8), None

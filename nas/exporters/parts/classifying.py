@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,13 @@ from nas.datasets.image_files import MAX_PIXELS
 from nas.errors import DataError, StorageError
 from nas.exporters.parts.formats import first_line
 from nas.exporters.parts.opening import Exported
-from nas.exporters.parts.runtime import Runtime
+from nas.exporters.parts.runtime import Runtime, probabilities
 
 BATCH = 64
 """Images that are classified at a time."""
+
+BATCH_VALUES = 2**26
+"""Of large images there are no more at a time than have these values together."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +71,9 @@ def classify(
     Raises:
         StorageError: the network fails.
     """
-    for start in range(0, len(files), BATCH):
-        batch = files[start : start + BATCH]
+    size = max(1, min(BATCH, BATCH_VALUES // math.prod(exported.input_shape)))
+    for start in range(0, len(files), size):
+        batch = files[start : start + size]
         read = [_read(file, exported.input_shape, max_pixels) for file in batch]
         images = [image for image, _ in read if image is not None]
         rows = _probabilities(exported, runtime, images)
@@ -121,13 +126,15 @@ def _probabilities(
         return
     try:
         batch = runtime.prepare(np.stack(images), exported.mean, exported.std)
-        logits = runtime.run(batch).astype(np.float64)
+        logits = np.asarray(runtime.run(batch), np.float64)
     except Exception as error:  # whatever a runtime says
         raise StorageError(f"The network in {exported.folder} fails: {first_line(error)}") from error
     if logits.shape != (len(images), len(exported.classes)):
         raise StorageError(
-            f"The network in {exported.folder} tells {logits.shape[1]} classes apart, and its label set has"
-            f" {len(exported.classes)}: they do not belong together."
+            f"The network in {exported.folder} gives {' x '.join(map(str, logits.shape))} logits for"
+            f" {len(images)} images, and its label set has {len(exported.classes)} classes: they do not"
+            " belong together."
         )
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    yield from powers / powers.sum(1, keepdims=True)
+    if not np.isfinite(logits).all():
+        raise StorageError(f"The network in {exported.folder} gives logits that are no numbers.")
+    yield from probabilities(logits)

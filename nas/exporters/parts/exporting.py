@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from nas.disk import expanded
 from nas.errors import NasError, StorageError, VerificationFailed
 from nas.exporters.parts.describing import describe
-from nas.exporters.parts.folder import check_replaceable, replaced
+from nas.exporters.parts.folder import check_replaceable, replaced, restore
 from nas.exporters.parts.formats import DEFAULT, Exporter, load_exporter
+from nas.exporters.parts.own import remember
 from nas.exporters.parts.trained import TrainedModel
 from nas.exporters.parts.verification import Reference, Verification, judge, reference, verify
 
@@ -47,6 +48,7 @@ def export_model(
     *,
     uint8: bool = False,
     max_drop: float = MAX_DROP,
+    overwrite: bool = False,
 ) -> Export:
     """Write a trained network into the folder `out`, which appears whole; an earlier export is replaced.
 
@@ -55,6 +57,7 @@ def export_model(
             the network allow.
         uint8: put the preprocessing into the files, so that they take raw images.
         max_drop: accuracy that a lossy format may lose.
+        overwrite: replace an earlier export though files in it were added or edited.
 
     Raises:
         VerificationFailed: a format does not do what the network does. The others were written, if any.
@@ -67,8 +70,9 @@ def export_model(
     chosen = {name: load_exporter(name) for name in (DEFAULT if formats is None else formats)}
     trained = replace(trained, model=_plain(trained.model))
     try:
-        check_replaceable(out)
-        with replaced(out) as folder, reference(trained) as wanted:
+        restore(out)
+        check_replaceable(out, overwrite=overwrite)
+        with replaced(out, overwrite=overwrite) as folder, reference(trained) as wanted:
             exporters, left_out = _write_all(chosen, trained, folder, uint8, required=formats is not None)
             kept, failures = _verify_all(exporters, trained, folder, wanted, max_drop)
             if failures and not kept:
@@ -81,6 +85,7 @@ def export_model(
                 failures=failures,
                 reference=wanted,
             )
+            remember(folder)
     except OSError as error:
         raise StorageError(f"The folder {out} cannot be written: {error.strerror or error}.") from error
     if failures:

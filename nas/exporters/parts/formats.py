@@ -28,7 +28,11 @@ class Exporter(Protocol):
     """A module that is a format. It imports nothing heavy before it is called."""
 
     LOSSY: bool
-    """Whether the accuracy may fall by --max-drop; otherwise the predictions must be the network's."""
+    """Whether the accuracy may fall by --max-drop; otherwise logits and predictions must be the network's."""
+
+    HOLDS_CODE: bool
+    """Whether loading its files can run code that lies in them: those of somebody else are loaded only when
+    the user trusts them. Of a module that does not say, it is assumed."""
 
     def check(self) -> None:
         """Raise NasError where a package is missing that the format needs."""
@@ -88,7 +92,15 @@ def load_exporter(name: str) -> Exporter:
     try:
         return cast(Exporter, points[0].load())
     except Exception as error:  # the code is theirs
-        raise BrokenFile(f"Export format {name!r} ({points[0].value}): {error}") from error
+        raise BrokenFile(f"Export format {name!r} ({points[0].value}): {first_line(error)}") from error
+
+
+def holds_code(name: str) -> bool:
+    """Whether loading the files of this format can run code that lies in them, as far as is known."""
+    try:
+        return getattr(load_exporter(name), "HOLDS_CODE", True)
+    except NasError:  # nobody provides it, or it is broken: whoever loads it is told
+        return True
 
 
 def need(extra: str, *packages: str) -> None:
@@ -107,7 +119,10 @@ def cannot_hold(name: str, error: Exception) -> NasError:
     return NasError(f"The format {name} cannot hold this network: {first_line(error)}")
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Of what an error says; its class where it says nothing."""
-    lines = str(error).strip().splitlines()
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # its text is the author's code too
+        lines = []
     return lines[0] if lines else type(error).__name__

@@ -6,6 +6,7 @@ python -m nas.exporters.parts.measuring REQUEST RESULT    reads one JSON file an
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import sys
 import time
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from nas.datasets.image_data import ImageData
 from nas.exporters.parts.checking import Agreement, Request, Result, images_of
 from nas.exporters.parts.formats import first_line, load_exporter
-from nas.exporters.parts.runtime import Runtime
+from nas.exporters.parts.runtime import Runtime, probabilities
 
 SECONDS, LEAST, MOST = 0.3, 10, 1000
 """How long a latency is measured, and the runs that it takes at least and at most."""
@@ -32,7 +33,7 @@ def _measure(request: Request) -> Result:
     runtime = load_exporter(request.format).load(Path(request.folder), request.threads)
     reference = np.load(request.logits) if request.logits else None
     agreements = tuple(
-        _agreement(request, runtime, images, labels, reference, size)
+        agreement(request, runtime, images, labels, reference, size)
         for size in request.batches
         if reference is not None
     )
@@ -40,7 +41,7 @@ def _measure(request: Request) -> Result:
     return Result(batches=agreements, latency=latency)
 
 
-def _agreement(
+def agreement(
     request: Request,
     runtime: Runtime,
     images: NDArray[np.uint8],
@@ -48,18 +49,29 @@ def _agreement(
     reference: NDArray[np.float32],
     batch_size: int,
 ) -> Agreement:
+    """How the logits of `runtime` compare with those of `reference`, for images in batches of this size."""
     largest, same, correct = 0.0, 0, 0
+    squares, largest_shift, shifts = 0.0, 0.0, 0.0
     for start in range(0, len(images), batch_size):
         rows = slice(start, start + batch_size)
         logits = runtime.run(runtime.prepare(images[rows], request.mean, request.std))
+        if logits.shape != reference[rows].shape:
+            raise ValueError(f"its logits are {logits.shape}, the network's {reference[rows].shape}")
         # max() of Python would pass over NaN
         largest = float(np.max([largest, np.abs(logits - reference[rows]).max()]))
+        squares += float(np.square(logits - reference[rows], dtype=np.float64).sum())
+        shift = np.abs(probabilities(logits) - probabilities(reference[rows]))
+        largest_shift = float(np.max([largest_shift, shift.max()]))
+        shifts += float(shift.sum() / 2)
         predicted = logits.argmax(1)
         same += int((predicted == reference[rows].argmax(1)).sum())
         correct += 0 if labels is None else int((predicted == labels[rows]).sum())
     return Agreement(
         batch_size=batch_size,
         largest_difference=largest,
+        mean_difference=math.sqrt(squares / reference.size),
+        largest_shift=largest_shift,
+        mean_shift=shifts / len(images),
         agreement=same / len(images),
         accuracy=None if labels is None else correct / len(images),
     )
@@ -85,7 +97,7 @@ def _main(arguments: Sequence[str]) -> None:
     content: dict[str, Any] = json.loads(asked.read_text(encoding="utf-8"))
     try:
         result = _measure(Request(**content))
-    except Exception as error:  # of the runtime, or of the code in the file
+    except (Exception, SystemExit) as error:  # of the runtime, or of the code in the file
         sys.exit(f"{type(error).__name__}: {first_line(error)}")
     answered.write_text(json.dumps(asdict(result)), encoding="utf-8")
 

@@ -52,7 +52,7 @@ def scrub(file: Path) -> None:
 
 
 def load(file: Path, threads: int) -> Runtime:
-    """Open a graph with onnxruntime, on the processor.
+    """Open a graph with onnxruntime, on the processor. It reads no weights outside the folder of the file.
 
     Raises:
         NasError: onnxruntime is missing.
@@ -63,10 +63,12 @@ def load(file: Path, threads: int) -> Runtime:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    silent = onnxruntime.RunOptions()
+    options.log_severity_level = silent.log_severity_level = 4  # what fails is raised, not printed
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     (images,) = session.get_inputs()
     return Runtime(
-        lambda batch: session.run(None, {images.name: batch})[0], uint8=images.type == "tensor(uint8)"
+        lambda batch: session.run(None, {images.name: batch}, silent)[0], uint8=images.type == "tensor(uint8)"
     )
 
 

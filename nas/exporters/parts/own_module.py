@@ -27,6 +27,7 @@ def export(
     formats: Sequence[str] | None = None,
     uint8: bool = False,
     max_drop: float = MAX_DROP,
+    overwrite: bool = False,
 ) -> Export:
     """Write a module of your own into the folder `out`, in files that need nothing of us, and verify them.
 
@@ -44,6 +45,7 @@ def export(
             whose forward `torch.fx` can follow; where it cannot, it says so.
         uint8: put the preprocessing into the files, so that they take raw images.
         max_drop: accuracy that int8 may lose.
+        overwrite: replace an earlier export though files in it were added or edited.
 
     Raises:
         InvalidSetting: neither `data` nor shape and classes are given, or the module does not fit them.
@@ -71,7 +73,7 @@ def export(
     for name, values in (("mean", trained.mean), ("std", trained.std)):
         if len(values) != channels:
             raise InvalidSetting(f"{name} has {len(values)} values for {channels} channels.")
-    return export_model(trained, Path(out), formats, uint8=uint8, max_drop=max_drop)
+    return export_model(trained, Path(out), formats, uint8=uint8, max_drop=max_drop, overwrite=overwrite)
 
 
 FACTS = ("counts", "fingerprint", "split_digest")

@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 from nas.exporters.parts.pixels import normalise
 
 
+def probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Those of the classes (batch, classes): each row adds up to 1."""
+    shifted = logits.astype(np.float64)
+    powers = np.exp(shifted - shifted.max(1, keepdims=True))
+    normalised: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
+    return normalised
+
+
 @dataclass(frozen=True)
 class Runtime:
     """Arrays in, logits out."""

@@ -79,9 +79,10 @@ class TrainedModel:
         Raises:
             NasError: what it computes depends on the values of an image in a way that no file can hold.
         """
+        from nas.exporters.parts.formats import first_line
         from nas.layers import layer_table
 
         try:
             return layer_table(self.model, self.input_shape)
         except Exception as error:  # the code may be the author's
-            raise NasError(f"The network cannot be followed without images: {error}") from error
+            raise NasError(f"The network cannot be followed without images: {first_line(error)}") from error
