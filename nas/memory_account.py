@@ -116,9 +116,11 @@ class MemoryAccount:
         if (name := self._name(trial)) is None:
             return None
         trial.measured = True
-        predicted = comparable(trial.plan.parts, reserved=bool(epoch.peak_reserved))
+        parts, reserved = trial.plan.parts, bool(epoch.peak_reserved)
+        # segments hold what was there before too, which was measured
+        known = parts.get("data", 0) + parts.get("workspace", 0) if reserved else 0
         calibration = self._calibration(name)
-        calibration.add(predicted, measured)
+        calibration.add(comparable(parts, reserved=reserved) - known, measured - known)
         return name, calibration.to_json()
 
     def out_of_memory(self, trial: Active) -> tuple[str, dict[str, Any]] | None:

@@ -1,5 +1,6 @@
 """What the driver concludes about memory: who holds it, and what a worker died of."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -8,7 +9,9 @@ import pytest
 from nas.active import Active
 from nas.engines.base import cpu_limit
 from nas.engines.messages import Died, Plan, Ready
+from nas.memory.calibration import Calibration
 from nas.memory_account import MemoryAccount
+from nas.training.epoch import Epoch
 
 GIB = 2**30
 RESIDENT = GIB // 2
@@ -77,6 +80,23 @@ def test_the_largest_constants_of_all_workers_count() -> None:
     assert memory.ready(Ready(worker=0, device="cpu", constants={"context": 7, "data": 3}))
     assert not memory.ready(Ready(worker=1, device="cpu", constants={"context": 5, "data": 4}))
     assert memory.constants == {"context": 7, "data": 4, "factor": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("peaks", "factor"),
+    [({"peak_reserved": 1_200, "peak_allocated": 1}, 2.0), ({"peak_reserved": None, "peak_allocated": 150}, 1.5)],
+    ids=["segments", "tensors"],
+)
+def test_the_ratio_is_of_a_step_alone_and_not_of_what_was_measured_before(
+    peaks: dict[str, Any], factor: float
+) -> None:
+    data = 0 if peaks["peak_reserved"] is None else 900
+    parts = {"activations": 100, "workspace": 100, "data": data, "context": 7}
+    trial = running()
+    trial.measured, trial.plan = False, replace(trial.plan, parts=parts)  # type: ignore[type-var]
+    learned = account("cuda:0").learn(trial, cast(Epoch, SimpleNamespace(**peaks)))
+    assert learned
+    assert Calibration.from_json(learned[1]).factor == factor
 
 
 @pytest.mark.parametrize(("needed", "excess"), [(GIB, 0.0), (2 * GIB, 1.0), (GIB // 2, -0.5), (None, 0.0)])
