@@ -12,14 +12,15 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = [
     {"errors"},
-    {"sizes", "versions", "disk"},
+    {"sizes", "versions", "disk", "cgroups"},
+    {"allowance"},
     {"space", "recipe"},
     {"plugins"},
     {"datasets", "layers", "ranges"},
     {"training", "drawing"},
     {"memory", "exporters"},
-    {"study", "engines", "devices", "events"},
-    {"active"},
+    {"study", "engines", "events"},
+    {"active", "devices"},
     {"ledger", "known", "watchdog", "rebuilding"},
     {"memory_account"},
     {"proposing", "placing"},

@@ -36,8 +36,8 @@ def predict(
     Images of another size or kind are brought to what the network takes, and what was done is said. The exit
     code is 2 where one could not be read.
     """
+    from nas.allowance import processors
     from nas.exporters.parts.classifying import classify, image_files
-    from nas.exporters.parts.machine import processors
     from nas.exporters.parts.opening import Exported
     from nas.terminal.predictions import print_csv, print_json, print_text
 
@@ -65,8 +65,9 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure how fast an exported network runs on this processor, each format in a fresh process."""
+    from nas.allowance import processors
     from nas.exporters.parts.benching import latencies
-    from nas.exporters.parts.machine import processor_name, processors
+    from nas.exporters.parts.machine import processor_name
     from nas.exporters.parts.opening import Exported
     from nas.terminal import print_bench
 
