@@ -24,6 +24,8 @@ def run_search(run: Prepared, watch: Watch) -> None:
     """Train what a run has left to train, and tell `watch` of it."""
     run.store.run_begins(run.resources.devices, run.resources.budgets)
     watch(started(run))
+    if run.resources.note:
+        watch(Notice(text=run.resources.note))
     run.store.storage.wait_out(lambda text: watch(Notice(text=text)))
     for companion in companions(run):
         if not _train_baseline(companion, watch):

@@ -25,7 +25,7 @@ class MemoryConstants:
     evaluation_batch: int = 0
     """The most images that are evaluated at once; never more than a micro-batch."""
     factor: float = 1.0
-    """What a step of training is multiplied by, since it alone is not measured: see `nas.memory.calibration`."""
+    """What a step of training is multiplied by, which alone is not measured: see `nas.memory.calibration`."""
 
     @property
     def resident(self) -> tuple[int, int]:
@@ -82,4 +82,3 @@ def smallest_cap(
         return constants.calibrated(predict(program, batches, device, constants).reserved)
     limit = smallest_limit(program, batches, resident=constants.resident)
     return constants.calibrated(limit)
-
