@@ -16,7 +16,7 @@ def processors(environment: Mapping[str, str] = os.environ) -> int:
     import joblib  # it imports numpy
 
     asked = environment.get("SLURM_CPUS_PER_TASK", "")
-    limits = [joblib.cpu_count(), cgroups.processors()]
+    limits = [int(joblib.cpu_count()), cgroups.processors()]
     limits += [int(asked)] if asked.isdecimal() else []
     return max(1, min(limit for limit in limits if limit is not None))
 

@@ -71,20 +71,21 @@ def processors(root: Path = ROOT) -> int | None:
     granted = []
     for version, folder in _groups("cpu", root):
         if version == 2:
-            quota, _, period = _text(folder / "cpu.max").partition(" ")
+            share = _text(folder / "cpu.max").split()
         else:
-            quota, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
-        if quota.isdecimal() and period.isdecimal() and int(period):  # max or -1: no limit
-            granted.append(max(1, math.ceil(int(quota) / int(period))))
+            share = [_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")]
+        if len(share) == 2 and all(text.isdecimal() for text in share):  # max or -1: no limit
+            quota, period = (int(text) for text in share)
+            granted.append(max(1, math.ceil(quota / max(1, period))))
     return min(granted, default=None)
 
 
 def _room(folder: Path, version: int) -> int | None:
     """What a group's own limit leaves. The kernel gives up its cache of files first: it counts as free."""
     if version == 2:
-        names, usage, cache = ("memory.max", "memory.high"), "memory.current", "inactive_file"
+        names, usage, cache = ["memory.max", "memory.high"], "memory.current", "inactive_file"
     else:
-        names, usage, cache = ("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file"
+        names, usage, cache = ["memory.limit_in_bytes"], "memory.usage_in_bytes", "total_inactive_file"
     limits = [int(text) for name in names if (text := _text(folder / name)).isdecimal()]
     limit = min(limits, default=UNLIMITED)
     if limit >= UNLIMITED:

@@ -100,10 +100,10 @@ def resolve(recipe: Recipe, memory_cap: int | None = None) -> Resources:
     fitting = max(1, budgets["cpu"] // _footprint("cpu", SMALL)) if kind == "cpu" else len(devices)
     if fitting < len(devices):
         if recipe.workers != "auto":
-            budget, each = in_mib(budgets["cpu"]), in_mib(_footprint("cpu", SMALL))
+            whole, each = in_mib(budgets["cpu"]), in_mib(_footprint("cpu", SMALL))
             note = (
-                f"--device-memory has room for {fitting} of {len(devices)} workers: it is {budget}, and each takes"
-                f" {each} or more with its process."
+                f"--device-memory has room for {fitting} of {len(devices)} workers: it is {whole}, and"
+                f" each takes {each} or more with its process."
             )
         workers, devices = fitting, devices[:fitting]
     threads = max(1, allowance.processors() // workers) if recipe.threads == "auto" else recipe.threads
