@@ -3,18 +3,25 @@
 No CUDA context is created here; workers do that.
 """
 
-import os
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-import psutil
 import torch
 
+from nas import allowance
+from nas.engines.base import HEAP_HOLES, HEAP_SLACK, cpu_limit
 from nas.errors import DeviceError, InvalidSetting
 from nas.recipe import Recipe
-from nas.sizes import in_mib, resolve_amount
+from nas.sizes import in_mib, resolve_amount, whole_mib
+
+PROCESS = 384 * 2**20
+"""Bytes that a worker on a processor takes before any trial, to plan with until one has measured its own:
+370 MiB with a PyTorch for CUDA, less without."""
+
+SMALL = 32 * 2**20
+"""Bytes of a trial for which a process is worth starting."""
 
 MOST_WORKERS = 8
 """On a processor, unless asked for more: a sampler learns little from many trials that run side by side."""
@@ -44,7 +51,9 @@ class Resources:
     memory_cap: int
     """Bytes that one trial may use."""
     budgets: Mapping[str, int]
-    """Bytes that all running trials of a device may use together."""
+    """Bytes that all running trials of a device may use together; on a processor with their processes."""
+    note: str | None = None
+    """What the user should know of it, in one line."""
 
     @property
     def workers(self) -> int:
@@ -56,18 +65,18 @@ def resolve(recipe: Recipe, memory_cap: int | None = None) -> Resources:
 
     On a processor every core gets a worker of one thread, as memory allows. Three convolutions on CIFAR-10
     images, 2 cores of an AMD EPYC, images per second: one thread 1,176, two threads 1,760, two workers 2,273.
-    On graphics cards, each of those that `device` names gets as many workers as another.
+    On graphics cards, each of those that `device` names gets as many workers as another. What a limit of the
+    system leaves to one process bounds the memory cap, not the budget.
 
     Args:
         memory_cap: bytes, of a study that has one already.
 
     Raises:
-        InvalidSetting: no device is called so, or a trial of the study would not fit the device budget.
+        InvalidSetting: no device is called so, or a trial would not fit the device budget.
         DeviceError: this machine does not have the device.
     """
     cards = resolve_devices(recipe.device)
     workers = _auto_workers(cards) if recipe.workers == "auto" else recipe.workers
-    threads = max(1, _cores() // workers) if recipe.threads == "auto" else recipe.threads
     precision = recipe.precision
     if precision == "auto":
         precision = "bf16" if all(card.startswith("cuda") and _has_bf16(card) for card in cards) else "fp32"
@@ -75,19 +84,52 @@ def resolve(recipe: Recipe, memory_cap: int | None = None) -> Resources:
     kind = cards[0].split(":")[0]
     free = {card: free_memory(card) for card in dict.fromkeys(devices)}
     budgets = {card: resolve_amount(recipe.device_memory, size, AUTO_BUDGET) for card, size in free.items()}
-    if memory_cap is None:
-        memory_cap = resolve_amount(recipe.memory_cap, min(free.values()), AUTO_CAP[kind])
-        if recipe.memory_cap == "auto":
-            memory_cap = min(memory_cap, *budgets.values())
+    cap = memory_cap or _memory_cap(recipe, free, budgets)
     if recipe.device_memory == "auto":  # room for one trial at least
-        budgets = {card: max(budget, memory_cap) for card, budget in budgets.items()}
+        budgets = {card: max(budget, _footprint(card, cap)) for card, budget in budgets.items()}
     for card, budget in budgets.items():
-        if budget < memory_cap:
+        least = cap if memory_cap else _footprint(card, cap)  # of a study that goes on, workers will tell
+        if budget < least:
+            whole = "" if least == cap else f", with the process of its worker about {in_mib(least)}"
             raise InvalidSetting(
-                f"One trial of this study may use {in_mib(memory_cap)} (--memory-cap), but all of {card} only"
-                f" {in_mib(budget)} (--device-memory {recipe.device_memory}). Give a larger --device-memory."
+                f"One trial of this study may use {in_mib(cap)} (--memory-cap){whole}, but all of {card} only"
+                f" {in_mib(budget)} (--device-memory {recipe.device_memory}). Give --device-memory"
+                f" {whole_mib(least)} or more."
             )
-    return Resources(devices, threads, precision, memory_cap, budgets)
+    note = None
+    fitting = max(1, budgets["cpu"] // _footprint("cpu", SMALL)) if kind == "cpu" else len(devices)
+    if fitting < len(devices):
+        if recipe.workers != "auto":
+            whole, each = in_mib(budgets["cpu"]), in_mib(_footprint("cpu", SMALL))
+            note = (
+                f"--device-memory has room for {fitting} of {len(devices)} workers: it is {whole}, and"
+                f" each takes {each} or more with its process."
+            )
+        workers, devices = fitting, devices[:fitting]
+    threads = max(1, allowance.processors() // workers) if recipe.threads == "auto" else recipe.threads
+    return Resources(devices, threads, precision, cap, budgets, note)
+
+
+def _memory_cap(recipe: Recipe, free: Mapping[str, int], budgets: Mapping[str, int]) -> int:
+    """Bytes that one trial may use of what is free now; no more than the budgets hold, unless asked."""
+    card, least = min(free.items(), key=lambda item: item[1])
+    one = allowance.free_for_one_process() if card == "cpu" else None
+    cap = resolve_amount(recipe.memory_cap, min(least, one or least), AUTO_CAP[card.split(":")[0]])
+    if recipe.memory_cap != "auto":
+        return cap
+    if card == "cpu":
+        return min(cap, max(SMALL, _largest_trial(budgets[card])))
+    return min(cap, *budgets.values())
+
+
+def _footprint(device: str, reservation: int) -> int:
+    """Bytes of a device that a worker takes with a trial, about: on a processor those of its process too."""
+    return PROCESS + cpu_limit(reservation) if device == "cpu" else reservation
+
+
+def _largest_trial(budget: int) -> int:
+    """The largest reservation whose footprint on a processor fits."""
+    return math.floor((budget - PROCESS - HEAP_SLACK) / (1 + HEAP_HOLES))
 
 
 def free_memory(device: str) -> int:
@@ -95,8 +137,8 @@ def free_memory(device: str) -> int:
     if device.startswith("cuda"):
         return _free_on_card(int(device.split(":")[1]))
     if device == "mps":
-        return min(torch.mps.recommended_max_memory(), int(psutil.virtual_memory().available))
-    return min(int(psutil.virtual_memory().available), _left_in_container())
+        return min(torch.mps.recommended_max_memory(), allowance.free_memory())
+    return allowance.free_memory()
 
 
 def resolve_devices(name: str) -> tuple[str, ...]:
@@ -140,11 +182,11 @@ def resolve_device(name: str) -> str:
 
 def _auto_workers(cards: tuple[str, ...]) -> int:
     if cards[0].startswith("cuda"):
-        return len(cards) * max(1, min(PACKED, _cores() // len(cards)))
+        return len(cards) * max(1, min(PACKED, allowance.processors() // len(cards)))
     if cards[0] != "cpu":
         return 1
     fitting = int(free_memory("cpu") // WORKER_MEMORY)
-    return max(1, min(_cores(), fitting, MOST_WORKERS))
+    return max(1, min(allowance.processors(), fitting, MOST_WORKERS))
 
 
 def _free_on_card(index: int) -> int:
@@ -161,29 +203,6 @@ def _free_on_card(index: int) -> int:
             pynvml.nvmlShutdown()
     except pynvml.NVMLError:  # a card that it does not know, such as a part of one
         return int(properties.total_memory)
-
-
-def _left_in_container() -> int:
-    """What a control group (version 2) leaves to this process; without a limit, everything."""
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit, used = (group / "memory.max").read_text().strip(), (group / "memory.current").read_text()
-        lines = (group / "memory.stat").read_text().splitlines()
-    except OSError:
-        return 2**63
-    if limit == "max":
-        return 2**63
-    cached = sum(int(line.split()[1]) for line in lines if line.startswith("inactive_file "))
-    return max(0, int(limit) - int(used) + cached)  # the kernel gives up its cache of files first
-
-
-def _cores() -> int:
-    """Processors that this process may use."""
-    return (
-        len(psutil.Process().cpu_affinity())
-        if hasattr(psutil.Process, "cpu_affinity")
-        else os.cpu_count() or 1
-    )
 
 
 def _has_bf16(device: str) -> bool:

@@ -180,6 +180,8 @@ class Driver:
             for trial in self._trials.values() if first else ():
                 self.proposing.plan(trial)
             yield WorkerReady(worker=message.worker, device=message.device)
+            if first and (shortage := self.memory.shortage(self.memory.cap)):
+                yield Notice(text=shortage)
             return
         if isinstance(message, Ended | Died):
             self.placing.release(message)
@@ -252,7 +254,7 @@ class Driver:
     def _survive(self, trial: Active, death: Died) -> Iterator[Event]:
         """A worker died: its trial goes on from the last checkpoint, a bounded number of times."""
         if self.memory.died_of_memory(trial, death):
-            yield from self._recover(trial, death.reason)
+            yield from self._recover(trial, death.reason, learn=not death.out_of_memory)
             return
         trial.worker, trial.deaths = None, trial.deaths + 1
         self.store.describe(trial.number, deaths=trial.deaths)
@@ -264,9 +266,13 @@ class Driver:
             text=f"Trial {trial.number} is tried again ({trial.deaths} of {RETRIES}): {death.reason}"
         )
 
-    def _recover(self, trial: Active, reason: str) -> Iterator[Event]:
-        """Out of memory in spite of the prediction: the next plan, with the same effective batch."""
-        if learned := self.memory.out_of_memory(trial):
+    def _recover(self, trial: Active, reason: str, *, learn: bool = True) -> Iterator[Event]:
+        """Out of memory in spite of the prediction: the next plan, with the same effective batch.
+
+        Args:
+            learn: whether the prediction was too small, rather than the system.
+        """
+        if learn and (learned := self.memory.out_of_memory(trial)):
             self.store.keep_calibration(*learned)
         trial.worker, trial.trouble = None, reason
         trial.recoveries += 1

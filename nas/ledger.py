@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -63,15 +63,21 @@ class Ledger:
         """A worker's process is gone."""
         self._slots.pop(worker, None)
 
-    def choose(self, waiting: Sequence[S], free: Mapping[int, str]) -> tuple[S, int] | None:
+    def choose(
+        self,
+        waiting: Sequence[S],
+        free: Mapping[int, str],
+        size: Callable[[S, int], int] = lambda trial, worker: trial.needed,
+    ) -> tuple[S, int] | None:
         """The first that fits, with the free worker to take it.
 
         Args:
             free: device by worker that has nothing to do.
+            size: bytes that a worker holds with a trial.
         """
         for place, trial in enumerate(waiting):
             for worker, device in free.items():
-                if self.fits(worker, device, trial.needed):
+                if self.fits(worker, device, size(trial, worker)):
                     for earlier in waiting[:place]:
                         earlier.overtaken += 1
                     return trial, worker

@@ -12,6 +12,7 @@ from nas.engines.base import cpu_limit
 from nas.engines.messages import Died, Ready
 from nas.ledger import Ledger
 from nas.memory.calibration import Calibration
+from nas.sizes import in_mib, whole_mib
 from nas.study.records import comparable
 from nas.training.epoch import Epoch
 
@@ -29,6 +30,10 @@ class _Process:
     """Bytes of the device that it holds between trials."""
     resident: int
     """Bytes of the process before its first trial, and of the images that it will read."""
+    new: int
+    """Bytes of the process alone before its first trial, on a processor; 0 where nobody knows."""
+    own: int
+    """The same after the last one."""
 
 
 class MemoryAccount:
@@ -76,31 +81,53 @@ class MemoryAccount:
         first = self._constants is None
         before = self._constants or {}
         self._constants = {name: max(size, before.get(name, 0)) for name, size in message.constants.items()}
-        idle = sum(message.constants.get(name, 0) for name in ("context", "workspace", "data"))
-        self._processes[message.worker] = _Process(message.device, idle, message.resident)
+        device = self._devices[message.worker]
+        own = message.own if device == "cpu" else 0
+        idle = own or sum(message.constants.get(name, 0) for name in ("context", "workspace", "data"))
+        self._processes[message.worker] = _Process(message.device, idle, message.resident, own, own)
         held = self._ledger.held(message.worker)  # more than idle, if it was started with a trial
-        self._ledger.hold(message.worker, self._devices[message.worker], max(idle, held))
+        self._ledger.hold(message.worker, device, max(idle, held))
         return first
 
     def choose(self, waiting: Sequence[Active], free: Mapping[int, str]) -> tuple[Active, int] | None:
         """The next trial to start, with the free worker to take it; the worker holds its reservation then."""
-        choice = self._ledger.choose(waiting, free)
+        choice = self._ledger.choose(waiting, free, self._footprint)
         if choice is not None:
             trial, worker = choice
-            self._ledger.hold(worker, free[worker], trial.needed)
+            self._ledger.hold(worker, free[worker], self._footprint(trial, worker))
         return choice
+
+    def shortage(self, reservation: int) -> str | None:
+        """What to do if a trial does not even fit a processor that is all its own; None if it does."""
+        for device, budget in self._ledger.budgets.items():
+            needed = self._process_on(device) + cpu_limit(reservation)
+            if device == "cpu" and self._process_on(device) and needed > budget:
+                return (
+                    f"A trial of {in_mib(reservation)} may take {in_mib(needed)} with its process, all"
+                    f" of {device} only {in_mib(budget)}. Go on with --device-memory {whole_mib(needed)} or"
+                    " more."
+                )
+        return None
 
     def idle(self, free: Mapping[int, str]) -> list[int]:
         """Free workers whose processes hold memory that a waiting trial could use."""
         return [worker for worker in free if self._ledger.held(worker)]
 
-    def free(self, worker: int) -> None:
-        """A worker has ended its trial."""
+    def free(self, worker: int, own: int = 0) -> None:
+        """A worker has ended its trial.
+
+        Args:
+            own: bytes of its process now, which can grow by what libraries keep; 0 where nobody knows.
+        """
         process = self._processes.get(worker)
+        if process and process.own and own:
+            process.idle = process.own = own
         self._ledger.hold(worker, self._devices[worker], process.idle if process else 0)
 
     def forget(self, worker: int) -> None:
         """A worker's process is gone."""
+        if process := self._processes.get(worker):
+            process.own = process.new  # of the next one
         self._ledger.forget(worker)
 
     # what was measured -------------------------------------------------------------------------------------
@@ -116,9 +143,11 @@ class MemoryAccount:
         if (name := self._name(trial)) is None:
             return None
         trial.measured = True
-        predicted = comparable(trial.plan.parts, reserved=bool(epoch.peak_reserved))
+        parts, reserved = trial.plan.parts, bool(epoch.peak_reserved)
+        # segments hold what was there before too, which was measured
+        known = parts.get("data", 0) + parts.get("workspace", 0) if reserved else 0
         calibration = self._calibration(name)
-        calibration.add(predicted, measured)
+        calibration.add(comparable(parts, reserved=reserved) - known, measured - known)
         return name, calibration.to_json()
 
     def out_of_memory(self, trial: Active) -> tuple[str, dict[str, Any]] | None:
@@ -131,13 +160,31 @@ class MemoryAccount:
         return name, calibration.to_json()
 
     def died_of_memory(self, trial: Active, death: Died) -> bool:
-        """Whether a worker died near the limit of its trial. A process on the CPU is all in one memory."""
+        """Whether a worker died of its trial's memory: near its limit, or by the kernel for lack of any.
+
+        A process on the CPU is all in one memory; that of a card is another.
+        """
         if trial.worker is None or trial.plan is None:
             return False
+        if self._devices[trial.worker] != "cpu":
+            return False
+        if death.out_of_memory:
+            return True
         process = self._processes.get(trial.worker)
-        if process is None or not process.resident or self._devices[trial.worker] != "cpu":
+        if process is None or not process.resident:
             return False
         return death.resident - process.resident >= NEAR * cpu_limit(trial.plan.predicted)
+
+    def _footprint(self, trial: Active, worker: int) -> int:
+        """Bytes that a worker holds with a trial: on a processor its process, and all that a limit allows."""
+        process, device = self._processes.get(worker), self._devices[worker]
+        own = process.own if process else self._process_on(device)
+        return own + cpu_limit(trial.needed) if own else trial.needed
+
+    def _process_on(self, device: str) -> int:
+        """Bytes of a new process, by those that have started; 0 where nobody knows, and on a card."""
+        sizes = (self._processes[worker].new for worker in self._processes if self._devices[worker] == device)
+        return max(sizes, default=0)
 
     def _name(self, trial: Active) -> str | None:
         process = self._processes.get(trial.worker) if trial.worker is not None else None

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Set
 from nas.active import Active
 from nas.engines.base import Engine
 from nas.engines.messages import Died, Ended, Task
+from nas.errors import SearchFailed
 from nas.events import TrialStarted
 from nas.memory_account import MemoryAccount
 from nas.space import in_words
@@ -50,13 +51,16 @@ class Placing:
             if message.worker not in self._workers.values():  # else another process has its place already
                 self._memory.forget(message.worker)
         elif worker is not None:
-            self._memory.free(worker)
+            self._memory.free(worker, message.own)
 
     def place(self, trials: Collection[Active]) -> Iterator[TrialStarted]:
         """Start what fits.
 
         Args:
             trials: all that are on their way.
+
+        Raises:
+            SearchFailed: one does not even fit a processor that is all its own.
         """
         while self._waiting:
             free = self._engine.free_workers()
@@ -66,6 +70,9 @@ class Placing:
                     self._engine.retire(idle)
                     self._memory.forget(idle)
                 choice = self._memory.choose(self._waiting, free)
+                first = self._waiting[0].needed
+                if choice is None and not self._workers and (reason := self._memory.shortage(first)):
+                    raise SearchFailed(reason)
             if choice is None:
                 return
             trial, worker = choice

@@ -40,6 +40,8 @@ def run_search(run: Prepared, watch: Watch) -> None:
     deadline = time.monotonic() + (run.store.recipe.time_limit or math.inf)
     run.store.run_begins(run.resources.devices, run.resources.budgets)
     watch(started(run))
+    if run.resources.note:
+        watch(Notice(text=run.resources.note))
     run.store.storage.wait_out(lambda text: watch(Notice(text=text)))
     for companion in companions(run):
         if not _train_baseline(companion, watch, deadline):

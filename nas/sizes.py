@@ -34,6 +34,11 @@ def in_mib(size: int) -> str:
     return f"{-(-size // 2**20):,} MiB"
 
 
+def whole_mib(size: int) -> str:
+    """As `parse_size` reads it, rounded up: so much is enough."""
+    return exact_size(-(-size // 2**20) * 2**20)
+
+
 def memory_amount(value: object) -> object:
     """A setting such as "4GiB", "80%" or "auto", in the one form that equals itself however it was written.
 

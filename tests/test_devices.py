@@ -7,21 +7,21 @@ from nas import devices
 from nas.errors import DeviceError, InvalidSetting
 from nas.recipe import Recipe
 
+MIB, GIB = 2**20, 2**30
+
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch):
     """Pretend that the machine has so many cores and graphics cards."""
 
-    def make(cores: int = 2, cards: int = 0, gigabytes: int = 64) -> None:
-        monkeypatch.setattr(devices, "_cores", lambda: cores)
-        monkeypatch.setattr(
-            devices.psutil, "virtual_memory", lambda: type("M", (), {"available": gigabytes * 1e9})
-        )
+    def make(cores: int = 2, cards: int = 0, gigabytes: float = 64, ulimit: int | None = None) -> None:
+        monkeypatch.setattr(devices.allowance, "processors", lambda: cores)
+        monkeypatch.setattr(devices.allowance, "free_memory", lambda: int(gigabytes * 1e9))
+        monkeypatch.setattr(devices.allowance, "free_for_one_process", lambda: ulimit)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
         monkeypatch.setattr(devices, "_free_on_card", lambda index: (80 - 30 * index) * 10**9)
-        monkeypatch.setattr(devices, "_left_in_container", lambda: 2**63)
 
     return make
 
@@ -54,7 +54,9 @@ def test_auto_means(machine, hardware, settings, expected):
     [
         ({"gigabytes": 10}, {}, 5e9, {"cpu": 9e9}),
         ({"gigabytes": 10}, {"memory_cap": "2GB", "device_memory": "60%"}, 2e9, {"cpu": 6e9}),
-        ({"gigabytes": 10}, {"device_memory": "2GB"}, 2e9, {"cpu": 2e9}),
+        ({"gigabytes": 10, "ulimit": 4 * 10**9}, {}, 2e9, {"cpu": 9e9}),
+        ({"gigabytes": 10}, {"device_memory": "2GiB"}, 1288490188, {"cpu": 2 * GIB}),
+        ({"gigabytes": 0.2}, {"memory_cap": "100MiB"}, 100 * MIB, {"cpu": (384 + 128 + 125) * MIB}),
         ({"cards": 2}, {}, 45e9, {"cuda:0": 72e9, "cuda:1": 45e9}),
         ({"cards": 2}, {"device": "cuda:0", "memory_cap": "50%"}, 40e9, {"cuda:0": 72e9}),
     ],
@@ -68,14 +70,44 @@ def test_cap_and_budgets_are_parts_of_what_is_free(machine, hardware, settings, 
 
 def test_a_study_keeps_its_cap_and_has_room_for_one_trial_though_less_is_free_now(machine):
     machine(gigabytes=10)
-    found = devices.resolve(Recipe.load(memory_cap="80%"), memory_cap=int(12e9))
-    assert (found.memory_cap, found.budgets["cpu"]) == (12e9, 12e9)
+    found = devices.resolve(Recipe.load(memory_cap="80%"), memory_cap=12 * GIB)
+    assert (found.memory_cap, found.budgets["cpu"]) == (12 * GIB, 15 * GIB + 512 * MIB)
 
 
-def test_a_budget_that_no_trial_may_fit_is_refused(machine):
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"memory_cap": "2GiB", "device_memory": "1 GiB"}, "Give --device-memory 3GiB or more."),
+        ({"memory_cap": "2GiB", "device_memory": "2GiB"}, "with the process of its worker about 3,072 MiB"),
+        ({"workers": 2, "device_memory": "400MiB"}, "Give --device-memory 552MiB or more."),
+    ],
+    ids=str,
+)
+def test_a_budget_that_no_trial_may_fit_is_refused_with_one_that_would_do(machine, settings, message):
     machine(gigabytes=10)
-    with pytest.raises(InvalidSetting, match="--device-memory 1GiB"):
-        devices.resolve(Recipe.load(memory_cap="2GiB", device_memory="1 GiB"))
+    with pytest.raises(InvalidSetting, match=message):
+        devices.resolve(Recipe.load(**settings))
+
+
+def test_a_study_that_goes_on_may_have_a_budget_that_holds_its_smaller_trials_alone(machine):
+    machine(gigabytes=10)
+    assert devices.resolve(Recipe.load(device_memory="2GiB"), memory_cap=2 * GIB).memory_cap == 2 * GIB
+    with pytest.raises(InvalidSetting, match="Give --device-memory 3GiB or more"):
+        devices.resolve(Recipe.load(device_memory="2GiB"), memory_cap=3 * GIB)
+
+
+@pytest.mark.parametrize(
+    ("workers", "budget", "expected"),
+    [(2, "552MiB", 1), (2, "1104MiB", 2), (8, "1.7GiB", 3), ("auto", "1104MiB", 2)],
+)
+def test_workers_that_do_not_fit_the_budget_are_not_started_and_it_is_said(
+    machine, workers, budget, expected
+):
+    machine(cores=6)
+    found = devices.resolve(Recipe.load(workers=workers, device_memory=budget, trials=30))
+    assert (found.workers, found.threads) == (expected, 6 // expected)
+    fewer = workers not in ("auto", expected)
+    assert (found.note or "").startswith(f"--device-memory has room for {expected} of {workers}") is fewer
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:", "cuda:x", "cuda:0:1", "CPU", ""])

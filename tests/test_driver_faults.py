@@ -146,6 +146,18 @@ def test_a_trial_that_runs_out_of_memory_and_takes_its_worker_along_is_started_o
     assert (record.outcome, record.recoveries, record.deaths) == ("completed", 1, None)
 
 
+def test_a_trial_whose_worker_the_kernel_ended_for_lack_of_memory_goes_on_more_frugally(make_store, mlp):
+    store = make_store(trials=1, epochs=1)
+    ended = Died(worker=0, number=0, reason="signal 9", out_of_memory=True)
+    _, engine = run(
+        store, mlp, lambda task: learns(0.5)(task) if task.plan.accumulation > 2 else iter([ended])
+    )
+    assert [task.plan.accumulation for task in engine.given] == [1, 2, 4]
+    (record,) = store.trials()
+    assert (record.outcome, record.recoveries, record.deaths) == ("completed", 2, None)
+    assert not store.calibration, "the system had too little, the prediction was not too small"
+
+
 def test_a_small_space_in_which_nothing_fits_ends_with_the_smallest_cap_that_would_do(
     make_store, tmp_path, monkeypatch
 ):

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = [
     {"errors", "ending", "texts"},
-    {"sizes", "versions", "disk", "streams", "children"},
-    {"user_cache"},
+    {"sizes", "versions", "disk", "streams", "children", "cgroups"},
+    {"user_cache", "allowance"},
     {"space", "recipe", "user_files"},
     {"user_code"},
     {"plugins"},
@@ -21,8 +21,8 @@ FLOORS = [
     {"training", "drawing"},
     {"memory", "exporters"},
     {"network_check"},
-    {"study", "engines", "devices", "events"},
-    {"active"},
+    {"study", "engines", "events"},
+    {"active", "devices"},
     {"ledger", "known", "watchdog", "rebuilding"},
     {"memory_account"},
     {"proposing", "placing"},

@@ -1,5 +1,6 @@
 """What the driver concludes about memory: who holds it, and what a worker died of."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -8,7 +9,9 @@ import pytest
 from nas.active import Active
 from nas.engines.base import cpu_limit
 from nas.engines.messages import Died, Plan, Ready
+from nas.memory.calibration import Calibration
 from nas.memory_account import MemoryAccount
+from nas.training.epoch import Epoch
 
 GIB = 2**30
 RESIDENT = GIB // 2
@@ -46,6 +49,12 @@ def test_a_worker_that_dies_near_its_limit_died_of_memory(
     assert account(**case).died_of_memory(running(), death) is of_memory
 
 
+@pytest.mark.parametrize(("device", "of_memory"), [("cpu", True), ("cuda:0", False)])
+def test_a_worker_that_the_kernel_ended_for_lack_of_memory_died_of_it(device: str, of_memory: bool) -> None:
+    death = Died(worker=0, number=0, reason="signal 9", out_of_memory=True)
+    assert account(device).died_of_memory(running(), death) is of_memory
+
+
 def test_a_death_of_which_nothing_is_known_is_not_one_of_memory() -> None:
     assert not account().died_of_memory(running(), Died(worker=0, number=0, reason="killed"))
     assert not account().died_of_memory(
@@ -71,12 +80,77 @@ def test_a_process_that_is_ready_after_its_trial_was_placed_does_not_shrink_the_
     assert memory._ledger.used("cpu") == GIB
 
 
+def with_processes(*own: int, budget: int = GIB, device: str = "cpu") -> MemoryAccount:
+    """Workers on one device whose processes have these bytes of their own; 0: not started yet."""
+    memory = MemoryAccount(GIB, [device] * len(own), {device: budget}, {})
+    for worker, size in enumerate(own):
+        if size:
+            memory.ready(Ready(worker=worker, device=device, constants={"context": 1}, own=size))
+    return memory
+
+
+def test_on_a_processor_a_worker_holds_its_process_and_all_that_its_trial_may_take() -> None:
+    memory, free = with_processes(300, 0), {0: "cpu", 1: "cpu"}
+    assert memory._ledger.used("cpu") == 300
+    assert memory.choose([running(1000)], free)
+    assert memory._ledger.used("cpu") == 300 + cpu_limit(1000)
+    assert memory.choose([running(2000)], {1: "cpu"})  # a process like the first will be started
+    assert memory._ledger.used("cpu") == 600 + cpu_limit(1000) + cpu_limit(2000)
+    memory.free(0, own=450)  # libraries keep something for good
+    assert memory._ledger.held(0) == 450
+    memory.forget(0)
+    assert memory.choose([running(1000)], {0: "cpu"})
+    assert memory._ledger.held(0) == 300 + cpu_limit(1000)
+
+
+def test_on_a_card_the_memory_of_processes_counts_for_nothing() -> None:
+    memory = with_processes(300, device="cuda:0")
+    memory.choose([running(1000)], {0: "cuda:0"})
+    assert memory._ledger.used("cuda:0") == 1000
+    memory.free(0, own=450)
+    assert memory._ledger.used("cuda:0") == 1
+    assert memory.shortage(2 * GIB) is None
+
+
+def test_a_second_worker_starts_no_trial_that_would_exceed_the_budget() -> None:
+    memory = with_processes(300, 0, budget=2 * cpu_limit(1000) + 599)
+    assert memory.choose([running(1000)], {0: "cpu", 1: "cpu"})
+    assert memory.choose([running(1000)], {1: "cpu"}) is None
+    assert memory.shortage(1000) is None
+
+
+def test_a_trial_that_fits_no_processor_of_its_own_is_told_with_a_budget_that_would_do() -> None:
+    shortage = with_processes(300 * 2**20).shortage(800 * 2**20)
+    assert shortage
+    assert shortage.endswith("all of cpu only 1,024 MiB. Go on with --device-memory 1428MiB or more.")
+
+
 def test_the_largest_constants_of_all_workers_count() -> None:
     memory = MemoryAccount(GIB, ["cpu"] * 2, {"cpu": GIB}, {})
     assert memory.constants is None
     assert memory.ready(Ready(worker=0, device="cpu", constants={"context": 7, "data": 3}))
     assert not memory.ready(Ready(worker=1, device="cpu", constants={"context": 5, "data": 4}))
     assert memory.constants == {"context": 7, "data": 4, "factor": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("peaks", "factor"),
+    [
+        ({"peak_reserved": 1_200, "peak_allocated": 1}, 2.0),
+        ({"peak_reserved": None, "peak_allocated": 150}, 1.5),
+    ],
+    ids=["segments", "tensors"],
+)
+def test_the_ratio_is_of_a_step_alone_and_not_of_what_was_measured_before(
+    peaks: dict[str, Any], factor: float
+) -> None:
+    data = 0 if peaks["peak_reserved"] is None else 900
+    parts = {"activations": 100, "workspace": 100, "data": data, "context": 7}
+    trial = running()
+    trial.measured, trial.plan = False, replace(trial.plan, parts=parts)  # type: ignore[type-var]
+    learned = account("cuda:0").learn(trial, cast(Epoch, SimpleNamespace(**peaks)))
+    assert learned
+    assert Calibration.from_json(learned[1]).factor == factor
 
 
 @pytest.mark.parametrize(("needed", "excess"), [(GIB, 0.0), (2 * GIB, 1.0), (GIB // 2, -0.5), (None, 0.0)])

@@ -17,6 +17,7 @@ from nas.texts import clean
         "nas dashboard",
         "nas dashboard cnn_fc-digits --port 9000",
         "nas dashboard --host 0.0.0.0 --no-browser",
+        "nas dashboard --allow-host gpu.example.org --base-path /nas",
     )
 )
 def dashboard(
@@ -32,6 +33,13 @@ def dashboard(
         bool, typer.Option("--writable", help="Let trials be failed, and studies renamed and deleted.")
     ] = False,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A name by which a proxy is asked for it; may be given again.", metavar="NAME"),
+    ] = None,
+    base_path: Annotated[
+        str, typer.Option(help="Path below which a proxy shows it, such as /nas.", show_default="none")
+    ] = "",
     storage: Storage = None,
     folder: Folder = Path("studies"),
 ) -> None:
@@ -46,7 +54,11 @@ def dashboard(
         port=port,
         token_file=token_file,
         writable=writable,
+        allow_hosts=allow_host or (),
+        base_path=base_path,
     )
+    if hasattr(os, "nice"):
+        os.nice(5)  # whatever visitors ask for, a search on this machine comes first
     print(f"{clean(opened.study)}: {opened.url}\nlive page: {opened.live}")
     print(f"{'Writable' if writable else 'Read-only'}. Ctrl-C ends it.", flush=True)
     if not no_browser and _has_desktop():

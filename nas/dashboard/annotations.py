@@ -42,15 +42,19 @@ class Annotated:
             return self._dashboard(environ, start_response)
         response = Response.from_app(self._dashboard, environ, buffered=True)
         if response.status_code == 200:
-            response.set_data(json.dumps(annotated(response.get_json(), watched)))
+            response.set_data(json.dumps(annotated(response.get_json(), watched, request.root_path)))
         return response(environ, start_response)
 
 
-def annotated(detail: dict[str, Any], watched: WatchedStudy) -> dict[str, Any]:
-    """A study as optuna-dashboard's API tells it, with notes and figures."""
+def annotated(detail: dict[str, Any], watched: WatchedStudy, root: str = "") -> dict[str, Any]:
+    """A study as optuna-dashboard's API tells it, with notes and figures.
+
+    Args:
+        root: path below which the dashboard lies.
+    """
     records = watched.records()
     deadline = time.monotonic() + PATIENCE
-    _set_note(detail, study_note(watched))
+    _set_note(detail, study_note(watched, root))
     for told in (
         *detail["best_trials"],
         *reversed(detail["trials"]),
@@ -58,7 +62,7 @@ def annotated(detail: dict[str, Any], watched: WatchedStudy) -> dict[str, Any]:
         if told["number"] < len(records):
             record = records[told["number"]]
             now = time.monotonic() < deadline or watched.knows_layers(record)
-            _set_note(told, trial_note(watched, record, with_layers=now))
+            _set_note(told, trial_note(watched, record, with_layers=now, root=root))
     figures = [{"id": name, "graph_object": figure} for name, figure in watched.figures().items()]
     return detail | {"plotly_graph_objects": [*figures, *detail["plotly_graph_objects"]]}
 

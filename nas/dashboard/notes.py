@@ -13,10 +13,14 @@ from nas.study.records import TrialRecord, best_of, counts_of
 from nas.terminal import format
 
 
-def study_note(watched: WatchedStudy) -> str:
-    """What is searched, on which data, and what has come of it."""
+def study_note(watched: WatchedStudy, root: str = "") -> str:
+    """What is searched, on which data, and what has come of it.
+
+    Args:
+        root: path below which the dashboard lies.
+    """
     records, recipe, row = watched.records(), watched.recipe, watched.row
-    info, best, page = row["data"].get("info", {}), best_of(records), f"/nas/{watched.study_id}"
+    info, best, page = row["data"].get("info", {}), best_of(records), f"{root}/nas/{watched.study_id}"
     facts = [
         ("search space", f"{format.space(recipe.space)}, version {row['space_version']}"),
         ("data", f"{info.get('name', recipe.data)}, {format.shape(info.get('shape', ()))}"),
@@ -28,17 +32,21 @@ def study_note(watched: WatchedStudy) -> str:
     if best is not None:
         sentence = f"Best: trial {best.number}, validation accuracy {format.accuracy(best.value)}"
         size = f"{format.count(best.num_parameters)} parameters"
-        parts += [f"**{sentence}**, {size}.", _drawing(watched, best)]
+        parts += [f"**{sentence}**, {size}.", _drawing(page, best)]
     return "\n\n".join(parts)
 
 
-def trial_note(watched: WatchedStudy, record: TrialRecord, *, with_layers: bool = True) -> str:
+def trial_note(
+    watched: WatchedStudy, record: TrialRecord, *, with_layers: bool = True, root: str = ""
+) -> str:
     """How a trial ended, its network layer by layer, its training and its memory.
 
     Args:
         with_layers: else it only says where they are shown.
+        root: path below which the dashboard lies.
     """
-    page = f"/nas/{watched.study_id}/trials/{record.number}"
+    study = f"{root}/nas/{watched.study_id}"
+    page = f"{study}/trials/{record.number}"
     parts = [f"**{escape(ending(record))}** [Its page]({page})"]
     if record.proposal is not None:
         parts.append("### Network")
@@ -46,7 +54,7 @@ def trial_note(watched: WatchedStudy, record: TrialRecord, *, with_layers: bool 
             parts.append(f"[Its layers]({page})")
         else:
             try:
-                parts += [_drawing(watched, record), layer_rows(watched.layers(record))]
+                parts += [_drawing(study, record), layer_rows(watched.layers(record))]
             except NasError as error:
                 parts.append(escape(str(error)))
     for title, facts in (
@@ -81,10 +89,8 @@ def escape(text: str) -> str:
     return re.sub(r"([\\`*_\[\]()<>#!|~&@]|:(?=//)|(?<=www)\.)", r"\\\1", format.clean(text))
 
 
-def _drawing(watched: WatchedStudy, record: TrialRecord) -> str:
-    return (
-        f"![The network of trial {record.number}](/nas/{watched.study_id}/trials/{record.number}/network.svg)"
-    )
+def _drawing(study: str, record: TrialRecord) -> str:
+    return f"![The network of trial {record.number}]({study}/trials/{record.number}/network.svg)"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]] | Facts, right: int | None = None) -> str:

@@ -72,7 +72,8 @@ class Pages:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             endpoint, values = ROUTES.bind_to_environ(environ).match()
-            response: Response = getattr(self, f"_{endpoint}")(**values)
+            root = environ["SCRIPT_NAME"]
+            response: Response = getattr(self, f"_{endpoint}")(root, **values)
             response.make_conditional(environ)
         except HTTPException as error:
             response = Response(
@@ -80,22 +81,22 @@ class Pages:
             )
         return response(environ, start_response)
 
-    def _home(self) -> Response:
-        return redirect(f"/nas/{self._watched.first}")
+    def _home(self, root: str) -> Response:
+        return redirect(f"{root}/nas/{self._watched.first}")
 
-    def _file(self, name: str) -> Response:
+    def _file(self, root: str, name: str) -> Response:
         kinds = {".css": "text/css", ".js": "text/javascript"}
         file = FILES / name  # a rule of the map takes no slash
         if file.suffix not in kinds or not file.is_file():
             raise NotFound
         return _response(file.read_text(encoding="utf-8"), kinds[file.suffix], POLICY)
 
-    def _study(self, study: int, live: bool = False) -> Response:
+    def _study(self, root: str, study: int, live: bool = False) -> Response:
         watched = self._find(study)
         summary = Summary(watched.records(), watched.row, watched.driver)
-        return self._page("study", live, watched, summary=summary)
+        return self._page(root, "study", live, watched, summary=summary)
 
-    def _trial(self, study: int, number: int, live: bool = False) -> Response:
+    def _trial(self, root: str, study: int, number: int, live: bool = False) -> Response:
         watched = self._find(study)
         record = _record(watched, number)
         best = best_of(watched.records())
@@ -110,7 +111,7 @@ class Pages:
             "Origin": facts.origin_facts(record),
         }
         return self._page(
-            *("trial", live, watched),
+            *(root, "trial", live, watched),
             record=record,
             ending=facts.ending(record),
             network=network,
@@ -118,7 +119,7 @@ class Pages:
             best=best,
         )
 
-    def _network(self, study: int, number: int, width: int = 960) -> Response:
+    def _network(self, root: str, study: int, number: int, width: int = 960) -> Response:
         watched = self._find(study)
         try:
             layers = watched.layers(_record(watched, number))
@@ -127,11 +128,11 @@ class Pages:
         drawing = architecture_svg(layers, watched.input_shape, width=width)
         return _response(drawing, "image/svg+xml", DRAWING_POLICY)
 
-    def _page(self, name: str, live: bool, watched: WatchedStudy, **facts: Any) -> Response:
+    def _page(self, root: str, name: str, live: bool, watched: WatchedStudy, **facts: Any) -> Response:
         """A page, or the part of it that changes while a search runs."""
-        page = f"/nas/{watched.study_id}"
+        page = f"{root}/nas/{watched.study_id}"
         template = self._templates.get_template(f"{name}_live.html" if live else f"{name}.html")
-        content = template.render(study=watched.name, recipe=watched.recipe, page=page, **facts)
+        content = template.render(study=watched.name, recipe=watched.recipe, page=page, root=root, **facts)
         return _response(content, "text/html", POLICY)
 
     def _find(self, study: int) -> WatchedStudy:

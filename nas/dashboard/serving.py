@@ -7,6 +7,7 @@ import logging
 import secrets
 import socket
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,20 +19,19 @@ try:
     import jinja2  # noqa: F401
     import optuna_dashboard  # noqa: F401
     import plotly  # noqa: F401
-    import waitress
+    import waitress  # noqa: F401
     import werkzeug  # noqa: F401
 except ModuleNotFoundError as error:
     raise NasError(f"The dashboard needs {error.name}: pip install 'optuna-nas[dashboard]'.") from error
 
+from nas.dashboard.base_path import checked_base
+from nas.dashboard.guard import make_server
 from nas.dashboard.site import make_site
 from nas.study.storage import open_storage, storage_url
 from nas.study.stored import StoredStudy
 
 SHORTEST_TOKEN = 16
 """Characters of a token in a file; ours have 43."""
-
-THREADS = 8
-"""Requests that are answered at the same time: a browser asks for six at once."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ def open_dashboard(
     port: int = 8080,
     token_file: Path | None = None,
     writable: bool = False,
+    allow_hosts: Sequence[str] = (),
+    base_path: str = "",
 ) -> Dashboard:
     """The dashboard of a study and of its whole database.
 
@@ -76,19 +78,32 @@ def open_dashboard(
         port: another one that is free if it is taken.
         token_file: holds the token that visitors need; else one is made up where one is needed.
         writable: whether studies may be changed through it, and trials failed.
+        allow_hosts: names by which a proxy is asked for it.
+        base_path: path below which a proxy shows it, such as /nas.
 
     Raises:
-        NasError: there is no such study, database, host or token file.
+        NasError: there is no such study, database, host, path or token file.
     """
+    base = checked_base(base_path)
     folder, token_file = expanded(folder), token_file and expanded(token_file)
     opened = open_storage(storage_url(storage, folder), read_only=not writable)
     name = StoredStudy.find(opened, study, folder).name
     token = _read_token(token_file) if token_file else None if is_local(host) else secrets.token_urlsafe(32)
     listening = _listen(host, port)
     port = listening.getsockname()[1]
-    site = make_site(opened, name, folder, names=[host], token=token, writable=writable, cookie=f"nas-{port}")
-    server = waitress.create_server(site, sockets=[listening], threads=THREADS, ident="")
-    base = f"http://{_reachable(host)}:{port}"
+    site = make_site(
+        opened,
+        name,
+        folder,
+        names=[host],
+        token=token,
+        writable=writable,
+        cookie=f"nas-{port}",
+        proxied=allow_hosts,
+        base=base,
+    )
+    server = make_server(site, site.door.admits, listening)
+    base = f"http://{_reachable(host)}:{port}{base}"
     return Dashboard(name, f"{base}/?token={token}" if token else f"{base}/", f"{base}/nas", server)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from sqlalchemy import event
 from werkzeug.utils import redirect
 
 from nas.dashboard.annotations import Annotated
+from nas.dashboard.base_path import Below, Moved
 from nas.dashboard.door import Door
 from nas.dashboard.pages import Pages
 from nas.dashboard.watched import Watched
@@ -20,6 +22,17 @@ from nas.study.patience import StudyStorage
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+
+@dataclass(frozen=True)
+class Site:
+    """A WSGI application, and the door that it has."""
+
+    door: Door
+    app: WSGIApplication
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return self.app(environ, start_response)
 
 
 def make_site(
@@ -31,14 +44,17 @@ def make_site(
     token: str | None = None,
     writable: bool = False,
     cookie: str = "nas",
-) -> WSGIApplication:
+    proxied: Collection[str] = (),
+    base: str = "",
+) -> Site:
     """Everything that the dashboard serves.
 
     Args:
         storage: is made read-only unless `writable`, down to the database itself.
         study: the name of the one that is shown first.
         folder: where results lie; artifacts of Optuna in `artifacts` under it.
-        names, token, cookie: as for `Door`.
+        names, token, cookie, proxied: as for `Door`.
+        base: path below which it lies, such as /nas.
     """
     if not writable:
         make_read_only(storage)
@@ -47,17 +63,20 @@ def make_site(
         artifacts.mkdir(exist_ok=True)
     store = FileSystemArtifactStore(artifacts) if artifacts.is_dir() else None
     watched = Watched(storage, folder, study)
-    pages, dashboard = Pages(watched), Annotated(wsgi(storage, store), watched)
-    home = redirect(f"/dashboard/studies/{watched.first}")
+    pages, dashboard = Pages(watched), Annotated(Moved(wsgi(storage, store)), watched)
 
     def rooms(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if path == "/nas" or path.startswith("/nas/"):
             return pages(environ, start_response)
-        return (home if path in ("", "/") else dashboard)(environ, start_response)
+        if path in ("", "/"):
+            home = redirect(f"{environ['SCRIPT_NAME']}/dashboard/studies/{watched.first}")
+            return home(environ, start_response)
+        return dashboard(environ, start_response)
 
     names = [*names, socket.gethostname(), socket.getfqdn()]
-    return Door(rooms, names=names, token=token, writable=writable, cookie=cookie)
+    door = Door(rooms, names=names, token=token, writable=writable, cookie=cookie, proxied=proxied)
+    return Site(door, Below(door, base))
 
 
 def make_read_only(storage: StudyStorage) -> None:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nas import children
+from nas.cgroups import OomKills
 from nas.engines.base import Post
 from nas.engines.messages import Command, Died, Ended, Message, Setup, Stop, Task, decode, encode
 
@@ -54,6 +55,7 @@ class LocalEngine:
         self._program = tuple(program)
         self._devices = tuple(devices)
         self._log_folder = log_folder
+        self._oom_kills = OomKills()
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._slots: list[_Worker | None] = [None] * len(devices)
 
@@ -129,7 +131,7 @@ class LocalEngine:
     def _launch(self, index: int) -> "_Worker":
         setup = replace(self._setup, device=self._devices[index])
         log = self._log_folder / f"worker-{index}.log"
-        worker = _Worker(index, (*self._program, str(index)), setup, log, self.post)
+        worker = _Worker(index, (*self._program, str(index)), setup, log, self.post, self._oom_kills)
         self._slots[index] = worker
         return worker
 
@@ -137,8 +139,17 @@ class LocalEngine:
 class _Worker:
     """One child process and the thread that reads it."""
 
-    def __init__(self, index: int, command: Sequence[str], setup: Setup, log: Path, post: Post) -> None:
+    def __init__(
+        self,
+        index: int,
+        command: Sequence[str],
+        setup: Setup,
+        log: Path,
+        post: Post,
+        oom_kills: OomKills,
+    ) -> None:
         self.index = index
+        self._oom_kills = oom_kills
         self.trial: int | None = None
         self.dead = False
         """Whether it can take no task any more."""
@@ -212,16 +223,29 @@ class _Worker:
                     self._post(decode(line))
         code, resident = self._reap()
         self._gone.set()
+        reason, out_of_memory = self._killed_for or self._last_words(code), False
         if code == -KILLED:
-            resident = 0  # it did not fail, somebody ended it: its size says nothing
-        self._say_died(self._killed_for or self._last_words(code), resident)
+            by_kernel = None if self._killed_for else self._oom_kills.one_more()
+            out_of_memory = bool(by_kernel)
+            if self._killed_for or by_kernel is not None:
+                resident = 0  # it did not fail, somebody ended it: its size says nothing
+            if out_of_memory:
+                reason += "; the system had no memory left"
+        self._say_died(reason, resident, out_of_memory=out_of_memory)
 
-    def _say_died(self, reason: str, resident: int = 0) -> None:
+    def _say_died(self, reason: str, resident: int = 0, *, out_of_memory: bool = False) -> None:
         """Once; from now on, it can take no task."""
         with self._lock:
             said, self.dead = self.dead, True
         if not said and not self._closing:
-            self._post(Died(worker=self.index, number=self.trial, reason=reason, resident=resident))
+            died = Died(
+                worker=self.index,
+                number=self.trial,
+                reason=reason,
+                resident=resident,
+                out_of_memory=out_of_memory,
+            )
+            self._post(died)
 
     def _reap(self) -> tuple[int, int]:
         """Exit code, and the most resident bytes that the process has had; 0 where nobody knows."""

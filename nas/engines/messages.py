@@ -83,6 +83,8 @@ class Ready:
     """Fields of `nas.memory.prediction.MemoryConstants`, measured."""
     resident: int = 0
     """Bytes of the process before its first trial, and of the images that it will read."""
+    own: int = 0
+    """Of them, those that no other process shares."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +117,8 @@ class Ended:
     how: str
     """completed, stopped, diverged, out of memory, no room (on the disk) or failed."""
     reason: str | None = None
+    own: int = 0
+    """Bytes of the process that no other shares, after it; 0 where nobody knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +130,8 @@ class Died:
     reason: str
     resident: int = 0
     """The most bytes that the process has had; 0 where nobody knows."""
+    out_of_memory: bool = False
+    """Whether the kernel ended it because the system, or our part of it, had no memory left."""
 
 
 @dataclass(frozen=True, kw_only=True)

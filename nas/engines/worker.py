@@ -21,6 +21,7 @@ import torch
 from optuna.trial import FixedTrial
 from safetensors.torch import save
 
+from nas.allowance import own_memory
 from nas.datasets import ImageData
 from nas.disk import disk_errors, written_whole
 from nas.engines.checkpoint import Checkpoint
@@ -68,7 +69,14 @@ class Worker:
         resident = psutil.Process().memory_info().rss
         resident += self.data.train.images.nbytes + self.data.val.images.nbytes  # pages of the map come to it
         constants = asdict(self.constants)
-        self._send(Ready(worker=self.index, device=self.device_name, constants=constants, resident=resident))
+        ready = Ready(
+            worker=self.index,
+            device=self.device_name,
+            constants=constants,
+            resident=resident,
+            own=own_memory(),
+        )
+        self._send(ready)
         while True:
             self._run(tasks.get())
 
@@ -103,7 +111,7 @@ class Worker:
             how = "out of memory" if out_of_memory else "failed"
             reason = in_one_line(error)
         release(self.device)  # here, because the exception held the frames and they the tensors
-        self._send(Ended(number=task.number, how=how, reason=reason))
+        self._send(Ended(number=task.number, how=how, reason=reason, own=own_memory()))
 
     def _train(self, task: Task) -> str:
         """Train one proposal to its end, from its checkpoint if it has one, and tell how it ended."""

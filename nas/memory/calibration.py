@@ -1,4 +1,7 @@
-"""How measured memory compares with predictions on a device, and what to multiply the next prediction by."""
+"""How measured memory compares with predictions on a device, and what to multiply the next prediction by.
+
+Both are of a step of training alone: what a device holds before it was measured, and is not multiplied.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,9 @@ WINDOW = 200
 START = {"cpu": 1.0}
 START_ELSEWHERE = 1.15
 """Before anything was measured: a CPU's tensors are predicted exactly; a card's libraries need more."""
+
+VERSION = 2
+"""Of what is stored. Ratios before it were diluted by what a card holds for good: data and workspace."""
 
 GROWTH = 1.5
 """What ran out of memory is taken to need so many times what it was given: nobody knows how much it was."""
@@ -61,9 +67,12 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for `from_json`."""
-        return {"start": self._start, "ratios": [round(ratio, 4) for ratio in self._ratios]}
+        ratios = [round(ratio, 4) for ratio in self._ratios]
+        return {"version": VERSION, "start": self._start, "ratios": ratios}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """What `to_json` gave."""
-        return cls(**content)
+        """What `to_json` gave; of an older one what still holds, which is all of a processor's."""
+        start = content["start"]
+        holds = content.get("version") == VERSION or start == START["cpu"]
+        return cls(start, content["ratios"] if holds else ())

@@ -25,7 +25,12 @@ class MemoryConstants:
     evaluation_batch: int = 0
     """The most images that are evaluated at once; never more than a micro-batch."""
     factor: float = 1.0
-    """What everything but the context is multiplied by: see `nas.memory.calibration`."""
+    """What a step of training is multiplied by, which alone is not measured: see `nas.memory.calibration`."""
+
+    @property
+    def resident(self) -> tuple[int, int]:
+        """What lies in the caching allocator before a step and after it: measured, never multiplied."""
+        return self.data, self.workspace
 
     def beside(self, peak: Memory) -> Memory:
         """A peak of training, with what is there besides."""
@@ -34,11 +39,13 @@ class MemoryConstants:
 
     def calibrated(self, reserved: int) -> int:
         """Bytes that a process is expected to take whose segments are predicted to take `reserved`."""
-        return self.context + math.ceil(self.factor * reserved)
+        known = sum(self.resident)
+        return self.context + known + math.ceil(self.factor * (reserved - known))
 
     def limit(self, cap: int) -> int:
         """The most bytes of segments that keep a process under `cap`, as far as `calibrated` tells."""
-        limit = math.floor((cap - self.context) / self.factor)
+        known = sum(self.resident)
+        limit = known + math.floor((cap - self.context - known) / self.factor)
         return limit + 1 if self.calibrated(limit + 1) <= cap else limit  # a division may round down
 
 
@@ -63,7 +70,7 @@ def predict(
     if device == "cpu":
         return memory
     limit = None if cap is None else constants.limit(cap)
-    segments = reserved(program, batches, resident=_resident(constants), limit=limit)
+    segments = reserved(program, batches, resident=constants.resident, limit=limit)
     return replace(memory, fragmentation=segments - memory.reserved)
 
 
@@ -73,9 +80,5 @@ def smallest_cap(
     """The smallest cap in bytes under which training survives, calibrated; on CUDA to within 2 MiB."""
     if device == "cpu":
         return constants.calibrated(predict(program, batches, device, constants).reserved)
-    limit = smallest_limit(program, batches, resident=_resident(constants))
+    limit = smallest_limit(program, batches, resident=constants.resident)
     return constants.calibrated(limit)
-
-
-def _resident(constants: MemoryConstants) -> tuple[int, int]:
-    return constants.data, constants.workspace

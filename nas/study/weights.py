@@ -33,8 +33,8 @@ def load_weights(model: nn.Module, file: Path) -> None:
     except (SafetensorError, OSError, RuntimeError) as error:  # the last: tensors of another network
         reason = " ".join(str(error).split())[:200]
         raise StudyError(
-            f"{file} does not hold the weights of this network: {reason}. It holds something else, or the code of"
-            " the search space has changed since."
+            f"{file} does not hold the weights of this network: {reason}. It holds something else, or"
+            " the code of the search space has changed since."
         ) from error
 
 

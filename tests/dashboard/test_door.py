@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -126,7 +127,8 @@ def test_nothing_that_is_not_a_question_passes_unless_writable(sample: Sample, c
 @pytest.mark.parametrize(
     ("origin", "status"),
     [(None, 204), ("http://localhost", 204), ("http://evil.example", 403), ("null", 403),
-     ("http://localhost.evil.example", 403), ("http://localhost:9999", 403)],
+     ("http://localhost.evil.example", 403), ("http://localhost:9999", 403), ("ftp://localhost", 403),
+     ("https://localhost", 403), ("localhost", 403)],
 )  # fmt: skip
 def test_a_writable_dashboard_fails_a_trial_but_not_for_the_page_of_another_site(
     sample: Sample, origin: str | None, status: int
@@ -137,6 +139,65 @@ def test_a_writable_dashboard_fails_a_trial_but_not_for_the_page_of_another_site
     answer = client.post(f"/api/trials/{number + 1}/tell", json={"state": "Fail"}, headers=headers)
     assert answer.status_code == status
     assert sample.study.get_trials()[number].state.name == ("FAIL" if status == 204 else "RUNNING")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost"}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Host": "gpu.example", "Origin": "https://gpu.example"}, 200),  # the proxy speaks https
+        ({"Host": "gpu.example", "Origin": "ftp://gpu.example"}, 403),
+        ({"Host": "gpu.example:81", "Origin": "https://gpu.example"}, 403),
+    ],
+)
+def test_only_a_page_of_the_very_same_origin_may_change_something(
+    headers: dict[str, str], status: int
+) -> None:
+    client = visitor(proxied=["GPU.example"], writable=True)
+    assert client.post("/api/studies", headers={"Host": "localhost"} | headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/api/studies", b"no json", 400),
+        ("POST", "/api/studies", b"[1]", 400),
+        ("POST", "/api/studies", b'{"study_name": "x", "directions": [7]}', 400),
+        ("POST", "/api/studies/99/rename", b'{"study_name": "x"}', 400),
+        ("POST", "/api/trials/99/tell", b'{"state": "Fail"}', 400),
+        ("PUT", "/api/studies/1/note", b"null", 400),
+    ],
+)
+def test_what_optuna_dashboard_fails_at_is_one_line(
+    sample: Sample, capfd: pytest.CaptureFixture[str], method: str, path: str, body: bytes, status: int
+) -> None:
+    client = Client(site_of(sample, writable=True))
+    answer = client.open(path, method=method, data=body, content_type="application/json")
+    assert answer.status_code == status
+    assert "\n" not in answer.get_json()["reason"]
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_what_fails_inside_is_one_line_for_the_visitor_and_one_for_the_terminal() -> None:
+    def broken(environ: Any, start_response: Any) -> Any:
+        raise RuntimeError("no\x1b[31m\nluck")
+
+    said = io.StringIO()
+    answer = Client(Door(broken, names=[])).get("/nas", errors_stream=said)
+    assert (answer.status_code, answer.text) == (503, "The dashboard could not answer.\n")
+    assert said.getvalue() == "GET /nas: RuntimeError: no?[31m?luck\n"
+
+
+def test_a_name_that_is_not_ours_is_told_the_options_of_a_proxy() -> None:
+    answer = visitor().get("/", headers={"Host": "gpu.example"})
+    assert (answer.status_code, answer.text.count("\n")) == (421, 1)
+    assert "--allow-host" in answer.text
+    assert "--base-path" in answer.text
+    assert visitor(proxied=["gpu.example"]).get("/", headers={"Host": "gpu.example"}).status_code == 200
 
 
 def test_the_database_itself_refuses_writes_through_a_storage_that_was_made_read_only(

@@ -1,6 +1,7 @@
 """Worker processes: how the engine learns of their end, and what can end them."""
 
 import io
+import os
 import queue
 import signal
 import subprocess
@@ -84,6 +85,32 @@ def test_a_death_is_noticed_where_the_system_keeps_no_record_of_it(engine: Local
     assert isinstance(next_of(engine), Ready)
     engine._workers[0].process.kill()
     assert isinstance(next_of(engine), Died)
+
+
+@pytest.mark.skipif(not hasattr(os, "wait4"), reason="nobody knows how large a process was")
+@pytest.mark.parametrize(
+    ("counts", "out_of_memory", "knows_size"),
+    [((2, 3), True, False), ((2, 2), False, False), ((None, None), False, True)],
+    ids=["by the kernel", "by somebody else", "nobody counts the kernel's kills"],
+)
+def test_a_worker_that_the_kernel_ended_for_lack_of_memory_says_so(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    counts: tuple[int | None, int | None],
+    out_of_memory: bool,
+    knows_size: bool,
+) -> None:
+    monkeypatch.setattr("nas.cgroups.oom_kills", lambda root: counts[0])
+    engine = LocalEngine(SETUP, ["cpu"], tmp_path, PRETENDER)
+    engine.open()
+    assert isinstance(next_of(engine), Ready)
+    monkeypatch.setattr("nas.cgroups.oom_kills", lambda root: counts[1])
+    os.kill(engine._workers[0].process.pid, signal.SIGKILL)
+    death = next_of(engine)
+    assert isinstance(death, Died)
+    assert (death.out_of_memory, death.resident > 0) == (out_of_memory, knows_size)
+    assert ("no memory left" in death.reason) is out_of_memory
+    engine.close()
 
 
 def test_a_first_worker_that_died_is_opened_again_and_one_that_lives_is_not(engine: LocalEngine) -> None:

@@ -68,3 +68,13 @@ def test_it_is_kept_as_json(ratios: list[float]) -> None:
         each.add(100, 120)
     assert kept.factor == calibration.factor
     assert kept.to_json() == calibration.to_json()
+
+
+@pytest.mark.parametrize(
+    ("start", "factor"),
+    [(1.0, 3.0), (1.15, 1.15)],
+    ids=["a processor holds nothing for good", "what a card holds for good was multiplied too"],
+)
+def test_of_what_an_older_version_stored_only_what_still_holds_is_taken(start: float, factor: float) -> None:
+    kept = Calibration.from_json({"start": start, "ratios": [1.2, 3.0]})
+    assert kept.factor == factor

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import get_args
@@ -225,6 +226,15 @@ def test_what_was_measured_corrects_plans_and_refusals(device: Device) -> None:
         1.5 * (uncorrected.smallest_cap - context), abs=4 * MIB
     )
     assert fitting(cap=refusal.smallest_cap, device=device, constants=constants)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.15, 4.0])
+def test_what_was_measured_before_a_step_is_not_multiplied(factor: float) -> None:
+    constants = MemoryConstants(context=300 * MIB, workspace=8 * MIB, data=900 * MIB, factor=factor)
+    found = fitting(constants=constants)
+    step = found.memory.reserved - 908 * MIB
+    assert found.predicted == 1208 * MIB + math.ceil(factor * step)
+    assert constants.limit(found.predicted) == found.memory.reserved
 
 
 def test_the_limit_under_a_cap_is_the_most_that_keeps_it() -> None:

@@ -11,8 +11,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from nas.datasets.cache import cache_root
 from nas.exporters.parts.sums import SUMS, read_small
+from nas.user_cache import cache_root
 
 
 def remember(folder: Path) -> None:
