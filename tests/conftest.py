@@ -1,6 +1,7 @@
 """What many tests share: a cache of their own, a study in a temporary folder, and the command line."""
 
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,9 +15,12 @@ from nas.recipe import Recipe
 from nas.space import DataInfo
 from nas.study.storage import make_folder, open_storage, storage_url
 from nas.study.store import StudyStore
+from tests import preloaded
 from tests.postgres import database_url, postgres, postgres_url  # noqa: F401
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several test processes share the cores
+
+preloaded.install()
 
 Nas = Callable[..., tuple[int, str, str]]
 
@@ -38,6 +42,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("NAS_CACHE", str(folder))
         patch.delenv("NAS_STORAGE", raising=False)
         yield folder
+
+
+@pytest.fixture
+def real_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes start as they do for a user, and are no forks of one that has imported torch."""
+    monkeypatch.setattr(subprocess, "Popen", preloaded.Real)
 
 
 @pytest.fixture(scope="session")
