@@ -81,7 +81,12 @@ class Server:
                 [sys.executable, "-P", __file__, str(theirs.fileno()), " " * ROOM],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT),
+                    "OMP_NUM_THREADS": "1",
+                    "OPENBLAS_NUM_THREADS": "1",
+                },
             )
         process.returncode = 0  # nobody waits for it: it ends with the socket
         return cls(ours, process.pid)
@@ -128,7 +133,12 @@ class Popen(subprocess.Popen):  # type: ignore[type-arg]
 
 def _can_fork(asked: dict[str, Any]) -> bool:
     command = asked["args"]
-    if isinstance(command, str | bytes | os.PathLike) or asked["shell"] or asked["preexec_fn"] or asked["pass_fds"]:
+    if (
+        isinstance(command, str | bytes | os.PathLike)
+        or asked["shell"]
+        or asked["preexec_fn"]
+        or asked["pass_fds"]
+    ):
         return False
     program, *rest = (os.fspath(each) for each in command)
     while rest and rest[0] in FLAGS:

@@ -121,9 +121,7 @@ def test_a_search_leaves_no_connection_to_the_server_open(search, postgres, post
     query = f"SELECT pid FROM pg_stat_activity WHERE datname = '{database}'"
 
     def wait_until_all_are_closed() -> None:  # the server is told, and takes its time
-        until = time.monotonic() + 60
         while postgres.sql(query):
-            assert time.monotonic() < until
             time.sleep(0.05)
 
     study = search(trials=1, storage=postgres_url)

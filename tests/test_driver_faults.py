@@ -66,7 +66,7 @@ def interrupted(store: StudyStore, space: Space, when: type[Event] = EpochTraine
 
 @pytest.mark.parametrize("deaths", range(FAILURES))
 def test_a_first_worker_that_dies_before_it_is_ready_is_started_again(make_store, mlp, deaths):
-    store = make_store(trials=1, epochs=1, time_limit=20)
+    store = make_store(trials=1, epochs=1)
     events = list(make_driver(store, mlp, FailsToOpen(learns(0.5), deaths)).run())
     assert [event.text for event in events if isinstance(event, Notice)] == [
         "A worker is started again: killed at its start"
@@ -75,7 +75,7 @@ def test_a_first_worker_that_dies_before_it_is_ready_is_started_again(make_store
 
 
 def test_a_first_worker_that_always_dies_before_it_is_ready_ends_the_search(make_store, mlp):
-    store = make_store(trials=1, epochs=1, time_limit=20)
+    store = make_store(trials=1, epochs=1)
     with pytest.raises(SearchFailed, match="killed at its start"):
         list(make_driver(store, mlp, FailsToOpen(learns(0.5), FAILURES)).run())
     assert "running" not in outcomes(store)
@@ -83,7 +83,7 @@ def test_a_first_worker_that_always_dies_before_it_is_ready_ends_the_search(make
 
 def test_a_first_worker_that_is_never_ready_ends_the_search(make_store, mlp, monkeypatch):
     monkeypatch.setattr("nas.watchdog.BUILDING", 0.1)
-    store = make_store(trials=1, epochs=1, time_limit=20)
+    store = make_store(trials=1, epochs=1)
     engine = ScriptedEngine(learns(0.5))
     monkeypatch.setattr(engine, "open", lambda: None)
     with pytest.raises(SearchFailed, match="No worker was ready"):
