@@ -1,12 +1,13 @@
 """Processes of `python -m nas…` without the start: forks of a server that has imported torch already.
 
-To start Python with torch takes two CPU seconds, which was half of the suite's time. A fork takes milliseconds
-and is otherwise what the program would have been: a child of the process that started it, with its own memory,
-command line, environment, session and standard streams. Only what the C library reads at the very start of a
-process, such as its MALLOC_ variables, comes too late. Tests that need the real start use `real_start`.
+To start Python with torch takes two CPU seconds and more, which was half of the suite's time. A fork takes
+milliseconds and is otherwise what the program would have been: a child of the process that started it, with
+its own memory, command line, environment, session and standard streams. Only what the C library reads at the
+very start of a process, such as its MALLOC_ variables, comes too late, and a fork ends without the last rites
+of the interpreter. Tests that need the real thing use the fixture `real_start`.
 
-The server forks twice and its first child ends, so that the second is taken up by the process that asked, which
-is a subreaper meanwhile. That exists on Linux; elsewhere every process starts as ever.
+The server forks twice and its first child ends, so that the second is taken up by the process that asked,
+which is a subreaper meanwhile. That exists on Linux; elsewhere every process starts as ever.
 """
 
 import atexit
@@ -21,6 +22,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module, invalidate_caches
@@ -51,11 +53,20 @@ MODULES = (
 )
 """Imported by the server: with what they import, all that its forks would, sooner or later."""
 
+PACKAGES = ("nas", "tests")
+"""Whose modules run in forks."""
+
 FLAGS = ("-B", "-P")
 """Of Python, which a fork can obey."""
 
+BEYOND = ("executable", "shell", "preexec_fn", "pass_fds")
+"""Arguments of Popen that it cannot."""
+
 ROOM = 4096
 """Bytes for the command line of a fork, which is written over that of its server."""
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""A fork has the thread that forks and none of the others."""
 
 SUBREAPER = 36
 """PR_SET_CHILD_SUBREAPER of prctl(2)."""
@@ -81,12 +92,7 @@ class Server:
                 [sys.executable, "-P", __file__, str(theirs.fileno()), " " * ROOM],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": str(ROOT),
-                    "OMP_NUM_THREADS": "1",
-                    "OPENBLAS_NUM_THREADS": "1",
-                },
+                env={**os.environ, "PYTHONPATH": str(ROOT), **ONE_THREAD},
             )
         process.returncode = 0  # nobody waits for it: it ends with the socket
         return cls(ours, process.pid)
@@ -132,19 +138,16 @@ class Popen(subprocess.Popen):  # type: ignore[type-arg]
 
 
 def _can_fork(asked: dict[str, Any]) -> bool:
-    command = asked["args"]
-    if (
-        isinstance(command, str | bytes | os.PathLike)
-        or asked["shell"]
-        or asked["preexec_fn"]
-        or asked["pass_fds"]
-    ):
+    if not isinstance(asked["args"], list | tuple) or any(asked[name] for name in BEYOND):
         return False
-    program, *rest = (os.fspath(each) for each in command)
+    program, *rest = (os.fspath(each) for each in asked["args"])
     while rest and rest[0] in FLAGS:
         rest.pop(0)
     return (
-        program == sys.executable and len(rest) > 1 and rest[0] == "-m" and rest[1].partition(".")[0] == "nas"
+        program == sys.executable
+        and len(rest) > 1
+        and rest[0] == "-m"
+        and rest[1].partition(".")[0] in PACKAGES
     )
 
 
@@ -231,11 +234,14 @@ def serve(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
         reader, writer = os.pipe()
         between = os.fork()
         if between == 0:
+            parent = os.getpid()
             if pid := os.fork():
                 os.write(writer, str(pid).encode())
                 os._exit(0)
             os.close(reader)
             os.close(writer)
+            while os.getppid() == parent:  # which ends now
+                time.sleep(0.0002)
             return json.loads(message), streams
         for each in (writer, *streams):
             os.close(each)
@@ -245,7 +251,7 @@ def serve(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
 
 
 def become(asked: tuple[dict[str, Any], list[int]], installed: Sequence[str]) -> tuple[str, list[str]]:
-    """What a process gets from its parent, and what Python does of it; the module to run, and its arguments."""
+    """Take what a process gets from its parent; the module to run, and its arguments."""
     request, streams = asked
     for own, stream in enumerate(streams):
         os.dup2(stream, own)
@@ -278,9 +284,10 @@ def show(command: Sequence[str]) -> None:
 
 def open_streams(write_through: bool) -> None:
     """Of Python, over those that have been put in the place of the server's."""
-    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # type: ignore[misc]
-    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = open(2, "w", 1, errors="backslashreplace", closefd=False)  # type: ignore[misc]
+    sys.stdin = sys.__stdin__ = os.fdopen(0, "r", closefd=False)  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = os.fdopen(1, "w", closefd=False)  # type: ignore[misc]
+    errors = os.fdopen(2, "w", 1, errors="backslashreplace", closefd=False)
+    sys.stderr = sys.__stderr__ = errors  # type: ignore[misc]
     if write_through:
         sys.stdout.reconfigure(write_through=True)
 

@@ -226,7 +226,7 @@ def test_int8_that_loses_too_much_is_not_kept(reader: TrainedModel, tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["torch", "onnx"])
+@pytest.mark.parametrize("name", ["torch", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_sampled_architectures_of_every_space_come_through(tmp_path: Path, name: str) -> None:
     if name == "onnx":
         pytest.importorskip("onnxscript")
