@@ -186,7 +186,9 @@ def main(connection: socket.socket) -> None:
     while True:
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_IGN)
-        module, arguments = become(serve(connection), installed)
+        *asked, writer = serve(connection)
+        module, arguments = become(*asked, installed)
+        os.close(writer)  # whoever asked goes on
         connection.close()
         if module != "nas":
             break
@@ -225,8 +227,11 @@ def leave(code: int | str | None) -> None:
     os._exit(code if isinstance(code, int) else int(code is not None))
 
 
-def serve(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
-    """Fork until the other side is gone; what was asked of it, in each fork."""
+def serve(connection: socket.socket) -> tuple[dict[str, Any], list[int], int]:
+    """Fork until the other side is gone.
+
+    Returns in each fork: what was asked, its streams, and a pipe to close as soon as it is ready.
+    """
     while True:
         message, streams, _, _ = socket.recv_fds(connection, 2**20, 3)
         if not message:
@@ -239,20 +244,20 @@ def serve(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
                 os.write(writer, str(pid).encode())
                 os._exit(0)
             os.close(reader)
-            os.close(writer)
             while os.getppid() == parent:  # which ends now
                 time.sleep(0.0002)
-            return json.loads(message), streams
+            return json.loads(message), streams, writer
         for each in (writer, *streams):
             os.close(each)
         os.waitpid(between, 0)
-        connection.send(os.read(reader, 64))
-        os.close(reader)
+        with open(reader, "rb") as pipe:
+            connection.send(pipe.read())
 
 
-def become(asked: tuple[dict[str, Any], list[int]], installed: Sequence[str]) -> tuple[str, list[str]]:
+def become(
+    request: dict[str, Any], streams: Sequence[int], installed: Sequence[str]
+) -> tuple[str, list[str]]:
     """Take what a process gets from its parent; the module to run, and its arguments."""
-    request, streams = asked
     for own, stream in enumerate(streams):
         os.dup2(stream, own)
         os.close(stream)
@@ -265,7 +270,7 @@ def become(asked: tuple[dict[str, Any], list[int]], installed: Sequence[str]) ->
     show(command)
     at = command.index("-m")
     sys.orig_argv = command
-    sys.dont_write_bytecode = "-B" in command[:at]
+    sys.dont_write_bytecode = "-B" in command[:at] or bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     here = [] if "-P" in command[:at] else [os.getcwd()]
     sys.path[:] = [*here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *installed]
     invalidate_caches()
