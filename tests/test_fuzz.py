@@ -195,7 +195,7 @@ def valued(name: str, otherwise: st.SearchStrategy[Any]) -> st.SearchStrategy[An
 # Cases --------------------------------------------------------------------------------------------
 
 
-@fuzz(250)
+@fuzz(100)
 @given(
     st.lists(st.tuples(keys, toml_values), max_size=5),
     st.sampled_from(["{}", "[{}]", "{{ a = {} }}"]),
@@ -210,7 +210,7 @@ def test_recipes(entries: list[tuple[str, str]], shape: str, storage: str, rubbi
     check("recipe", "--recipe", "fuzzed.toml")
 
 
-@fuzz(200)
+@fuzz(100)
 @given(st.data(), st.lists(st.sampled_from(list(Recipe.model_fields)), max_size=4))
 def test_settings_from_python(data: st.DataObject, names: list[str]) -> None:
     others = values | st.integers() | st.floats() | st.lists(st.integers(), max_size=2)
@@ -223,7 +223,7 @@ def test_settings_from_python(data: st.DataObject, names: list[str]) -> None:
     assert SECRET not in said
 
 
-@fuzz(250)
+@fuzz(100)
 @given(urls())
 @example(f"postgresql://me:{SECRET}/@127.0.0.1:1/x")
 @example(f"postgresql://me:{SECRET}@{SECRET}@127.0.0.1:1/x")
@@ -233,7 +233,7 @@ def test_urls(url: str) -> None:
     check("show", "--storage", url)
 
 
-@fuzz(300)
+@fuzz(150)
 @given(st.data())
 def test_commands_and_flags(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(COMMANDS.keys() - ENDLESS)))
