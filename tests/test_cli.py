@@ -305,7 +305,7 @@ def test_piped_output_has_no_control_characters(tmp_path):
     ("form", "url"),
     [
         (["--storage", "{url}"], "me:secret@{server}/studies"),
-        (["--storage={url}"], "{server}/studies?user=me&password=secret"),
+        pytest.param(["--storage={url}"], "{server}/studies?user=me&password=secret", marks=pytest.mark.slow),
     ],
 )
 def test_a_process_list_does_not_show_the_password_of_a_database(form, url):

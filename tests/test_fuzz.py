@@ -233,7 +233,7 @@ def test_urls(url: str) -> None:
     check("show", "--storage", url)
 
 
-@fuzz(150)
+@fuzz(100)
 @given(st.data())
 def test_commands_and_flags(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(COMMANDS.keys() - ENDLESS)))
