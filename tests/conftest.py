@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,9 +16,12 @@ from nas.recipe import Recipe
 from nas.space import DataInfo
 from nas.study.storage import make_folder, open_storage, storage_url
 from nas.study.store import StudyStore
+from tests import preloaded
 from tests.postgres import database_url, postgres, postgres_url  # noqa: F401
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # several test processes share the cores
+
+preloaded.install()
 
 Nas = Callable[..., tuple[int, str, str]]
 
@@ -48,6 +52,12 @@ def outlives_commands() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nas.ending._planning", list)
         yield
+
+
+@pytest.fixture
+def real_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes start as they do for a user, and are no forks of one that has imported torch."""
+    monkeypatch.setattr(subprocess, "Popen", preloaded.Real)
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,11 @@
 from types import SimpleNamespace
 
 import pytest
+from optuna.pruners import BasePruner
 from optuna.trial import TrialState
 
 from nas.driver import FAILURES, RETRIES
+from nas.engines.messages import Ended
 from nas.errors import BrokenFile, SearchFailed
 from nas.events import EpochTrained, Notice, SearchEnded, TrialEnded, TrialStarted
 from nas.plugins import load_space
@@ -180,6 +182,21 @@ def test_numbers_that_are_not_finite_are_stored_as_null(make_store, mlp):
     (record,) = store.trials()
     assert record.epochs[0].val_loss is None
     assert record.epochs[1].val_loss == 1.0
+
+
+def test_the_pruner_is_asked_about_every_epoch_that_is_new_but_the_last(make_store, mlp):
+    asked = []
+
+    class Asked(BasePruner):
+        def prune(self, study, trial):
+            asked.append(trial.last_step)
+            return False
+
+    store = make_store(trials=1, epochs=4)
+    store.optuna_study.pruner = Asked()
+    epochs = [epoch(0, number, again=number == 1) for number in range(1, 5)]
+    run(store, mlp, lambda task: iter([*epochs, Ended(number=0, how="completed")]))
+    assert asked == [2, 3]
 
 
 # deaths ----------------------------------------------------------------------------------------------------

@@ -229,7 +229,7 @@ def test_recipes(examples: int) -> None:
     fuzz(examples)(leaky(some(a_recipe)))()
 
 
-@fuzz(200)
+@fuzz(100)
 @given(st.data(), st.lists(st.sampled_from(list(Recipe.model_fields)), max_size=4))
 def test_settings_from_python(data: st.DataObject, names: list[str]) -> None:
     others = values | st.integers() | st.floats() | st.lists(st.integers(), max_size=2)
@@ -255,7 +255,7 @@ def test_urls(examples: int) -> None:
     fuzz(examples)(some)()
 
 
-@fuzz(300)
+@fuzz(100)
 @given(st.data())
 def test_commands_and_flags(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(COMMANDS.keys() - ENDLESS)))

@@ -47,6 +47,7 @@ def environment(tmp_path: Path) -> Path:
     return folder / "bin"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("editable", [False, True], ids=["wheel", "editable"])
 def test_an_installed_nas_searches_from_an_empty_folder(
     source: Path, environment: Path, tmp_path: Path, editable: bool

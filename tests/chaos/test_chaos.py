@@ -1,8 +1,12 @@
 """A few random kills over one study on each database; `python -m tests.chaos` makes the long run."""
 
+import pytest
+
 import nas
 from tests.chaos.aftermath import check, check_curves
 from tests.chaos.killing import kill_again_and_again
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.usefixtures("real_start")]
 
 KILLS, TRIALS = 4, 6
 

@@ -12,6 +12,8 @@ from tests.chaos.aftermath import check_curves, check_files, check_records
 from tests.chaos.killing import PATIENCE, Epochs
 from tests.study.test_full_disk import fill
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.usefixtures("real_start")]
+
 EPOCHS = 40
 
 BASELINE = """

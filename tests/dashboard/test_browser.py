@@ -90,6 +90,7 @@ def test_the_live_page_follows_the_search(own_sample: Sample, browser: Any, serv
         is_calm(watched, address)
 
 
+@pytest.mark.slow
 def test_a_search_is_watched_and_a_trial_that_is_failed_there_is_cancelled(
     tmp_path: Path, browser: Any, serve: Serve
 ) -> None:

@@ -22,7 +22,9 @@ PRETENDER = (sys.executable, str(Path(__file__).with_name("pretender.py")))
 SETUP = Setup(space="mlp", training={}, data="", device="cpu", threads=1, precision="fp32")
 
 
-@pytest.mark.parametrize("sizes", ["any", "few large ones among small ones"])
+@pytest.mark.parametrize(
+    "sizes", ["few large ones among small ones", pytest.param("any", marks=pytest.mark.slow)]
+)
 def test_running_trials_never_exceed_the_budget_and_none_starves(make_store, mlp, tmp_path, sizes):
     trials, workers, budget = 100, 4, 2 * CAP
     store = make_store(trials=trials, epochs=1)

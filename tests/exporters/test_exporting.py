@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,10 @@ from torch import nn
 import nas.exporters
 from nas.errors import BrokenFile, InvalidSetting, NasError, StorageError, UnknownName, VerificationFailed
 from nas.exporters import TrainedModel, export_model, known_exporters
+from nas.exporters.parts.checking import Agreement
+from nas.exporters.parts.formats import load_exporter
 from nas.exporters.parts.sums import write_sums
+from nas.exporters.parts.verification import Reference, Verification, judge
 from nas.plugins import load_space
 from nas.space import DataInfo
 from tests.exporters.samples import NOTE, sampled, simple
@@ -286,3 +290,12 @@ def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path) -> No
     with pytest.raises(UnknownName, match=r"Did you mean 'source'\? Known: int8, onnx, source, torch"):
         export_model(simple(), tmp_path / "out", ["sauce"])
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(("others", "fails"), [(1, False), (2, True)])
+def test_one_image_in_a_thousand_may_be_of_another_class(others: int, fails: bool) -> None:
+    agreement = Agreement(batch_size=1, largest_difference=1e-4, agreement=1 - others / 1500, accuracy=None)
+    found = Verification(files=(), size=0, batches=(agreement,), latency={})
+    wanted = Reference(logits=Path(), images=1500, accuracy=None, threads=1, processor="")
+    with pytest.raises(NasError, match="predicts another class") if fails else nullcontext():
+        judge("source", load_exporter("source"), found, wanted, max_drop=0.01)

@@ -93,10 +93,17 @@ def transposed_weights() -> TrainedModel:
     return trained(nn.Sequential(nn.Flatten(), linear), (1, 8, 8))
 
 
-def test_the_exported_network_computes_the_same_in_a_process_without_us(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "samples",
+    [{(1, 8, 8): 1}, pytest.param({(1, 8, 8): 3, (3, 32, 32): 2, (1, 28, 28): 1}, marks=pytest.mark.slow)],
+)
+def test_the_exported_network_computes_the_same_in_a_process_without_us(
+    tmp_path: Path, samples: dict[tuple[int, int, int], int]
+) -> None:
     torch.manual_seed(0)
     models = [every_kind(), channels_last(), shared_weights(), transposed_weights()]
-    models += [*sampled((1, 8, 8), 3), *sampled((3, 32, 32), 2), *sampled((1, 28, 28), 1)]
+    for shape, count in samples.items():
+        models += sampled(shape, count)
     for number, model in enumerate(models):
         folder = tmp_path / str(number)
         folder.mkdir()

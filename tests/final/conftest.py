@@ -93,7 +93,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
     settings = {"space": "mlp", "study": STUDY, "trials": 3, "epochs": 2, "workers": 1, "threads": 1}
     settings |= {"device": "cpu", "pruner": "none", "baseline": str(baseline)}
     process = watched.nas("search", "-q", *(f"--{name}={value}" for name, value in settings.items()))
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate()
     assert process.returncode == 0, errors
     return watched
 

@@ -15,6 +15,7 @@ from nas.memory.plan import DoesNotFit, Levers, MemoryPlan, plan_memory
 from nas.memory.prediction import Device, MemoryConstants
 from nas.memory.trace import Precision
 from nas.space import Optimizer, Training
+from tests.grids import one_at_a_time
 from tests.memory.measure import peak_of
 from tests.memory.networks import CLASSES, SHAPE, Residual, deep, normalised, plain, settings
 
@@ -108,8 +109,7 @@ def test_a_plan_stays_under_the_cap(cap: int, context: int) -> None:
         assert found.smallest_cap > cap
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda"])
-@pytest.mark.parametrize("build", [WIDE, plain, Residual])
+@one_at_a_time(build={"wide": WIDE, "plain": plain, "residual": Residual}, device=["cpu", "cuda"])
 def test_the_smallest_cap_is_enough_and_less_is_not(build: Build, device: Device) -> None:
     constants = MemoryConstants(context=300 * MIB, workspace=8 * MIB, data=50 * MIB)
     refusal = refused(build, 301 * MIB, device=device, constants=constants)

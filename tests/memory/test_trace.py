@@ -11,14 +11,13 @@ from nas.memory.checkpointing import checkpointed
 from nas.memory.program import BatchSizes, Untraceable
 from nas.memory.trace import Precision, trace_training
 from nas.space import Optimizer, Training
+from tests.grids import one_at_a_time
 from tests.memory.measure import measured_training
 from tests.memory.networks import CLASSES, NETWORKS, SHAPE, deep, normalised, plain, settings
 
 Build = Callable[[], nn.Module]
 
 networks = pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
-optimizers = pytest.mark.parametrize("optimizer", get_args(Optimizer))
-
 
 LOOSE = 800
 """Bytes an image that the prediction leaves out: the random numbers of an epoch."""
@@ -47,21 +46,17 @@ def check_prediction(
     assert predicted.allocated == pytest.approx(measured.tensors, rel=0.002, abs=LOOSE * training.batch_size)
 
 
-@optimizers
-@networks
+@one_at_a_time(build=NETWORKS, optimizer=get_args(Optimizer))
 def test_the_predicted_peak_is_that_of_the_training_loop(build: Build, optimizer: Optimizer) -> None:
     check_prediction(build, settings(64, optimizer))
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("batch_size", [13, 256])
-@networks
+@one_at_a_time(build=NETWORKS, batch_size=[13, 256], precision=["fp32", "bf16"])
 def test_a_program_holds_for_every_batch_size(build: Build, batch_size: int, precision: Precision) -> None:
     check_prediction(build, settings(batch_size), precision=precision)
 
 
-@pytest.mark.parametrize("accumulation", [2, 8])
-@networks
+@one_at_a_time(build=NETWORKS, accumulation=[2, 8])
 def test_accumulation_is_predicted(build: Build, accumulation: int) -> None:
     check_prediction(build, settings(128), accumulation=accumulation)
 

@@ -79,11 +79,11 @@ def test_the_contract_notices_what_is_broken(tmp_path, sound, broken, test):
     file.write_text(SOUND.replace(sound, broken))
     contract, space, data = SpaceContract(), load_space(str(file)), DATA[1]
     failed = []
-    for name in (name for name in dir(contract) if name.startswith("test_")):
+    for name in (name for name in dir(contract) if name.startswith("test_") and (test or "") in name):
         takes = {"space": space, "data": data, "small_data": data, "tmp_path": tmp_path}
         check = getattr(contract, name)
         try:
             check(**{argument: takes[argument] for argument in signature(check).parameters})
         except (AssertionError, pytest.fail.Exception):
             failed.append(name)
-    assert any(test in name for name in failed) if test else not failed
+    assert bool(failed) is bool(test)

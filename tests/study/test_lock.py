@@ -83,9 +83,7 @@ def test_a_lock_frees_itself_when_its_holder_is_killed_and_no_child_inherits_it(
     process.wait()
     if number:
         os.kill(number, 0)  # it lives
-    for _ in range(200):  # the server takes a moment to notice
-        if lock_holder(storage, "study") is None:
-            break
+    while lock_holder(storage, "study") is not None:  # the server takes a moment to notice
         time.sleep(0.05)
     with study_lock(storage, "study"):
         assert str(os.getpid()) in (lock_holder(storage, "study") or "")

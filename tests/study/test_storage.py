@@ -30,6 +30,21 @@ def test_sqlite_runs_in_wal_mode_with_full_synchronisation(tmp_path):
         assert connection.scalar(text("PRAGMA synchronous")) == 2
 
 
+def test_sqlite_synchronises_fully_where_it_was_built_to_do_less(tmp_path, monkeypatch):
+    connections = []
+
+    def hasty(connection, statement, *parameters):
+        if connection not in connections:
+            connections.append(connection)
+            sqlite3.Connection.execute(connection, "PRAGMA synchronous=OFF")
+        return sqlite3.Connection.execute(connection, statement, *parameters)
+
+    monkeypatch.setattr(storage_module.WalConnection, "execute", hasty, raising=False)
+    storage = open_storage(f"sqlite:///{tmp_path}/nas.db", create=True)
+    with storage.engine.connect() as connection:
+        assert connection.scalar(text("PRAGMA synchronous")) == 2
+
+
 def test_postgresql_is_opened_by_url_through_tcp_and_unix_sockets(postgres, postgres_url):
     with open_storage(postgres_url, create=True).engine.connect() as connection:
         assert connection.scalar(text("SELECT version FROM nas_schema")) >= 1

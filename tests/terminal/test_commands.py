@@ -72,7 +72,7 @@ def test_a_watch_ends_with_the_summary_when_it_is_interrupted(make_study, how):
         process = watcher(study)
         first = process.stdout.readline()
         process.send_signal(how)
-        rest, err = process.communicate(timeout=60)
+        rest, err = process.communicate()
     assert first.startswith("mlp-digits: mlp on digits")
     assert "Best network: trial 1" in rest
     assert "Stopped" not in rest  # the search goes on
@@ -84,7 +84,7 @@ def test_a_watch_ends_with_the_summary_when_the_search_ends(make_study):
     with study_lock(study.store.storage, study.name):
         process = watcher(study)
         assert process.stdout.readline()
-    rest, err = process.communicate(timeout=60)
+    rest, err = process.communicate()
     assert "Stopped. Run the command again to go on" in rest
     assert "Best network: trial 1" in rest
     assert (process.returncode, err) == (0, "")

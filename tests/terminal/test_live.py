@@ -184,9 +184,7 @@ def terminal():
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + 20
     while not condition():
-        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 

@@ -118,6 +118,12 @@ def test_an_easy_problem_is_learned(images: Images, change: dict[str, Any]) -> N
         assert epoch.images_per_second > 0
 
 
+def test_weights_lie_channels_last_as_images_do(images: Images) -> None:
+    filters = [weight for weight in trainer(images, SGD).model.parameters() if weight.ndim == 4]
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in filters)
+    assert any(not weight.is_contiguous() for weight in filters)
+
+
 def test_an_epoch_tells_the_learning_rate_of_its_last_step(images: Images) -> None:
     rates = [epoch.learning_rate for epoch in run(images, replace(SGD, schedule="cosine"), epochs=2)]
     assert rates == pytest.approx([0.05 * (1 + math.cos(math.pi * step / 38)) / 2 for step in (18, 37)])

@@ -88,6 +88,13 @@ def test_an_optimizer_is_the_torch_class_that_it_names(optimizer: Optimizer) -> 
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("optimizer", get_args(Optimizer))
+def test_an_optimizer_steps_all_weights_at_once(optimizer: Optimizer) -> None:
+    *_, stepping = make_optimizers(network(), settings(optimizer))  # of Muon, the AdamW beside it
+    form = "foreach" if optimizer == "nadam" else "fused"
+    assert all(group[form] for group in stepping.param_groups)
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
 def test_muon_trains_hidden_weights_as_matrices_and_adamw_the_others(layout: torch.memory_format) -> None:
     ours, theirs = network().to(memory_format=layout), network()  # type: ignore[call-overload]

@@ -164,6 +164,7 @@ print(json.dumps([told(epoch) for epoch in rest.run()]))
 """
 
 
+@pytest.mark.slow
 def test_a_fresh_process_goes_on_bit_for_bit(images: Images, tmp_path: Path) -> None:
     whole = trainer(images, SGD)
     epochs = whole.run()
