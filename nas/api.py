@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from nas.disk import expanded
 from nas.errors import StudyError
 from nas.final import FinalSettings, finish
+from nas.machine.files import expanded
 from nas.plugins import short_name
 from nas.preparation import Progress, prepared, reopened
 from nas.recipe import Recipe

@@ -5,14 +5,14 @@ import re
 import sys
 from importlib import import_module
 
-from nas.ending import ends_as_it_says, left_at_once
+from nas.machine.ending import ends_as_it_says, left_at_once
 
 with left_at_once():
     import typer
 
     from nas.commands.app import app, fail
     from nas.errors import NasError
-    from nas.streams import GONE, ReaderGone, standard_streams
+    from nas.machine.streams import GONE, ReaderGone, standard_streams
 
 COMMANDS = (
     "searching",

@@ -11,8 +11,8 @@ from nas.active import Active
 from nas.engines.base import cpu_limit
 from nas.engines.messages import Died, Ready
 from nas.ledger import Ledger
+from nas.machine.sizes import in_mib, whole_mib
 from nas.memory.calibration import Calibration
-from nas.sizes import in_mib, whole_mib
 from nas.study.records import comparable
 from nas.training.epoch import Epoch
 

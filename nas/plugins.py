@@ -18,8 +18,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import search_spaces.baselines
-from nas.disk import expanded
 from nas.errors import BrokenFile, InvalidSetting, StudyError, UnknownName, text_of
+from nas.machine.files import expanded
 from nas.space import DataInfo, Proposal, override
 from nas.user_code import THEIR_ERRORS, UserModule, aside, at_work, seeded
 from nas.user_files import UserFiles

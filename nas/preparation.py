@@ -12,9 +12,9 @@ from optuna.trial import FixedTrial
 
 from nas.datasets import ImageData, known_datasets, open_data, source_name
 from nas.datasets.rules import NEWEST, rules_of
-from nas.devices import Resources, resolve
-from nas.disk import expanded
 from nas.errors import InvalidSetting, StudyError
+from nas.machine.devices import Resources, resolve
+from nas.machine.files import expanded
 from nas.plugins import Space, load_baseline, load_space, short_name
 from nas.ranges import check_baseline, smallest
 from nas.rebuilding import is_space_of, space_now, space_of

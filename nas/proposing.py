@@ -9,9 +9,9 @@ from nas.active import Active
 from nas.engines.messages import Planned
 from nas.errors import SearchFailed
 from nas.known import Earlier, Known
+from nas.machine.sizes import exact_size, in_mib
 from nas.memory_account import MemoryAccount
 from nas.plugins import Space
-from nas.sizes import exact_size, in_mib
 from nas.space import DataInfo, Proposal
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord

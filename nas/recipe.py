@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from nas.disk import expanded, expanded_text
 from nas.errors import InvalidSetting
-from nas.sizes import memory_amount
+from nas.machine.files import expanded, expanded_text
+from nas.machine.sizes import memory_amount
 
 Count = Annotated[int, Field(ge=1)]
 Sampler = Literal["tpe", "gp", "random"]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from nas.errors import InvalidSetting
-from nas.user_cache import cache_root
+from nas.machine.user_cache import cache_root
 
 MAIN = ""
 """Stands for the name of the file itself, which may change."""

@@ -50,7 +50,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def outlives_commands() -> Iterator[None]:
     """This process does not end with a command, whoever may still be planning."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nas.ending._planning", list)
+        patch.setattr("nas.machine.ending._planning", list)
         yield
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from nas.texts import clean
+from nas.machine.texts import clean
 
 app = typer.Typer(
     no_args_is_help=True,

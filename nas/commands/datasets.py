@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from nas.commands.app import app, examples
-from nas.disk import expanded
-from nas.texts import clean
+from nas.machine.files import expanded
+from nas.machine.texts import clean
 
 
 @app.command(

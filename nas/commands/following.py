@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nas.commands.app import Folder, Storage, StudyName, app, examples
-from nas.disk import expanded
+from nas.machine.files import expanded
 
 
 @app.command(

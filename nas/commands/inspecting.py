@@ -66,7 +66,7 @@ def inspect(
 ) -> None:
     """Show what a network costs before it is trained: layers, parameters, multiply-adds, training memory."""
     from nas import api, costing
-    from nas.sizes import parse_size
+    from nas.machine.sizes import parse_size
     from nas.terminal import print_inspection, print_versus
 
     if space is None and chosen:

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from nas.commands.app import app, examples
-from nas.disk import expanded
 from nas.errors import InvalidSetting, StorageError
-from nas.texts import clean
+from nas.machine.files import expanded
+from nas.machine.texts import clean
 
 
 @app.command("new-space", epilog=examples("nas new-space my_space.py", "nas search --space my_space.py"))

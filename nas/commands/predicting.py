@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from nas.commands.app import AsJson, app, examples
-from nas.disk import expanded
 from nas.errors import InvalidSetting, NasError, UnknownName
+from nas.machine.files import expanded
 
 Export = Annotated[Path, typer.Argument(metavar="DIR", help="A folder that nas export wrote.")]
 Trust = Annotated[
@@ -51,9 +51,9 @@ def predict(
     Images of another size or kind are brought to what the network takes, and what was done is said. So are
     files of a folder that are no images. The exit code is 2 where an image could not be read.
     """
-    from nas.allowance import processors
     from nas.exporters.parts.classifying import classify, image_files
     from nas.exporters.parts.opening import Exported
+    from nas.machine.allowance import processors
     from nas.terminal.format import clean
     from nas.terminal.predictions import print_csv, print_json, print_text
 
@@ -93,10 +93,10 @@ def bench(
     Of an export that you did not make on this machine, only formats that cannot hold code (onnx, int8) are
     run, unless you add --trust.
     """
-    from nas.allowance import processors
     from nas.exporters.parts.benching import latencies
     from nas.exporters.parts.machine import processor_name
     from nas.exporters.parts.opening import Exported
+    from nas.machine.allowance import processors
     from nas.terminal import print_bench
 
     opened = Exported.open(expanded(export), trust=trust)

@@ -7,7 +7,7 @@ import typer
 
 from nas.commands.app import app, examples, fail
 from nas.commands.settings import takes_settings
-from nas.ending import left_at_once
+from nas.machine.ending import left_at_once
 from nas.recipe import Recipe
 
 

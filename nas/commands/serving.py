@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from nas.commands.app import Folder, Storage, StudyName, app, examples
-from nas.texts import clean
+from nas.machine.texts import clean
 
 
 @app.command(

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.disk import expanded
 from nas.errors import InvalidSetting, NasError
+from nas.machine.files import expanded
 
 try:
     import jinja2  # noqa: F401

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from nas.datasets.checksums import flush, is_whole, seal
 from nas.errors import StorageError
-from nas.user_cache import cache_root
+from nas.machine.user_cache import cache_root
 
 FORMAT = 2
 """Raise it when the decoded files change their meaning: older folders are then never looked at again."""

@@ -22,10 +22,10 @@ from nas.datasets.rules import NEWEST
 from nas.datasets.source import SPLITS, Listing, Settings, Source
 from nas.datasets.split import check_classes, digest_split, stratify
 from nas.datasets.vision import SETS, Vision
-from nas.disk import expanded
 from nas.errors import BrokenFile, DataError, InvalidSetting, NasError, UnknownName
+from nas.machine.files import expanded
+from nas.machine.user_cache import cache_root
 from nas.space import DataInfo
-from nas.user_cache import cache_root
 
 if TYPE_CHECKING:
     from nas.datasets.decoding import Progress

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 
 import torch
 
-from nas.disk import written_whole
+from nas.machine.files import written_whole
 from nas.training.epoch import Epoch
 
 DIGEST = hashlib.sha256().digest_size

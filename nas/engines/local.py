@@ -16,10 +16,10 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from nas import children
-from nas.cgroups import OomKills
 from nas.engines.base import Post
 from nas.engines.messages import Command, Died, Ended, Message, Setup, Stop, Task, decode, encode
+from nas.machine import children
+from nas.machine.cgroups import OomKills
 
 KILLED = 9
 """SIGKILL, which Windows does not have."""

@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from torch import nn
 
-from nas.ending import PLANNING, wait_for_planning
 from nas.engines.base import Post
 from nas.engines.messages import NotPlanned, Plan, Planned
 from nas.errors import NasError, in_one_line
 from nas.layers import WrongLogits, layer_table
+from nas.machine.ending import PLANNING, wait_for_planning
 from nas.memory.plan import DoesNotFit, Levers, plan_memory
 from nas.memory.prediction import MemoryConstants
 from nas.memory.program import Untraceable
@@ -89,8 +89,8 @@ class Planner:
         self._requests.put(_Request(number, proposal, MemoryConstants(**constants), after))
 
     def close(self) -> None:
-        """Wait until it has done what it is at, but not for ever: a network may hang, and `nas.ending` knows
-        how to end nevertheless."""
+        """Wait until it has done what it is at, but not for ever: a network may hang, and
+        `nas.machine.ending` knows how to end nevertheless."""
         self._closed = True
         self._requests.put(None)
         if self._thread.ident is not None:

@@ -21,22 +21,22 @@ import torch
 from optuna.trial import FixedTrial
 from safetensors.torch import save
 
-from nas.allowance import own_memory
 from nas.datasets import ImageData
-from nas.disk import disk_errors, written_whole
 from nas.engines.checkpoint import Checkpoint
 from nas.engines.constants import measure_constants
 from nas.engines.limits import is_out_of_memory, limited, release
 from nas.engines.messages import Built, Ended, Message, Ready, Setup, Stop, Task, Trained, decode, encode
 from nas.errors import NasError, StorageError, in_one_line
 from nas.layers import layer_table
+from nas.machine.allowance import own_memory
+from nas.machine.files import disk_errors, written_whole
+from nas.machine.versions import versions
 from nas.memory.checkpointing import checkpointed
 from nas.network_check import run_once
 from nas.plugins import load_space
 from nas.training.epoch import Diverged, Epoch
 from nas.training.images import Images
 from nas.training.loop import Trainer
-from nas.versions import versions
 
 CHECKPOINT_SHARE = 0.05
 """The most of its time that a trial spends on writing checkpoints."""

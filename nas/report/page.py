@@ -18,10 +18,10 @@ import nas.figures as figures
 from nas.drawing import architecture_svg
 from nas.errors import NasError
 from nas.figures.parameters import importances_of
+from nas.machine.versions import versions
 from nas.report import facts
 from nas.study.records import TrialRecord, best_of, counts_of
 from nas.terminal import format
-from nas.versions import versions
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.disk import expanded
 from nas.errors import StorageError
+from nas.machine.files import expanded
 from nas.report.page import render
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ from sqlalchemy import Engine, Executable, RowMapping, Table, create_engine, eve
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from nas.disk import INTACT
 from nas.errors import StorageError
+from nas.machine.files import INTACT
+from nas.machine.texts import storable
 from nas.study.deleted import DatabaseFiles
 from nas.study.failures import DATABASE_ERRORS, connection_broke, explain, may_pass
 from nas.study.kept import KeptConnection
-from nas.texts import storable
 
 if TYPE_CHECKING:
     from optuna.storages._rdb import models

@@ -11,11 +11,11 @@ import optuna
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from nas.disk import INTACT, disk_errors, expanded_text
 from nas.errors import StorageError
+from nas.machine.file_systems import network_file_system
+from nas.machine.files import INTACT, disk_errors, expanded_text
 from nas.study.failures import DATABASE_ERRORS, explain
 from nas.study.looking import is_settled, look_options, show_as_ours
-from nas.study.network_folders import network_file_system
 from nas.study.patience import StudyStorage
 from nas.study.tables import create_tables
 

@@ -18,6 +18,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import column, select, table, update
 
+from nas.machine.versions import versions
 from nas.recipe import Recipe
 from nas.space import Proposal
 from nas.study import tables
@@ -31,7 +32,6 @@ from nas.study.storage import make_folder, redacted
 from nas.study.stored import UUID, StoredStudy, space_facts
 from nas.study.weights import KEPT, keep_only
 from nas.training.epoch import Epoch
-from nas.versions import versions
 
 MEMORY = "memory"
 """The constraint on every trial: bytes needed over bytes allowed, less one."""

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from nas.machine.texts import clean as clean
 from nas.space import in_words as space_words
-from nas.texts import clean as clean
 
 MISSING = "–"
 """Stands where there is no value."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from nas.texts import cell, clean
+from nas.machine.texts import cell, clean
 
 if TYPE_CHECKING:
     from nas.exporters.parts.classifying import Prediction

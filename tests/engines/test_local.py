@@ -100,11 +100,11 @@ def test_a_worker_that_the_kernel_ended_for_lack_of_memory_says_so(
     out_of_memory: bool,
     knows_size: bool,
 ) -> None:
-    monkeypatch.setattr("nas.cgroups.oom_kills", lambda root: counts[0])
+    monkeypatch.setattr("nas.machine.cgroups.oom_kills", lambda root: counts[0])
     engine = LocalEngine(SETUP, ["cpu"], tmp_path, PRETENDER)
     engine.open()
     assert isinstance(next_of(engine), Ready)
-    monkeypatch.setattr("nas.cgroups.oom_kills", lambda root: counts[1])
+    monkeypatch.setattr("nas.machine.cgroups.oom_kills", lambda root: counts[1])
     os.kill(engine._workers[0].process.pid, signal.SIGKILL)
     death = next_of(engine)
     assert isinstance(death, Died)

@@ -15,13 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from nas import children
 from nas.errors import NasError
 from nas.exporters.parts import checking
 from nas.exporters.parts.checking import Request, check
 from nas.exporters.parts.opening import Exported
 from nas.exporters.parts.own import remember
 from nas.exporters.parts.sums import write_sums
+from nas.machine import children
 from tests.conftest import Nas
 
 DESCRIPTION: dict[str, Any] = {

@@ -11,10 +11,10 @@ from sqlalchemy import select, text
 
 import nas
 from nas.errors import StorageError, StudyError
+from nas.machine.file_systems import NETWORK
 from nas.recipe import Recipe
 from nas.study import tables
 from nas.study.lock import study_lock
-from nas.study.network_folders import NETWORK
 from nas.study.outcome import Outcome
 from nas.study.storage import make_folder, open_storage
 from nas.study.store import StudyStore

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import text
 
 from nas.errors import StorageError
+from nas.machine.file_systems import network_file_system
 from nas.study import storage as storage_module
-from nas.study.network_folders import network_file_system
 from nas.study.storage import open_storage, redacted, storage_errors, storage_url
 from nas.study.store import StudyStore
 from tests.scripted import learns, run

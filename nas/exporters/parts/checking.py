@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from nas import children
 from nas.datasets.image_data import ImageData
 from nas.errors import NasError
+from nas.machine import children
 
 PROCESS = "nas.exporters.parts.measuring"
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.disk import expanded
 from nas.errors import NasError, StorageError, VerificationFailed
 from nas.exporters.parts.describing import describe
 from nas.exporters.parts.folder import check_replaceable, replaced, restore
@@ -16,6 +15,7 @@ from nas.exporters.parts.formats import DEFAULT, Exporter, load_exporter
 from nas.exporters.parts.own import remember
 from nas.exporters.parts.trained import TrainedModel
 from nas.exporters.parts.verification import Reference, Verification, judge, reference, verify
+from nas.machine.files import expanded
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nas.exporters.parts.sums import SUMS, read_small
-from nas.user_cache import cache_root
+from nas.machine.user_cache import cache_root
 
 
 def remember(folder: Path) -> None:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from nas import devices
 from nas.errors import DeviceError, InvalidSetting
+from nas.machine import devices
 from nas.recipe import Recipe
 
 MIB, GIB = 2**20, 2**30

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_path
 
-from nas.disk import expanded
+from nas.machine.files import expanded
 
 
 def cache_root() -> Path:

@@ -10,11 +10,11 @@ from typing import Literal
 
 import torch
 
-from nas import allowance
 from nas.engines.base import HEAP_HOLES, HEAP_SLACK, cpu_limit
 from nas.errors import DeviceError, InvalidSetting
+from nas.machine import allowance
+from nas.machine.sizes import in_mib, resolve_amount, whole_mib
 from nas.recipe import Recipe
-from nas.sizes import in_mib, resolve_amount, whole_mib
 
 PROCESS = 384 * 2**20
 """Bytes that a worker on a processor takes before any trial, to plan with until one has measured its own:

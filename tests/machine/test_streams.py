@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from nas import cli
-from nas.streams import GONE
-from nas.texts import clean
+from nas.machine.streams import GONE
+from nas.machine.texts import clean
 from tests.conftest import Nas
 
 FULL = "/dev/full"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.texts import cell, clean, storable
+from nas.machine.texts import cell, clean, storable
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nas import allowance, cgroups
+from nas.machine import allowance, cgroups
 
 GIB = 2**30
 TOP = 2**63 - 4096

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.disk import written_whole
+from nas.machine.files import written_whole
 
 
 def inode(path: Path | int) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import psutil
 
-from nas import cgroups
+from nas.machine import cgroups
 
 
 def processors(environment: Mapping[str, str] = os.environ) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 PASSWORDS = frozenset({"NAS_STORAGE", "PGPASSWORD"})
 """Variables that may hold the database's password, which is no business of the code that children run."""
 
-ROOT = str(Path(__file__).parents[1])
+ROOT = str(Path(__file__).parents[2])
 """Where they find our packages, installed or not."""
 
 

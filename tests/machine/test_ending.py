@@ -12,8 +12,8 @@ from typing import NoReturn
 
 import pytest
 
-from nas import ending
-from nas.ending import PLANNING, ends_as_it_says, left_at_once
+from nas.machine import ending
+from nas.machine.ending import PLANNING, ends_as_it_says, left_at_once
 
 HANGING = """
 import os, signal, sys, torch
@@ -48,7 +48,7 @@ def planning(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     thread = threading.Thread(target=over.wait, name=PLANNING, daemon=True)
     thread.start()
     monkeypatch.setattr(ending, "_planning", lambda: [thread])
-    monkeypatch.setattr("nas.ending.os._exit", leave)
+    monkeypatch.setattr("nas.machine.ending.os._exit", leave)
     yield
     over.set()
 
@@ -87,7 +87,7 @@ def test_otherwise_it_ends_as_any_program(error: BaseException) -> None:
 
 
 def test_ctrl_c_while_a_command_is_imported_ends_the_process_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nas.ending.os._exit", leave)
+    monkeypatch.setattr("nas.machine.ending.os._exit", leave)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(Left, match="130"), left_at_once():

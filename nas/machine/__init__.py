@@ -1,0 +1,1 @@
+"""What this computer is: its devices and their memory, its file systems, the versions it runs."""
