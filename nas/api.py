@@ -14,10 +14,10 @@ from typing import Any
 from nas.errors import StudyError
 from nas.final import FinalSettings, finish
 from nas.machine.files import expanded
-from nas.plugins import short_name
 from nas.preparation import Progress, prepared, reopened
 from nas.recipe import Recipe
 from nas.running import Watch, run_search
+from nas.space.load import short_name
 from nas.study.finals import openings
 from nas.study.records import TrialRecord, best_of, counts_of, random_start
 from nas.study.storage import open_storage, storage_errors, storage_url

@@ -14,10 +14,10 @@ from nas.datasets import open_data
 from nas.memory.inspection import Inspection, inspect_training
 from nas.memory.plan import DoesNotFit, MemoryPlan, build_without_memory, plan_memory
 from nas.memory.prediction import MemoryConstants
-from nas.plugins import load_space
-from nas.ranges import smallest
 from nas.space import DataInfo, Training
-from nas.user_code import aside
+from nas.space.load import load_space
+from nas.space.parameters import smallest
+from nas.space.user_code import aside
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, Why, WorkerReady
 from nas.memory_account import MemoryAccount
 from nas.placing import Placing
-from nas.plugins import Space
 from nas.proposing import Planner, Proposing
 from nas.space import DataInfo
+from nas.space.load import Space
 from nas.study.checkpoints import remove_checkpoints
 from nas.study.outcome import Outcome
 from nas.study.records import best_of

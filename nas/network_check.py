@@ -15,9 +15,9 @@ from nas.layers import WrongLogits, check_logits
 from nas.memory.plan import build_without_memory
 from nas.memory.program import Untraceable
 from nas.memory.trace import trace_training
-from nas.plugins import Space
 from nas.space import DataInfo
-from nas.user_code import THEIR_ERRORS, at_work
+from nas.space.load import Space
+from nas.space.user_code import THEIR_ERRORS, at_work
 
 
 def check_first(space: Space, params: Mapping[str, Any], info: DataInfo) -> None:

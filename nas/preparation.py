@@ -15,10 +15,10 @@ from nas.datasets.rules import NEWEST, rules_of
 from nas.errors import InvalidSetting, StudyError
 from nas.machine.devices import Resources, resolve
 from nas.machine.files import expanded
-from nas.plugins import Space, load_baseline, load_space, short_name
-from nas.ranges import check_baseline, smallest
 from nas.rebuilding import is_space_of, space_now, space_of
 from nas.recipe import Recipe, given
+from nas.space.load import Space, load_baseline, load_space, short_name
+from nas.space.parameters import check_baseline, smallest
 from nas.study.lock import study_lock
 from nas.study.outcome import Outcome
 from nas.study.samplers import resolve_pruner

@@ -11,8 +11,8 @@ from nas.errors import SearchFailed
 from nas.known import Earlier, Known
 from nas.machine.sizes import exact_size, in_mib
 from nas.memory_account import MemoryAccount
-from nas.plugins import Space
 from nas.space import DataInfo, Proposal
+from nas.space.load import Space
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from nas.study.retries import Retry

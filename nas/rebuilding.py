@@ -10,11 +10,11 @@ import warnings
 from optuna.trial import FixedTrial
 
 from nas.errors import NasError, StudyError
-from nas.plugins import Space, is_file, load_space
 from nas.space import DataInfo, Proposal
+from nas.space.load import Space, is_file, load_space
+from nas.space.user_files import UserFiles
 from nas.study.records import TrialRecord
 from nas.study.stored import StoredStudy
-from nas.user_files import UserFiles
 
 
 def space_of(store: StoredStudy) -> Space:

@@ -12,15 +12,15 @@ from nas.errors import DataError, NasError, StudyError
 from nas.exporters import MAX_DROP, Export, Origin, Score, TrainedModel, export_model
 from nas.exporters.parts.formats import first_line
 from nas.final.seeded import SEED, SeededSpace
-from nas.plugins import Space, short_name
 from nas.preparation import images_now, open_images
 from nas.rebuilding import rebuild, space_of
 from nas.space import DataInfo, Proposal
+from nas.space.load import Space, short_name
+from nas.space.user_code import aside
 from nas.study.finals import Opening
 from nas.study.records import TrialRecord
 from nas.study.stored import StoredStudy
 from nas.study.weights import load_weights, weights_path
-from nas.user_code import aside
 
 if TYPE_CHECKING:
     from torch import nn

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from nas import cli
-from nas.plugins import Space, load_space
 from nas.recipe import Recipe
 from nas.space import DataInfo
+from nas.space.load import Space, load_space
 from nas.study.storage import make_folder, open_storage, storage_url
 from nas.study.store import StudyStore
 from tests import preloaded

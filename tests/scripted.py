@@ -9,8 +9,8 @@ from nas.driver import Driver
 from nas.engines.messages import Died, Ended, Message, Plan, Planned, Ready, Task, Trained
 from nas.events import Event
 from nas.memory_account import MemoryAccount
-from nas.plugins import Space
 from nas.space import Proposal
+from nas.space.load import Space
 from nas.study.store import StudyStore
 from nas.training.epoch import Epoch
 from tests.conftest import DIGITS

@@ -15,7 +15,7 @@ from nas.errors import StorageError, StudyError
 from nas.events import EpochTrained, Event, SearchStarted, TrialEnded, TrialStarted
 from nas.preparation import reopened
 from nas.study.outcome import Outcome
-from tests.test_plugins import MINIMAL
+from tests.space.test_load import MINIMAL
 
 Search = Callable[..., nas.Study]
 

@@ -10,7 +10,7 @@ from nas.driver import FAILURES, RETRIES
 from nas.engines.messages import Ended
 from nas.errors import BrokenFile, SearchFailed
 from nas.events import EpochTrained, Notice, SearchEnded, TrialEnded, TrialStarted
-from nas.plugins import load_space
+from nas.space.load import load_space
 from nas.study.outcome import Outcome
 from tests.conftest import DIGITS
 from tests.scripted import ScriptedEngine, dies, ends, epoch, learns, make_driver, outcomes, run

@@ -9,7 +9,7 @@ from nas.driver import FAILURES, RETRIES
 from nas.engines.messages import Died, Ended, Message, Task
 from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, WorkerReady
-from nas.plugins import Space, load_space
+from nas.space.load import Space, load_space
 from nas.study.checkpoints import checkpoint_path
 from nas.study.store import StudyStore
 from tests.scripted import CAP, Script, ScriptedEngine, ends, epoch, learns, make_driver, outcomes, run

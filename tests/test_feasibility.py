@@ -9,8 +9,8 @@ from optuna.trial import FixedTrial
 from nas.driver import Driver
 from nas.engines.messages import Ended
 from nas.memory_account import MemoryAccount
-from nas.plugins import load_space
 from nas.space import DataInfo
+from nas.space.load import load_space
 from nas.study.outcome import Outcome
 from tests.scripted import CAP, ScriptedEngine, ScriptedPlanner, epoch
 

@@ -12,8 +12,8 @@ from sqlalchemy import insert, text, update
 
 from nas.events import EpochTrained, Event, SearchEnded, SearchStarted, TrialEnded, TrialStarted, WorkerReady
 from nas.following import follow
-from nas.plugins import Space
 from nas.recipe import Recipe
+from nas.space.load import Space
 from nas.study import tables
 from nas.study.lock import study_lock
 from nas.study.outcome import Outcome

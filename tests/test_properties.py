@@ -14,9 +14,9 @@ from nas.driver import RETRIES
 from nas.engines.messages import Died, Ended, Message, Task
 from nas.errors import SearchFailed
 from nas.events import SearchEnded
-from nas.plugins import Space, load_space
 from nas.recipe import Recipe
 from nas.space import Proposal
+from nas.space.load import Space, load_space
 from nas.study.outcome import Outcome
 from nas.study.patience import StudyStorage
 from nas.study.storage import make_folder, open_storage

@@ -11,8 +11,8 @@ from nas.errors import SearchFailed
 from nas.events import Notice, SearchEnded
 from nas.known import EXHAUSTED
 from nas.memory.calibration import Calibration
-from nas.plugins import load_space
 from nas.proposing import LEAST_EXCESS
+from nas.space.load import load_space
 from nas.study.outcome import Outcome
 from nas.study.store import StudyStore
 from tests.scripted import CAP, ends, epoch, learns, outcomes, run

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nas.plugins import is_file, load_baseline, load_space
 from nas.recipe import Recipe
+from nas.space.load import is_file, load_baseline, load_space
 
 FILES = sorted((Path(__file__).parents[1] / "studies").glob("*.toml"))
 

@@ -22,8 +22,8 @@ def spaces(
     """List the search spaces, or the parameters of one and their ranges."""
     from nas.datasets import open_data
     from nas.errors import BrokenFile
-    from nas.plugins import known_spaces, load_space
-    from nas.ranges import parameters
+    from nas.space.load import known_spaces, load_space
+    from nas.space.parameters import parameters
     from nas.terminal import print_parameters, print_spaces
 
     if space is None:

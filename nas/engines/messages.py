@@ -33,7 +33,7 @@ class Setup:
     """To a new worker: all that its trials share."""
 
     space: str
-    """What `nas.plugins.load_space` takes."""
+    """What `nas.space.load.load_space` takes."""
     training: dict[str, Any]
     """Training settings that are fixed."""
     data: str

@@ -20,9 +20,9 @@ from nas.machine.ending import PLANNING, wait_for_planning
 from nas.memory.plan import DoesNotFit, Levers, plan_memory
 from nas.memory.prediction import MemoryConstants
 from nas.memory.program import Untraceable
-from nas.plugins import Space
 from nas.space import DataInfo, Proposal
-from nas.user_code import aside
+from nas.space.load import Space
+from nas.space.user_code import aside
 
 GRACE = 5.0
 """Seconds that it gets to finish what it is at."""

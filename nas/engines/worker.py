@@ -33,7 +33,7 @@ from nas.machine.files import disk_errors, written_whole
 from nas.machine.versions import versions
 from nas.memory.checkpointing import checkpointed
 from nas.network_check import run_once
-from nas.plugins import load_space
+from nas.space.load import load_space
 from nas.training.epoch import Diverged, Epoch
 from nas.training.images import Images
 from nas.training.loop import Trainer

@@ -10,10 +10,10 @@ from optuna.trial import FixedTrial
 
 from nas.errors import StudyError
 from nas.final.settings import FinalSettings
-from nas.plugins import Space
 from nas.preparation import Prepared
 from nas.rebuilding import rebuild, space_of
 from nas.space import DataInfo
+from nas.space.load import Space
 from nas.study.records import TrialRecord, random_start, ranking
 
 REPLACEMENT = "cosine"

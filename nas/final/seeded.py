@@ -10,8 +10,8 @@ import hashlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from nas.plugins import Space
 from nas.space import DataInfo, Proposal
+from nas.space.load import Space
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial

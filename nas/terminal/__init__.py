@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from nas.costing import Cost
     from nas.datasets import ImageData
     from nas.exporters import Export
-    from nas.plugins import Space
-    from nas.ranges import Parameter
+    from nas.space.load import Space
+    from nas.space.parameters import Parameter
     from nas.trials import Final, Trial
 
 View = Callable[[Event], None]

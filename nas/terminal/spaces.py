@@ -14,8 +14,8 @@ from nas.terminal.format import clean, real
 from nas.terminal.tables import new_table
 
 if TYPE_CHECKING:
-    from nas.plugins import Space
-    from nas.ranges import Parameter
+    from nas.space.load import Space
+    from nas.space.parameters import Parameter
 
 
 def spaces_table(summaries: Mapping[str, str]) -> Table:

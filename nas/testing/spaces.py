@@ -19,9 +19,9 @@ from nas.datasets.source import NO_FLIP
 from nas.errors import NasError
 from nas.memory.program import BatchSizes
 from nas.memory.trace import trace_training
-from nas.plugins import Space, load_space
-from nas.ranges import smallest
 from nas.space import AUGMENTATIONS, DataInfo, Proposal
+from nas.space.load import Space, load_space
+from nas.space.parameters import smallest
 from nas.training.images import Examples, Images
 from nas.training.loop import Trainer
 

@@ -34,9 +34,9 @@ from nas.memory.allocator import MIB
 from nas.memory.plan import DoesNotFit, plan_memory
 from nas.memory.prediction import MemoryConstants
 from nas.memory_account import MemoryAccount
-from nas.plugins import Space, load_space
-from nas.ranges import smallest
 from nas.recipe import Recipe
+from nas.space.load import Space, load_space
+from nas.space.parameters import smallest
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from nas.study.storage import make_folder, open_storage, storage_url

@@ -35,8 +35,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from nas.engines.messages import Ended, Message, Task
 from nas.events import TrialEnded
-from nas.plugins import Space, load_space
 from nas.recipe import Recipe
+from nas.space.load import Space, load_space
 from nas.study import tables
 from nas.study.storage import make_folder, open_storage
 from nas.study.store import StudyStore

@@ -37,8 +37,8 @@ from nas.memory.plan import DoesNotFit, Levers, MemoryPlan, plan_memory
 from nas.memory.prediction import Device, MemoryConstants, predict
 from nas.memory.program import BatchSizes
 from nas.memory.trace import Precision, trace_training
-from nas.plugins import load_space, shipped_spaces
 from nas.space import DataInfo, Training
+from nas.space.load import load_space, shipped_spaces
 from tests.memory.measure import STEPS, blank_images, measured_training, train_a_little
 
 CIFAR10 = DataInfo(

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import mean, median
 
 import nas
-from nas.plugins import known_baselines
+from nas.space.load import known_baselines
 
 PER_CLASS = {"train": 500, "val": 200, "test": 100}
 

@@ -12,8 +12,8 @@ import optuna
 from optuna.storages import RDBStorage
 from sqlalchemy import insert, update
 
-from nas.plugins import load_space
 from nas.recipe import Recipe
+from nas.space.load import load_space
 from nas.study import tables
 from nas.study.outcome import Outcome
 from nas.study.storage import open_storage, storage_url

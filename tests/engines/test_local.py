@@ -20,7 +20,7 @@ from nas.engines.local import LocalEngine
 from nas.engines.messages import Died, Ended, Message, NotPlanned, Plan, Ready, Stop, Task, Trained, encode
 from nas.engines.planner import Planner
 from nas.engines.worker import Worker
-from nas.plugins import load_space
+from nas.space.load import load_space
 from tests.conftest import DIGITS
 from tests.engines.test_packing import PRETENDER, SETUP
 
@@ -219,8 +219,8 @@ import queue, sys
 from optuna.trial import FixedTrial
 from nas.engines.planner import Planner
 from nas.engines.worker import Worker
-from nas.plugins import load_space
-from nas.ranges import smallest
+from nas.space.load import load_space
+from nas.space.parameters import smallest
 from tests.conftest import DIGITS
 space, answers = load_space("cnn_fc"), queue.SimpleQueue()
 proposal = space.suggest(FixedTrial(smallest(space, DIGITS)), DIGITS)

@@ -16,8 +16,8 @@ from optuna.samplers import RandomSampler
 from torch import nn
 
 from nas.exporters import Origin, TrainedModel, source
-from nas.plugins import load_space, shipped_spaces
 from nas.space import DataInfo
+from nas.space.load import load_space, shipped_spaces
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

@@ -23,8 +23,8 @@ from nas.exporters.parts.checking import Agreement
 from nas.exporters.parts.formats import load_exporter
 from nas.exporters.parts.sums import write_sums
 from nas.exporters.parts.verification import Reference, Verification, judge
-from nas.plugins import load_space
 from nas.space import DataInfo
+from nas.space.load import load_space
 from tests.exporters.samples import NOTE, sampled, simple
 
 DESCRIPTION = [

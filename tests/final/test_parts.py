@@ -19,8 +19,8 @@ from nas.final.seeded import SEED, SeededSpace
 from nas.final.settings import FinalSettings
 from nas.final.training import enqueue_missing
 from nas.memory_account import MemoryAccount
-from nas.plugins import load_space
 from nas.preparation import reopened
+from nas.space.load import load_space
 from nas.study.outcome import Outcome
 from nas.study.store import StudyStore
 from nas.training.images import Examples, Images, Joined

@@ -15,9 +15,9 @@ from optuna.trial import FrozenTrial, Trial, create_trial
 from sqlalchemy import MetaData, Table, func, insert, select
 
 from nas.api import Study
-from nas.plugins import load_space
 from nas.recipe import Recipe
 from nas.space import DataInfo, Proposal
+from nas.space.load import load_space
 from nas.study import tables
 from nas.study.outcome import Outcome
 from nas.study.storage import make_folder, open_storage, storage_url

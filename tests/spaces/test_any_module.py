@@ -7,7 +7,7 @@ import torch
 
 import nas
 from nas.errors import BrokenFile
-from nas.plugins import load_space
+from nas.space.load import load_space
 from nas.testing import SpaceContract
 from nas.testing.spaces import proposals
 from tests.conftest import DIGITS

@@ -7,9 +7,9 @@ import torch
 from optuna.trial import FixedTrial
 
 from nas.errors import BrokenFile, InvalidSetting, UnknownName
-from nas.plugins import known_baselines, known_spaces, load_baseline, load_space
-from nas.ranges import check_baseline
 from nas.space import DataInfo
+from nas.space.load import known_baselines, known_spaces, load_baseline, load_space
+from nas.space.parameters import check_baseline
 from tests.conftest import DIGITS
 
 MNIST = replace(DIGITS, name="mnist", shape=(1, 28, 28))

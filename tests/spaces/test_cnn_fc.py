@@ -12,8 +12,8 @@ from torch import nn
 
 from nas.errors import InvalidSetting
 from nas.layers import layer_table
-from nas.plugins import load_space
-from nas.ranges import parameters, smallest
+from nas.space.load import load_space
+from nas.space.parameters import parameters, smallest
 from nas.testing.spaces import proposals
 from search_spaces.cnn_fc import CnnFc, suggest
 from tests.conftest import DIGITS

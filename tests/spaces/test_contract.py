@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import search_spaces
-from nas.plugins import Space, known_baselines, load_space, shipped_spaces
+from nas.space.load import Space, known_baselines, load_space, shipped_spaces
 from nas.testing import SpaceContract
 from nas.testing.spaces import DATA
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from nas.plugins import load_space
+from nas.space.load import load_space
 from nas.testing.spaces import proposals
 from search_spaces.mlp import Mlp
 from tests.conftest import DIGITS

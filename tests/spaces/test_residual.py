@@ -11,8 +11,8 @@ from torch import nn
 
 from nas.errors import InvalidSetting
 from nas.layers import layer_table
-from nas.plugins import load_space
-from nas.ranges import parameters, smallest
+from nas.space.load import load_space
+from nas.space.parameters import parameters, smallest
 from nas.testing.spaces import proposals
 from search_spaces.parts.blocks import Residual, SqueezeExcitation, residual_block
 from search_spaces.residual import ResidualNetwork, stem_halvings

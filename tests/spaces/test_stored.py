@@ -6,9 +6,9 @@ import pytest
 from optuna.distributions import distribution_to_json
 from optuna.trial import FixedTrial
 
-from nas.plugins import load_space
-from nas.ranges import parameters
 from nas.space import DataInfo
+from nas.space.load import load_space
+from nas.space.parameters import parameters
 from tests.conftest import DIGITS
 
 CIFAR10 = DataInfo(

@@ -13,8 +13,8 @@ import torch
 from nas.engines.checkpoint import Checkpoint
 from nas.engines.worker import save_weights
 from nas.errors import StorageError
-from nas.plugins import Space
 from nas.recipe import Recipe
+from nas.space.load import Space
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from nas.study.storage import make_folder, open_storage, storage_errors, storage_url

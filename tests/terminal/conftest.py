@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from nas.api import Study
-from nas.plugins import Space
 from nas.recipe import Recipe
 from nas.space import DataInfo
+from nas.space.load import Space
 from nas.study.outcome import Outcome
 from nas.study.storage import make_folder, open_storage, storage_url
 from nas.study.store import StudyStore

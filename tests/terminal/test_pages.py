@@ -7,8 +7,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from nas.layers import Layer, LayerTable
-from nas.plugins import Space
-from nas.ranges import Parameter
+from nas.space.load import Space
+from nas.space.parameters import Parameter
 from nas.study.outcome import Outcome
 from nas.terminal import _print, print_spaces
 from nas.terminal.dataset import data_page

@@ -23,8 +23,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from nas.errors import InvalidSetting, UnknownName
-from nas.plugins import Space
 from nas.space import DataInfo
+from nas.space.load import Space
 
 PROPOSALS = 200
 """So many random proposals are looked at to find the parameters of a space."""

@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from nas.errors import BrokenFile, SearchesItself
-from nas.user_files import MAIN, UserFiles
+from nas.space.user_files import MAIN, UserFiles
 
 THEIR_ERRORS = (Exception, SystemExit)
 """What a user's code may end in. SystemExit would end us without a word."""

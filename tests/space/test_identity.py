@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.plugins import load_space
-from tests.test_plugins import MINIMAL
+from nas.space.load import load_space
+from tests.space.test_load import MINIMAL
 
 TINY = ("--trials", 1, "--epochs", 1, "--workers", 1, "--threads", 1, "--device", "cpu", "--quiet")
 

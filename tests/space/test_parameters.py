@@ -4,8 +4,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FixedTrial
 
-from nas.plugins import load_space
-from nas.ranges import parameters, smallest
+from nas.space.load import load_space
+from nas.space.parameters import parameters, smallest
 from tests.conftest import DIGITS
 
 SPACE = """

@@ -16,9 +16,9 @@ from nas.engines.planner import Planner
 from nas.errors import BrokenFile, SearchesItself
 from nas.memory.prediction import MemoryConstants
 from nas.network_check import check_first
-from nas.plugins import load_space
+from nas.space.load import load_space
 from tests.conftest import DIGITS
-from tests.test_plugins import MINIMAL
+from tests.space.test_load import MINIMAL
 
 NETWORK = "nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, data.num_classes))"
 

@@ -7,8 +7,8 @@ import pytest
 from optuna.trial import FixedTrial
 
 from nas.errors import InvalidSetting, UnknownName
-from nas.plugins import load_space
 from nas.space import AUGMENTATIONS, Proposal, Training, added, override
+from nas.space.load import load_space
 from tests.conftest import DIGITS
 
 ADAMW = {

@@ -21,8 +21,8 @@ import search_spaces.baselines
 from nas.errors import BrokenFile, InvalidSetting, StudyError, UnknownName, text_of
 from nas.machine.files import expanded
 from nas.space import DataInfo, Proposal, override
-from nas.user_code import THEIR_ERRORS, UserModule, aside, at_work, seeded
-from nas.user_files import UserFiles
+from nas.space.user_code import THEIR_ERRORS, UserModule, aside, at_work, seeded
+from nas.space.user_files import UserFiles
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
@@ -145,7 +145,7 @@ def short_name(source: str) -> str:
 def load_baseline(name: str, *, named: bool = True) -> Space:
     """Find and import a baseline: one of ours, or any search space, by its name or by the path of its file.
 
-    Whether it samples nothing is seen on data only: `nas.ranges.check_baseline`.
+    Whether it samples nothing is seen on data only: `nas.space.parameters.check_baseline`.
 
     Args:
         named: as of `load_space`.

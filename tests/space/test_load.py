@@ -12,7 +12,7 @@ import nas
 from nas.datasets import known_datasets, open_data
 from nas.errors import BrokenFile, InvalidSetting, UnknownName
 from nas.exporters.parts.formats import known_exporters, load_exporter
-from nas.plugins import known_spaces, load_space
+from nas.space.load import known_spaces, load_space
 from tests.conftest import DIGITS
 
 MINIMAL = '''"""A space of my own."""
