@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from nas.driver.prepare import Progress, prepared, reopened
+from nas.driver.run import Watch, run_search
 from nas.errors import StudyError
 from nas.final import FinalSettings, finish
 from nas.machine.files import expanded
-from nas.preparation import Progress, prepared, reopened
 from nas.recipe import Recipe
-from nas.running import Watch, run_search
 from nas.space.load import short_name
 from nas.study.finals import openings
 from nas.study.records import TrialRecord, best_of, counts_of, random_start

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from nas.datasets import ImageData
 from nas.datasets.rules import rules_of
+from nas.driver.prepare import images_now, open_images
 from nas.errors import DataError, NasError, StudyError
 from nas.exporters import MAX_DROP, Export, Origin, Score, TrainedModel, export_model
 from nas.exporters.parts.formats import first_line
 from nas.final.seeded import SEED, SeededSpace
-from nas.preparation import images_now, open_images
 from nas.rebuilding import rebuild, space_of
 from nas.space import DataInfo, Proposal
 from nas.space.load import Space, short_name

@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = (
     "nas.api",
     "nas.cli",
-    "nas.running",
+    "nas.driver.run",
     "nas.final",
     "nas.engines.worker",
     "nas.exporters",

@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from nas.driver import Driver
+from nas.driver.driver import Driver
+from nas.driver.memory_budget import MemoryBudget
 from nas.engines.messages import Died, Ended, Message, Plan, Planned, Ready, Task, Trained
 from nas.events import Event
-from nas.memory_account import MemoryAccount
 from nas.space import Proposal
 from nas.space.load import Space
 from nas.study.store import StudyStore
@@ -155,7 +155,7 @@ def make_driver(
     need: Need = lambda number, proposal: 10,
     budget: int = 10 * CAP,
 ) -> Driver:
-    memory = MemoryAccount(CAP, ["cpu"] * len(engine.tasks), {"cpu": budget}, store.calibration)
+    memory = MemoryBudget(CAP, ["cpu"] * len(engine.tasks), {"cpu": budget}, store.calibration)
     return Driver(store, space, DIGITS, engine, ScriptedPlanner(engine, need), memory)
 
 

@@ -11,9 +11,9 @@ import torch
 
 import nas
 from nas.datasets import open_data
+from nas.driver.prepare import reopened
 from nas.errors import StorageError, StudyError
 from nas.events import EpochTrained, Event, SearchStarted, TrialEnded, TrialStarted
-from nas.preparation import reopened
 from nas.study.outcome import Outcome
 from tests.space.test_load import MINIMAL
 

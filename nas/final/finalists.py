@@ -8,9 +8,9 @@ from typing import Any
 
 from optuna.trial import FixedTrial
 
+from nas.driver.prepare import Prepared
 from nas.errors import StudyError
 from nas.final.settings import FinalSettings
-from nas.preparation import Prepared
 from nas.rebuilding import rebuild, space_of
 from nas.space import DataInfo
 from nas.space.load import Space

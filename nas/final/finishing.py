@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
+from nas.driver.prepare import Prepared
+from nas.driver.run import Watch
 from nas.errors import SearchFailed
 from nas.events import Notice
 from nas.final.finalists import Finalist, choose_finalists
@@ -20,8 +22,6 @@ from nas.final.opening import Labels, Predictions, Shipped, check_unopened, pred
 from nas.final.settings import FinalSettings
 from nas.final.statistics import accuracy_interval, class_accuracies, confusion_matrix, gain_interval
 from nas.final.training import Trained, train_finalists
-from nas.preparation import Prepared
-from nas.running import Watch
 from nas.study.finals import final_weights, keep_result
 
 Trainings = Mapping[str, Sequence[Trained]]

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from optuna.trial import FixedTrial
 from torch import Tensor, nn
 
+from nas.driver.prepare import Prepared
 from nas.errors import StudyError
 from nas.final.finalists import Finalist
 from nas.final.settings import FinalSettings
 from nas.final.training import Trained
 from nas.machine.files import written_whole
-from nas.preparation import Prepared
 from nas.space import DataInfo
 from nas.study.finals import enter_opening, final_weights, openings
 from nas.study.stored import StoredStudy

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from nas.driver.prepare import UNCUT, Prepared
+from nas.driver.run import Watch, driver_of, started
 from nas.errors import StudyError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded
 from nas.final.finalists import Finalist
 from nas.final.seeded import SEED, SeededSpace
 from nas.final.settings import FinalSettings
-from nas.preparation import UNCUT, Prepared
-from nas.running import Watch, driver_of, started
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from nas.study.storage import make_folder

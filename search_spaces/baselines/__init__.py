@@ -1,1 +1,1 @@
-"""Known networks to compare with: search spaces with nothing left to sample."""
+"""Duplicates networks to compare with: search spaces with nothing left to sample."""

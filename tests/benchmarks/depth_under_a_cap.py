@@ -27,13 +27,13 @@ import optuna
 import torch
 from optuna.trial import FixedTrial
 
-from nas.driver import Driver
+from nas.driver.driver import Driver
+from nas.driver.memory_budget import MemoryBudget
 from nas.engines.messages import Ended, Message, Task
 from nas.engines.planner import Planner
 from nas.memory.allocator import MIB
 from nas.memory.plan import DoesNotFit, plan_memory
 from nas.memory.prediction import MemoryConstants
-from nas.memory_account import MemoryAccount
 from nas.recipe import Recipe
 from nas.space.load import Space, load_space
 from nas.space.parameters import smallest
@@ -131,7 +131,7 @@ def search(space: Space, trials: int, cap: int, seed: int) -> list[TrialRecord]:
         store.begin()
         engine = PretendingEngine(train)
         planner = Planner(space, CIFAR10, precision="fp32", device="cpu", memory_cap=cap, post=engine.post)
-        memory = MemoryAccount(cap, ["cpu"], {"cpu": cap}, {})
+        memory = MemoryBudget(cap, ["cpu"], {"cpu": cap}, {})
         for _ in Driver(store, space, CIFAR10, engine, planner, memory).run():
             pass
         planner.close()

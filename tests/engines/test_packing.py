@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from nas.driver import Driver
+from nas.driver.driver import Driver
+from nas.driver.ledger import OVERTAKEN, Ledger
+from nas.driver.memory_budget import MemoryBudget
 from nas.engines.local import LocalEngine
 from nas.engines.messages import Setup
 from nas.events import TrialStarted
-from nas.ledger import OVERTAKEN, Ledger
-from nas.memory_account import MemoryAccount
 from nas.study.outcome import Outcome
 from tests.conftest import DIGITS
 from tests.scripted import CAP, ScriptedPlanner
@@ -35,7 +35,7 @@ def test_running_trials_never_exceed_the_budget_and_none_starves(make_store, mlp
         return chance.randint(1, CAP) if sizes == "any" or chance.random() < 0.1 else chance.randint(1, 20)
 
     engine = LocalEngine(SETUP, ["cpu"] * workers, tmp_path, PRETENDER)
-    memory = MemoryAccount(CAP, ["cpu"] * workers, {"cpu": budget}, {})
+    memory = MemoryBudget(CAP, ["cpu"] * workers, {"cpu": budget}, {})
     driver = Driver(store, mlp, DIGITS, engine, ScriptedPlanner(engine, need), memory)
     keep, store.keep_best_weights = store.keep_best_weights, lambda running: None  # they hold the times
     try:

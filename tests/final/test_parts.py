@@ -10,7 +10,9 @@ from torch import nn
 
 import nas
 from nas.datasets import open_data
-from nas.driver import Driver
+from nas.driver.driver import Driver
+from nas.driver.memory_budget import MemoryBudget
+from nas.driver.prepare import reopened
 from nas.errors import StudyError
 from nas.events import SearchEnded
 from nas.final.finalists import Finalist, choose_finalists
@@ -18,8 +20,6 @@ from nas.final.opening import predict
 from nas.final.seeded import SEED, SeededSpace
 from nas.final.settings import FinalSettings
 from nas.final.training import enqueue_missing
-from nas.memory_account import MemoryAccount
-from nas.preparation import reopened
 from nas.space.load import load_space
 from nas.study.outcome import Outcome
 from nas.study.store import StudyStore
@@ -112,7 +112,7 @@ def test_a_listed_driver_trains_what_is_enqueued_and_nothing_else(make_store):
         return (ends("failed") if fails else learns(0.5))(task)
 
     engine = ScriptedEngine(script)
-    memory = MemoryAccount(CAP, ["cpu"], {"cpu": 10 * CAP}, {})
+    memory = MemoryBudget(CAP, ["cpu"], {"cpu": 10 * CAP}, {})
     planner = ScriptedPlanner(engine, lambda number, proposal: 10)
     events = list(Driver(store, space, DIGITS, engine, planner, memory, listed=True).run())
     records = store.trials()

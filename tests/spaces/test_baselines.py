@@ -1,4 +1,4 @@
-"""Known networks: what they are, and that nothing is left to sample."""
+"""Duplicates networks: what they are, and that nothing is left to sample."""
 
 from dataclasses import replace
 

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 import pytest
 from optuna.trial import TrialState
 
-from nas.driver import FAILURES, RETRIES
+from nas.driver.driver import FAILURES, RETRIES
 from nas.engines.messages import Died, Ended, Message, Task
 from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, WorkerReady
 from nas.space.load import Space, load_space
 from nas.study.checkpoints import checkpoint_path
 from nas.study.store import StudyStore
+from tests.driver.test_proposer import measured, small_space
 from tests.scripted import CAP, Script, ScriptedEngine, ends, epoch, learns, make_driver, outcomes, run
-from tests.test_proposing import measured, small_space
 
 
 class FailsToOpen(ScriptedEngine):
@@ -100,7 +100,7 @@ def test_a_first_worker_that_always_dies_before_it_is_ready_ends_the_search(make
 
 
 def test_a_first_worker_that_is_never_ready_ends_the_search(make_store, mlp, monkeypatch):
-    monkeypatch.setattr("nas.watchdog.BUILDING", 0.1)
+    monkeypatch.setattr("nas.driver.watchdog.BUILDING", 0.1)
     store = make_store(trials=1, epochs=1)
     engine = ScriptedEngine(learns(0.5))
     monkeypatch.setattr(engine, "open", lambda: None)
@@ -161,7 +161,7 @@ def test_a_trial_whose_worker_the_kernel_ended_for_lack_of_memory_goes_on_more_f
 def test_a_small_space_in_which_nothing_fits_ends_with_the_smallest_cap_that_would_do(
     make_store, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("nas.known.EXHAUSTED", 9)
+    monkeypatch.setattr("nas.driver.duplicates.EXHAUSTED", 9)
     store = make_store(trials=3)
     space = small_space(tmp_path, choices=2)
     with pytest.raises(SearchFailed, match=r"None of the last 2 proposals fits .* --memory-cap 2MiB"):
@@ -173,7 +173,7 @@ def test_a_small_space_in_which_nothing_fits_ends_with_the_smallest_cap_that_wou
 def test_a_small_space_of_which_something_fits_is_exhausted_without_an_error(
     make_store, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("nas.known.EXHAUSTED", 9)
+    monkeypatch.setattr("nas.driver.duplicates.EXHAUSTED", 9)
     store = make_store(trials=3, epochs=1)
     space = small_space(tmp_path, choices=2)
     events, _ = run(store, space, learns(0.5), need=lambda number, _: 10 if number == 0 else 150)

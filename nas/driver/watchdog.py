@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Collection, Iterator, Set
 
-from nas.active import Active
+from nas.driver.live_trial import LiveTrial
 from nas.errors import SearchFailed
 
 MULTIPLE = 20
@@ -42,14 +42,14 @@ class Watchdog:
         self._leaving: dict[int, float] = {}
         """Since when a worker should come back from a trial that is told."""
 
-    def learn(self, trial: Active) -> None:
+    def learn(self, trial: LiveTrial) -> None:
         """From the last epoch of a trial."""
         if trial.last is None or not trial.multiply_adds:
             return
         rate = PASSES * trial.multiply_adds * self._num_train / max(trial.last.seconds, 1e-3)
         self._slowest = min(rate, self._slowest or rate)
 
-    def look(self, trials: Collection[Active], leaving: Set[int]) -> Iterator[tuple[int, str]]:
+    def look(self, trials: Collection[LiveTrial], leaving: Set[int]) -> Iterator[tuple[int, str]]:
         """Trials whose workers hang, with what they are to be ended for.
 
         Args:
@@ -81,11 +81,11 @@ class Watchdog:
         if time.monotonic() - opened > BUILDING:
             raise SearchFailed(f"No worker was ready within {BUILDING:.0f} s of its start.")
 
-    def hangs(self, trial: Active, now: float) -> bool:
+    def hangs(self, trial: LiveTrial, now: float) -> bool:
         """Whether a running trial's worker has said nothing for too long."""
         return now - trial.heard > self.patience(trial)
 
-    def patience(self, trial: Active) -> float:
+    def patience(self, trial: LiveTrial) -> float:
         """Seconds that the worker of a trial may be silent."""
         if not trial.built:
             return BUILDING

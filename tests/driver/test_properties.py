@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from nas.driver import RETRIES
+from nas.driver.driver import RETRIES
 from nas.engines.messages import Died, Ended, Message, Task
 from nas.errors import SearchFailed
 from nas.events import SearchEnded

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from nas.active import Active
+from nas.driver.duplicates import Duplicates, SeenProposal
+from nas.driver.live_trial import LiveTrial
+from nas.driver.memory_budget import MemoryBudget
 from nas.engines.messages import Planned
 from nas.errors import SearchFailed
-from nas.known import Earlier, Known
 from nas.machine.sizes import exact_size, in_mib
-from nas.memory_account import MemoryAccount
 from nas.space import DataInfo, Proposal
 from nas.space.load import Space
 from nas.study.outcome import Outcome
@@ -45,7 +45,7 @@ class Planner(Protocol):
         ...
 
 
-class Proposing:
+class Proposer:
     """Asks for trials, and says which of them are worth a worker."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Proposing:
         space: Space,
         info: DataInfo,
         planner: Planner,
-        memory: MemoryAccount,
+        memory: MemoryBudget,
         records: list[TrialRecord],
         listed: bool,
     ) -> None:
@@ -68,7 +68,7 @@ class Proposing:
         self._planner = planner
         self._memory = memory
         self._seed = store.recipe.seed
-        self._known = Known(records, store.constraints)
+        self._known = Duplicates(records, store.constraints)
         self._listed = listed
         self._unfit: list[int] = []
         """Bytes that each proposal needed since the last one that fits."""
@@ -78,7 +78,7 @@ class Proposing:
         """Whether there is nothing new to ask for."""
         return self._known.exhausted or (self._listed and not self._store.waiting)
 
-    def ask(self) -> Active:
+    def ask(self) -> LiveTrial:
         """The next trial.
 
         Raises:
@@ -93,7 +93,7 @@ class Proposing:
             reason = "its proposal failed"
             self._store.tell(trial.number, Outcome.INTERRUPTED, reason=reason, retry_of=of)
             raise
-        return Active(
+        return LiveTrial(
             trial,
             proposal,
             seed=proposal.seed(self._seed),
@@ -102,7 +102,7 @@ class Proposing:
             deaths=retry.deaths if retry else 0,
         )
 
-    def duplicate(self, trial: Active) -> str | None:
+    def duplicate(self, trial: LiveTrial) -> str | None:
         """Tell the sampler what is known of a trial that would only repeat an earlier one.
 
         Returns the reason, or None for a trial that is new.
@@ -114,17 +114,17 @@ class Proposing:
             return None  # `planned` tells, as soon as it is known what the sampler has to learn
         return self._repeats(trial, earlier)
 
-    def forget(self, trial: Active) -> None:
+    def forget(self, trial: LiveTrial) -> None:
         """It failed or was interrupted: the same proposal may be tried again."""
         self._known.forget(trial)
 
-    def plan(self, trial: Active) -> None:
+    def plan(self, trial: LiveTrial) -> None:
         """Have a trial planned; again, if it has a plan that was not frugal enough."""
         if self._memory.constants is not None:  # else as soon as the first worker has measured them
             after = trial.plan.levers if trial.plan else None
             self._planner.plan(trial.number, trial.proposal, self._memory.constants, after)
 
-    def planned(self, trial: Active, answer: Planned) -> tuple[Outcome, str | None]:
+    def planned(self, trial: LiveTrial, answer: Planned) -> tuple[Outcome, str | None]:
         """Take the answer: the trial waits, does not fit, or is beyond all plans and pruned."""
         excess = self._memory.excess(answer.needed)
         earlier = self._known.first(trial)
@@ -164,7 +164,7 @@ class Proposing:
             f" {exact_size(smallest)} or more."
         )
 
-    def _repeats(self, trial: Active, earlier: Earlier) -> str:
+    def _repeats(self, trial: LiveTrial, earlier: SeenProposal) -> str:
         """Tell the sampler of a duplicate what it was told of the first trial. Returns the reason."""
         assert earlier.constraints is not None
         reason = f"the same as trial {earlier.number}"
@@ -180,7 +180,7 @@ class Proposing:
         return reason
 
     def _enter(
-        self, trial: Active, outcome: Outcome, constraints: Mapping[str, float], **columns: Any
+        self, trial: LiveTrial, outcome: Outcome, constraints: Mapping[str, float], **columns: Any
     ) -> None:
         excess = constraints.get(MEMORY, 0.0)  # an earlier nas may have told none
         self._store.enter(

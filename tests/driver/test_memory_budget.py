@@ -6,28 +6,28 @@ from typing import Any, cast
 
 import pytest
 
-from nas.active import Active
+from nas.driver.live_trial import LiveTrial
+from nas.driver.memory_budget import MemoryBudget
 from nas.engines.base import cpu_limit
 from nas.engines.messages import Died, Plan, Ready
 from nas.memory.calibration import Calibration
-from nas.memory_account import MemoryAccount
 from nas.training.epoch import Epoch
 
 GIB = 2**30
 RESIDENT = GIB // 2
 
 
-def account(device: str = "cpu", resident: int = RESIDENT) -> MemoryAccount:
-    memory = MemoryAccount(8 * GIB, [device], {device: 8 * GIB}, {})
+def account(device: str = "cpu", resident: int = RESIDENT) -> MemoryBudget:
+    memory = MemoryBudget(8 * GIB, [device], {device: 8 * GIB}, {})
     memory.ready(
         Ready(worker=0, device=device, constants={"context": 100, "workspace": 20}, resident=resident)
     )
     return memory
 
 
-def running(predicted: int = GIB, worker: int | None = 0) -> Active:
+def running(predicted: int = GIB, worker: int | None = 0) -> LiveTrial:
     plan = Plan(micro_batch=1, accumulation=1, checkpointing=False, predicted=predicted, parts={})
-    return cast(Active, SimpleNamespace(worker=worker, plan=plan, needed=predicted, overtaken=0))
+    return cast(LiveTrial, SimpleNamespace(worker=worker, plan=plan, needed=predicted, overtaken=0))
 
 
 @pytest.mark.parametrize(
@@ -80,9 +80,9 @@ def test_a_process_that_is_ready_after_its_trial_was_placed_does_not_shrink_the_
     assert memory._ledger.used("cpu") == GIB
 
 
-def with_processes(*own: int, budget: int = GIB, device: str = "cpu") -> MemoryAccount:
+def with_processes(*own: int, budget: int = GIB, device: str = "cpu") -> MemoryBudget:
     """Workers on one device whose processes have these bytes of their own; 0: not started yet."""
-    memory = MemoryAccount(GIB, [device] * len(own), {device: budget}, {})
+    memory = MemoryBudget(GIB, [device] * len(own), {device: budget}, {})
     for worker, size in enumerate(own):
         if size:
             memory.ready(Ready(worker=worker, device=device, constants={"context": 1}, own=size))
@@ -126,7 +126,7 @@ def test_a_trial_that_fits_no_processor_of_its_own_is_told_with_a_budget_that_wo
 
 
 def test_the_largest_constants_of_all_workers_count() -> None:
-    memory = MemoryAccount(GIB, ["cpu"] * 2, {"cpu": GIB}, {})
+    memory = MemoryBudget(GIB, ["cpu"] * 2, {"cpu": GIB}, {})
     assert memory.constants is None
     assert memory.ready(Ready(worker=0, device="cpu", constants={"context": 7, "data": 3}))
     assert not memory.ready(Ready(worker=1, device="cpu", constants={"context": 5, "data": 4}))
@@ -155,4 +155,4 @@ def test_the_ratio_is_of_a_step_alone_and_not_of_what_was_measured_before(
 
 @pytest.mark.parametrize(("needed", "excess"), [(GIB, 0.0), (2 * GIB, 1.0), (GIB // 2, -0.5), (None, 0.0)])
 def test_the_excess_is_what_is_needed_over_what_is_allowed(needed: int | None, excess: float) -> None:
-    assert MemoryAccount(GIB, ["cpu"], {"cpu": GIB}, {}).excess(needed) == excess
+    assert MemoryBudget(GIB, ["cpu"], {"cpu": GIB}, {}).excess(needed) == excess

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas.active import Active
+from nas.driver.ledger import Ledger
+from nas.driver.live_trial import LiveTrial
 from nas.engines.base import cpu_limit
 from nas.engines.messages import Died, Ready
-from nas.ledger import Ledger
 from nas.machine.sizes import in_mib, whole_mib
 from nas.memory.calibration import Calibration
 from nas.study.records import comparable
@@ -36,7 +36,7 @@ class _Process:
     """The same after the last one."""
 
 
-class MemoryAccount:
+class MemoryBudget:
     """One ledger per card, and one calibration per kind of card."""
 
     def __init__(
@@ -89,7 +89,7 @@ class MemoryAccount:
         self._ledger.hold(message.worker, device, max(idle, held))
         return first
 
-    def choose(self, waiting: Sequence[Active], free: Mapping[int, str]) -> tuple[Active, int] | None:
+    def choose(self, waiting: Sequence[LiveTrial], free: Mapping[int, str]) -> tuple[LiveTrial, int] | None:
         """The next trial to start, with the free worker to take it; the worker holds its reservation then."""
         choice = self._ledger.choose(waiting, free, self._footprint)
         if choice is not None:
@@ -132,7 +132,7 @@ class MemoryAccount:
 
     # what was measured -------------------------------------------------------------------------------------
 
-    def learn(self, trial: Active, epoch: Epoch) -> tuple[str, dict[str, Any]] | None:
+    def learn(self, trial: LiveTrial, epoch: Epoch) -> tuple[str, dict[str, Any]] | None:
         """Compare the memory of a trial's first epoch with its prediction.
 
         Returns the device's name and its calibration for the study to keep.
@@ -150,7 +150,7 @@ class MemoryAccount:
         calibration.add(comparable(parts, reserved=reserved) - known, measured - known)
         return name, calibration.to_json()
 
-    def out_of_memory(self, trial: Active) -> tuple[str, dict[str, Any]] | None:
+    def out_of_memory(self, trial: LiveTrial) -> tuple[str, dict[str, Any]] | None:
         """A trial needed more than its reservation. Returns as `learn`."""
         assert trial.plan is not None
         if (name := self._name(trial)) is None or not trial.plan.parts:
@@ -159,7 +159,7 @@ class MemoryAccount:
         calibration.out_of_memory()
         return name, calibration.to_json()
 
-    def died_of_memory(self, trial: Active, death: Died) -> bool:
+    def died_of_memory(self, trial: LiveTrial, death: Died) -> bool:
         """Whether a worker died of its trial's memory: near its limit, or by the kernel for lack of any.
 
         A process on the CPU is all in one memory; that of a card is another.
@@ -175,7 +175,7 @@ class MemoryAccount:
             return False
         return death.resident - process.resident >= NEAR * cpu_limit(trial.plan.predicted)
 
-    def _footprint(self, trial: Active, worker: int) -> int:
+    def _footprint(self, trial: LiveTrial, worker: int) -> int:
         """Bytes that a worker holds with a trial: on a processor its process, and all that a limit allows."""
         process, device = self._processes.get(worker), self._devices[worker]
         own = process.own if process else self._process_on(device)
@@ -186,7 +186,7 @@ class MemoryAccount:
         sizes = (self._processes[worker].new for worker in self._processes if self._devices[worker] == device)
         return max(sizes, default=0)
 
-    def _name(self, trial: Active) -> str | None:
+    def _name(self, trial: LiveTrial) -> str | None:
         process = self._processes.get(trial.worker) if trial.worker is not None else None
         return process.name if process else None
 

@@ -7,11 +7,11 @@ from itertools import pairwise
 import pytest
 from optuna.samplers import PartialFixedSampler, RandomSampler
 
+from nas.driver.duplicates import EXHAUSTED
+from nas.driver.proposer import LEAST_EXCESS
 from nas.errors import SearchFailed
 from nas.events import Notice, SearchEnded
-from nas.known import EXHAUSTED
 from nas.memory.calibration import Calibration
-from nas.proposing import LEAST_EXCESS
 from nas.space.load import load_space
 from nas.study.outcome import Outcome
 from nas.study.store import StudyStore
@@ -35,7 +35,7 @@ def test_a_proposal_that_does_not_fit_is_told_to_the_sampler_and_not_charged(mak
 def test_a_search_in_which_nothing_fits_ends_with_the_smallest_cap_that_would_do(
     make_store, mlp, monkeypatch
 ):
-    monkeypatch.setattr("nas.proposing.UNFIT", 7)
+    monkeypatch.setattr("nas.driver.proposer.UNFIT", 7)
     store = make_store(trials=3)
     with pytest.raises(SearchFailed, match=r"None of the last 7 proposals fits .* --memory-cap 4MiB"):
         run(store, mlp, learns(0.5), need=lambda number, _: (10 - number) * 2**20)
@@ -114,7 +114,7 @@ def test_a_proposal_that_was_trained_before_is_told_with_its_curve_and_not_charg
 def test_a_duplicate_is_told_with_the_constraints_of_the_first(
     make_store, tmp_path, monkeypatch, workers, resumed, script, needed, constraints
 ):
-    monkeypatch.setattr("nas.known.EXHAUSTED", 3)
+    monkeypatch.setattr("nas.driver.duplicates.EXHAUSTED", 3)
     store = make_store(trials=9, epochs=1)
     space = small_space(tmp_path, choices=1)
     for _ in range(1 + resumed):
@@ -136,7 +136,7 @@ def test_a_sampler_that_repeats_itself_does_not_end_a_search_that_has_more_to_fi
         return drawn if name == "random" else PartialFixedSampler({"x": 0}, drawn)
 
     monkeypatch.setattr("nas.study.store.make_sampler", make)
-    monkeypatch.setattr("nas.known.EXHAUSTED", 12)
+    monkeypatch.setattr("nas.driver.duplicates.EXHAUSTED", 12)
     store = make_store(sampler="tpe", trials=4, epochs=1)
     events, _ = run(store, small_space(tmp_path, choices=100), learns(0.5))
     assert events[-1] == SearchEnded(why="trials")

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from nas.driver import Driver
+from nas.driver.driver import Driver
+from nas.driver.memory_budget import MemoryBudget
+from nas.driver.prepare import Prepared, companions
 from nas.engines.local import LocalEngine
 from nas.engines.messages import Setup
 from nas.engines.planner import Planner
@@ -24,8 +26,6 @@ from nas.events import (
     TrialEnded,
     TrialStarted,
 )
-from nas.memory_account import MemoryAccount
-from nas.preparation import Prepared, companions
 from nas.study.records import best_of, counts_of, curve_of
 
 Watch = Callable[[Event], None]
@@ -125,7 +125,7 @@ def driver_of(
         post=engine.post,
         seed=store.recipe.seed,
     )
-    memory = MemoryAccount(resources.memory_cap, resources.devices, resources.budgets, store.calibration)
+    memory = MemoryBudget(resources.memory_cap, resources.devices, resources.budgets, store.calibration)
     driver = Driver(store, run.space, run.data.info, engine, planner, memory, listed=listed)
     try:
         with _stopped_by_signals(driver.stop, store.storage.stop_waiting):

@@ -116,8 +116,8 @@ def test_a_worker_that_hangs_is_ended_and_its_trial_goes_on(undisturbed, tmp_pat
 
     def watch(event: Event) -> None:
         if isinstance(event, EpochTrained) and not hung:
-            monkeypatch.setattr("nas.watchdog.SHORTEST", 1.0)
-            monkeypatch.setattr("nas.watchdog.MULTIPLE", 1)
+            monkeypatch.setattr("nas.driver.watchdog.SHORTEST", 1.0)
+            monkeypatch.setattr("nas.driver.watchdog.MULTIPLE", 1)
             worker = only_worker()
             worker.suspend()
             hung.append(worker)

@@ -5,22 +5,22 @@ from typing import cast
 
 import pytest
 
-from nas.active import Active
-from nas.watchdog import BUILDING, MULTIPLE, PASSES, SHORTEST, SLOWEST, UNCOUNTED, Watchdog
+from nas.driver.live_trial import LiveTrial
+from nas.driver.watchdog import BUILDING, MULTIPLE, PASSES, SHORTEST, SLOWEST, UNCOUNTED, Watchdog
 
 IMAGES = 1000
 LARGE = 10**9
 """Multiply-adds for an image."""
 
 
-def trial(multiply_adds: int | None, *epochs: float, heard: float = 0.0, built: bool = True) -> Active:
+def trial(multiply_adds: int | None, *epochs: float, heard: float = 0.0, built: bool = True) -> LiveTrial:
     """One whose epochs took so many seconds."""
     curve = [SimpleNamespace(seconds=seconds) for seconds in epochs]
     known = SimpleNamespace(
         number=7, worker=0, built=built, multiply_adds=multiply_adds, curve=curve, heard=heard
     )
     known.last = curve[-1] if curve else None
-    return cast(Active, known)
+    return cast(LiveTrial, known)
 
 
 SLOW = SHORTEST / MULTIPLE * 10
@@ -49,7 +49,7 @@ SLOW = SHORTEST / MULTIPLE * 10
     ],
 )
 def test_patience_is_a_bounded_multiple_of_what_an_epoch_should_take(
-    before: list[Active], now: Active, patience: float
+    before: list[LiveTrial], now: LiveTrial, patience: float
 ) -> None:
     watchdog = Watchdog(IMAGES)
     for each in before:
@@ -67,11 +67,11 @@ def test_a_worker_hangs_once_it_was_silent_for_longer(silent: float, hangs: bool
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds that it shows."""
     shown = [0.0]
-    monkeypatch.setattr("nas.watchdog.time", SimpleNamespace(monotonic=lambda: shown[0]))
+    monkeypatch.setattr("nas.driver.watchdog.time", SimpleNamespace(monotonic=lambda: shown[0]))
     return shown
 
 
-def looks(clock: list[float], watchdog: Watchdog, until: float, step: float, *trials: Active) -> list[str]:
+def looks(clock: list[float], watchdog: Watchdog, until: float, step: float, *trials: LiveTrial) -> list[str]:
     """What is said of `trials`, and of trial 3, which is told, when it is looked at them every `step`."""
     said = []
     while clock[0] < until:

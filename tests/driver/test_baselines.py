@@ -171,9 +171,9 @@ def test_what_happens_to_a_baseline_is_told_but_not_as_of_a_trial(search, said, 
 
 def test_the_time_limit_of_a_run_holds_for_its_baselines_too(search, said, tmp_path, monkeypatch):
     later = [0.0]
-    for module in ("running", "driver"):
+    for module in ("run", "driver"):
         clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0])
-        monkeypatch.setattr(f"nas.{module}.time", clock)
+        monkeypatch.setattr(f"nas.driver.{module}.time", clock)
 
     def watch(event: Event) -> None:
         said.append(event)
@@ -184,11 +184,11 @@ def test_the_time_limit_of_a_run_holds_for_its_baselines_too(search, said, tmp_p
         yield trained(task.number, 1)
 
     settings = {"baseline": [baseline(tmp_path)], "epochs": 2, "watch": watch}
-    monkeypatch.setattr("nas.running.LocalEngine", lambda *_: ScriptedEngine(hangs))
+    monkeypatch.setattr("nas.driver.run.LocalEngine", lambda *_: ScriptedEngine(hangs))
     study = search(**settings, time_limit=1800)
     assert said[-1] == SearchEnded(why="time")
     assert [trial.record.outcome for trial in study.trials] == [Outcome.WAITING], "no time was left"
-    monkeypatch.setattr("nas.running.LocalEngine", lambda *_: ScriptedEngine(learns(0.5, 0.6)))
+    monkeypatch.setattr("nas.driver.run.LocalEngine", lambda *_: ScriptedEngine(learns(0.5, 0.6)))
     assert search(**settings).best
     (companion,) = study.store.companions()
     assert [record.outcome for record in companion.trials()] == [Outcome.INTERRUPTED, Outcome.COMPLETED]

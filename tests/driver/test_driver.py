@@ -6,7 +6,7 @@ import pytest
 from optuna.pruners import BasePruner
 from optuna.trial import TrialState
 
-from nas.driver import FAILURES, RETRIES
+from nas.driver.driver import FAILURES, RETRIES
 from nas.engines.messages import Ended
 from nas.errors import BrokenFile, SearchFailed
 from nas.events import EpochTrained, Notice, SearchEnded, TrialEnded, TrialStarted
@@ -114,8 +114,8 @@ def test_a_target_accuracy_ends_the_search_and_what_still_runs(make_store, mlp):
 
 def test_the_time_of_a_trial_begins_when_a_worker_takes_it(make_store, mlp, monkeypatch):
     clock = [0.0]
-    for module in ("active", "driver", "watchdog"):
-        monkeypatch.setattr(f"nas.{module}.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    for module in ("live_trial", "driver", "watchdog"):
+        monkeypatch.setattr(f"nas.driver.{module}.time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def plans_slowly(number, proposal):
         clock[0] += 100
@@ -230,7 +230,7 @@ def test_a_trial_whose_worker_dies_is_tried_again_three_times(make_store, mlp, d
 def test_a_worker_that_says_nothing_for_too_long_is_ended_and_its_trial_tried_again(
     make_store, mlp, monkeypatch
 ):
-    monkeypatch.setattr("nas.watchdog.BUILDING", 0.1)
+    monkeypatch.setattr("nas.driver.watchdog.BUILDING", 0.1)
     store = make_store(trials=1, epochs=1)
     tries = []
 
@@ -244,7 +244,7 @@ def test_a_worker_that_says_nothing_for_too_long_is_ended_and_its_trial_tried_ag
 
 
 def test_a_worker_that_does_not_stop_is_ended_so_that_another_takes_its_place(make_store, mlp, monkeypatch):
-    monkeypatch.setattr("nas.watchdog.SHORTEST", 0.1)
+    monkeypatch.setattr("nas.driver.watchdog.SHORTEST", 0.1)
     store = make_store(trials=2, epochs=9, patience=1)
     engine = ScriptedEngine(lambda task: learns(*([0.5] * 9 if task.number == 0 else range(9)))(task))
     monkeypatch.setattr(engine, "stop", lambda number, keep=False: engine.play(number, iter(())))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Set
 
-from nas.active import Active
+from nas.driver.live_trial import LiveTrial
+from nas.driver.memory_budget import MemoryBudget
 from nas.engines.base import Engine
 from nas.engines.messages import Died, Ended, Task
 from nas.errors import SearchFailed
 from nas.events import TrialStarted
-from nas.memory_account import MemoryAccount
 from nas.space import in_words
 from nas.study.checkpoints import checkpoint_path
 from nas.study.records import plan_in_words
@@ -17,15 +17,15 @@ from nas.study.store import StudyStore
 from nas.study.weights import weights_path
 
 
-class Placing:
+class Placement:
     """Gives free workers the trials that fit beside those that run."""
 
-    def __init__(self, store: StudyStore, engine: Engine, memory: MemoryAccount) -> None:
+    def __init__(self, store: StudyStore, engine: Engine, memory: MemoryBudget) -> None:
         self._store = store
         self._epochs = store.recipe.epochs
         self._engine = engine
         self._memory = memory
-        self._waiting: list[Active] = []
+        self._waiting: list[LiveTrial] = []
         """Planned, and taken by no worker, in order."""
         self._workers: dict[int, int] = {}
         """By trial, until the worker is free again."""
@@ -35,11 +35,11 @@ class Placing:
         """Numbers of the trials that workers have; of some they have yet to hear that they are told."""
         return self._workers.keys()
 
-    def wait(self, trial: Active, *, first: bool = False) -> None:
+    def wait(self, trial: LiveTrial, *, first: bool = False) -> None:
         """A trial that is planned waits for a worker, behind the others or before them."""
         self._waiting.insert(0 if first else len(self._waiting), trial)
 
-    def leave(self, trial: Active) -> None:
+    def leave(self, trial: LiveTrial) -> None:
         """A trial is told: if it waits, no worker has to take it any more."""
         if trial in self._waiting:
             self._waiting.remove(trial)
@@ -53,7 +53,7 @@ class Placing:
         elif worker is not None:
             self._memory.free(worker, message.own)
 
-    def place(self, trials: Collection[Active]) -> Iterator[TrialStarted]:
+    def place(self, trials: Collection[LiveTrial]) -> Iterator[TrialStarted]:
         """Start what fits.
 
         Args:
@@ -79,7 +79,7 @@ class Placing:
             self._waiting.remove(trial)
             yield self._start(trial, worker, free[worker])
 
-    def _start(self, trial: Active, worker: int, device: str) -> TrialStarted:
+    def _start(self, trial: LiveTrial, worker: int, device: str) -> TrialStarted:
         assert trial.plan is not None
         trial.starts(worker)
         self._store.start(trial.number, worker)

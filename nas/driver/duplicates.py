@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from nas.active import Active
+from nas.driver.live_trial import LiveTrial
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from nas.training.epoch import Epoch
@@ -19,7 +19,7 @@ TRAINED = (Outcome.COMPLETED, Outcome.PRUNED, Outcome.DOES_NOT_FIT)
 
 
 @dataclass(frozen=True)
-class Earlier:
+class SeenProposal:
     """A trial that settles what another of the same proposal would come to."""
 
     number: int
@@ -30,20 +30,20 @@ class Earlier:
     """What the sampler was told of it; None before it is planned."""
 
 
-class Known:
+class Duplicates:
     """The proposals of a study."""
 
     def __init__(
         self, records: Iterable[TrialRecord], constraints: Mapping[int, Mapping[str, float]]
     ) -> None:
         """`constraints`: what the sampler was told, by the numbers of the records."""
-        self._trials: dict[str, Earlier] = {}
+        self._trials: dict[str, SeenProposal] = {}
         self.repeated = 0
         """Duplicates since the last proposal that was new."""
         for record in records:
             if record.outcome in TRAINED and record.digest:
                 told = constraints.get(record.number, {})
-                earlier = Earlier(record.number, record.epochs, record.predicted, told)
+                earlier = SeenProposal(record.number, record.epochs, record.predicted, told)
                 self._trials.setdefault(record.digest, earlier)
 
     @property
@@ -56,22 +56,22 @@ class Known:
         """Whether to ask at random, because the sampler has proposed nothing new for long."""
         return self.repeated >= EXHAUSTED // 2
 
-    def look_up(self, digest: str) -> Earlier | None:
+    def look_up(self, digest: str) -> SeenProposal | None:
         """The trial that came first, if there is one; counts what is new and what is not."""
         earlier = self._trials.get(digest)
         self.repeated = self.repeated + 1 if earlier else 0
         return earlier
 
-    def first(self, trial: Active) -> Earlier:
+    def first(self, trial: LiveTrial) -> SeenProposal:
         """The trial that came first of those with the proposal of `trial`, which may be the same."""
-        return self._trials.setdefault(trial.proposal.digest, Earlier(trial.number, trial.curve))
+        return self._trials.setdefault(trial.proposal.digest, SeenProposal(trial.number, trial.curve))
 
-    def settle(self, trial: Active, predicted: int, constraints: Mapping[str, float]) -> None:
+    def settle(self, trial: LiveTrial, predicted: int, constraints: Mapping[str, float]) -> None:
         """What the sampler is told of a trial, and so of its duplicates. Its curve may still grow."""
-        earlier = Earlier(trial.number, trial.curve, predicted, constraints)
+        earlier = SeenProposal(trial.number, trial.curve, predicted, constraints)
         self._trials[trial.proposal.digest] = earlier
 
-    def forget(self, trial: Active) -> None:
+    def forget(self, trial: LiveTrial) -> None:
         """It failed or was interrupted: another may try."""
         earlier = self._trials.get(trial.proposal.digest)
         if earlier is not None and earlier.number == trial.number:

@@ -15,7 +15,7 @@ from nas.training.epoch import Epoch
 
 
 @dataclass(eq=False)
-class Active:
+class LiveTrial:
     """What the driver knows of a trial that it has asked for and not told yet."""
 
     trial: Trial

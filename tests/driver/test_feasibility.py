@@ -6,9 +6,9 @@ from statistics import mean
 import optuna
 from optuna.trial import FixedTrial
 
-from nas.driver import Driver
+from nas.driver.driver import Driver
+from nas.driver.memory_budget import MemoryBudget
 from nas.engines.messages import Ended
-from nas.memory_account import MemoryAccount
 from nas.space import DataInfo
 from nas.space.load import load_space
 from nas.study.outcome import Outcome
@@ -50,7 +50,7 @@ def test_under_a_cap_that_few_meet_all_trials_are_trained_and_none_shallower_tha
 
     store = make_store(trials=TRIALS, epochs=1, sampler="tpe", seed=0)
     engine = ScriptedEngine(deeper_is_better)
-    memory = MemoryAccount(CAP, ["cpu"], {"cpu": CAP}, {})
+    memory = MemoryBudget(CAP, ["cpu"], {"cpu": CAP}, {})
     for _ in Driver(store, space, IMAGES, engine, ScriptedPlanner(engine, need), memory).run():
         pass
 

@@ -13,14 +13,15 @@ from collections.abc import Iterator, Set
 
 from optuna.exceptions import UpdateFinishedTrialError
 
-from nas.active import Active
+from nas.driver.live_trial import LiveTrial
+from nas.driver.memory_budget import MemoryBudget
+from nas.driver.placement import Placement
+from nas.driver.proposer import Planner, Proposer
+from nas.driver.watchdog import Watchdog
 from nas.engines.base import Engine
 from nas.engines.messages import Built, Died, Ended, Message, NotPlanned, Planned, Ready, Trained
 from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, Why, WorkerReady
-from nas.memory_account import MemoryAccount
-from nas.placing import Placing
-from nas.proposing import Planner, Proposing
 from nas.space import DataInfo
 from nas.space.load import Space
 from nas.study.checkpoints import remove_checkpoints
@@ -28,7 +29,6 @@ from nas.study.outcome import Outcome
 from nas.study.records import best_of
 from nas.study.store import StudyStore
 from nas.training.epoch import Epoch
-from nas.watchdog import Watchdog
 
 FAILURES = 5
 """So many failures in a row end the search: of trials, also of those that have used up their retries, or of
@@ -59,7 +59,7 @@ class Driver:
         info: DataInfo,
         engine: Engine,
         planner: Planner,
-        memory: MemoryAccount,
+        memory: MemoryBudget,
         *,
         listed: bool = False,
     ) -> None:
@@ -71,7 +71,7 @@ class Driver:
         self._planner = planner
         self.memory = memory
         self.recipe = store.recipe
-        self._trials: dict[int, Active] = {}
+        self._trials: dict[int, LiveTrial] = {}
         """Asked and not told yet, by number."""
         self._watchdog = Watchdog(info.num_train)
         self._opened: float | None = None
@@ -79,8 +79,8 @@ class Driver:
         self._failures = 0
         self._stopping = False
         records = store.trials()
-        self.proposing = Proposing(store, space, info, planner, memory, records, listed)
-        self.placing = Placing(store, engine, memory)
+        self.proposing = Proposer(store, space, info, planner, memory, records, listed)
+        self.placing = Placement(store, engine, memory)
         self._charged = sum(record.outcome.charged for record in records)
         best = best_of(records)
         self._best = best.value if best and best.value is not None else -math.inf
@@ -159,7 +159,7 @@ class Driver:
         else:
             self.proposing.plan(trial)
 
-    def _planned(self, trial: Active, answer: Planned) -> Iterator[Event]:
+    def _planned(self, trial: LiveTrial, answer: Planned) -> Iterator[Event]:
         """It waits for a worker, unless it does not fit or repeats one that was planned just before."""
         match self.proposing.planned(trial, answer):
             case Outcome.WAITING, _:
@@ -198,7 +198,7 @@ class Driver:
                 self.engine.stop(trial_of.number)
                 yield from self._tell(trial_of, Outcome.FAILED, reason="cancelled in the dashboard")
 
-    def _hear(self, trial: Active, message: Message) -> Iterator[Event]:
+    def _hear(self, trial: LiveTrial, message: Message) -> Iterator[Event]:
         match message:
             case Planned():
                 yield from self._planned(trial, message)
@@ -220,7 +220,7 @@ class Driver:
             case Died(worker=worker) if worker == trial.worker:
                 yield from self._survive(trial, message)
 
-    def _report(self, trial: Active, epoch: Epoch, again: bool) -> Iterator[Event]:
+    def _report(self, trial: LiveTrial, epoch: Epoch, again: bool) -> Iterator[Event]:
         """Record an epoch, then stop the trial early if the pruner or its own curve says so."""
         trial.curve.append(epoch)
         number = trial.number
@@ -251,7 +251,7 @@ class Driver:
         if self._opened is not None:
             self._watchdog.check_ready(self._opened)
 
-    def _survive(self, trial: Active, death: Died) -> Iterator[Event]:
+    def _survive(self, trial: LiveTrial, death: Died) -> Iterator[Event]:
         """A worker died: its trial goes on from the last checkpoint, a bounded number of times."""
         if self.memory.died_of_memory(trial, death):
             yield from self._recover(trial, death.reason, learn=not death.out_of_memory)
@@ -266,7 +266,7 @@ class Driver:
             text=f"Trial {trial.number} is tried again ({trial.deaths} of {RETRIES}): {death.reason}"
         )
 
-    def _recover(self, trial: Active, reason: str, *, learn: bool = True) -> Iterator[Event]:
+    def _recover(self, trial: LiveTrial, reason: str, *, learn: bool = True) -> Iterator[Event]:
         """Out of memory in spite of the prediction: the next plan, with the same effective batch.
 
         Args:
@@ -296,7 +296,7 @@ class Driver:
 
     # tell --------------------------------------------------------------------------------------------------
 
-    def _finish(self, trial: Active, how: str, reason: str | None) -> Iterator[Event]:
+    def _finish(self, trial: LiveTrial, how: str, reason: str | None) -> Iterator[Event]:
         match how:
             case "completed":
                 assert trial.last is not None
@@ -315,7 +315,7 @@ class Driver:
             case _:
                 yield from self._fail(trial, reason or "no reason is known")
 
-    def _fail(self, trial: Active, reason: str) -> Iterator[Event]:
+    def _fail(self, trial: LiveTrial, reason: str) -> Iterator[Event]:
         yield from self._tell(trial, Outcome.FAILED, reason=reason)
         self._count_failure(reason)
 
@@ -325,13 +325,13 @@ class Driver:
             raise SearchFailed(f"{self._failures} failures in a row. The last one: {reason}")
 
     def _tell(
-        self, trial: Active, outcome: Outcome, *, value: float | None = None, reason: str | None = None
+        self, trial: LiveTrial, outcome: Outcome, *, value: float | None = None, reason: str | None = None
     ) -> Iterator[Event]:
         self.store.tell(trial.number, outcome, value=value, reason=reason, retry_of=trial.retry_of)
         yield from self._leave(trial, outcome, value=value, reason=reason)
 
     def _leave(
-        self, trial: Active, outcome: Outcome, *, value: float | None = None, reason: str | None = None
+        self, trial: LiveTrial, outcome: Outcome, *, value: float | None = None, reason: str | None = None
     ) -> Iterator[Event]:
         """A trial is told: it is no longer on its way."""
         del self._trials[trial.number]
