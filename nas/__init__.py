@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nas.api import Study, load_study, search
     from nas.errors import NasError
     from nas.exporters.parts.own_module import export
-    from nas.memory.inspection import inspect
+    from nas.network.inspection import inspect
     from nas.recipe import Recipe
     from nas.trials import Trial
 
@@ -25,7 +25,7 @@ _HOMES = {
     "load_study": "nas.api",
     "Study": "nas.api",
     "Trial": "nas.trials",
-    "inspect": "nas.memory.inspection",
+    "inspect": "nas.network.inspection",
     "export": "nas.exporters.parts.own_module",
     "Recipe": "nas.recipe",
     "NasError": "nas.errors",

@@ -25,7 +25,7 @@ from nas.study.weights import load_weights, weights_path
 if TYPE_CHECKING:
     from torch import nn
 
-    from nas.layers import LayerTable
+    from nas.network.layers import LayerTable
 
 
 class Trial:
@@ -68,8 +68,8 @@ class Trial:
         Raises:
             NasError: it cannot be rebuilt, or not be followed.
         """
-        from nas.layers import layer_table
         from nas.memory.plan import build_without_memory
+        from nas.network.layers import layer_table
 
         try:
             with aside():  # its forward may print

@@ -12,9 +12,10 @@ import typer
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nas import api, cli, costing
+from nas import api, cli
 from nas.commands.app import app
 from nas.errors import NasError
+from nas.network import cost as costing
 from nas.recipe import Recipe
 from nas.study.storage import redacted
 

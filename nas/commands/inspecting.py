@@ -65,8 +65,9 @@ def inspect(
     folder: Folder = Path("studies"),
 ) -> None:
     """Show what a network costs before it is trained: layers, parameters, multiply-adds, training memory."""
-    from nas import api, costing
+    from nas import api
     from nas.machine.sizes import parse_size
+    from nas.network import cost as costing
     from nas.terminal import print_inspection, print_versus
 
     if space is None and chosen:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from nas.dashboard.facts import Facts, ending, memory_facts, origin_facts, training_facts
 from nas.dashboard.watched import WatchedStudy
 from nas.errors import NasError
-from nas.layers import LayerTable
+from nas.network.layers import LayerTable
 from nas.study.records import TrialRecord, best_of, counts_of
 from nas.terminal import format
 

@@ -14,9 +14,9 @@ from werkzeug.wrappers import Response
 from nas.dashboard import charts, facts
 from nas.dashboard.summary import Summary
 from nas.dashboard.watched import Watched, WatchedStudy
-from nas.drawing import architecture_svg
 from nas.errors import NasError
-from nas.layers import LayerTable
+from nas.network.drawing import architecture_svg
+from nas.network.layers import LayerTable
 from nas.study.clock import seconds_since
 from nas.study.records import TrialRecord, best_of, plan_in_words
 from nas.terminal import format

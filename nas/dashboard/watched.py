@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 
 from nas import figures
-from nas.layers import LayerTable
+from nas.network.layers import LayerTable
 from nas.recipe import Recipe
 from nas.study import tables
 from nas.study.lock import lock_holder

@@ -82,7 +82,7 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
         if store is None:
             first = smallest(space, data.info)  # may fail in the user's code: before there is a study
             if space.is_theirs:
-                from nas.network_check import check_first  # torch comes with it
+                from nas.network.check import check_first  # torch comes with it
 
                 check_first(space, first, data.info)
             cap, facts = resources.memory_cap, _facts(data) | space_facts(space.digest, recipe.folder)

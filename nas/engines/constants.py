@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from nas.layers import layer_table
 from nas.memory.prediction import MemoryConstants
+from nas.network.layers import layer_table
 from nas.training.images import Images
 from nas.training.loop import EVALUATED_AT_ONCE
 

@@ -15,11 +15,11 @@ from torch import nn
 from nas.engines.base import Post
 from nas.engines.messages import NotPlanned, Plan, Planned
 from nas.errors import NasError, in_one_line
-from nas.layers import WrongLogits, layer_table
 from nas.machine.ending import PLANNING, wait_for_planning
 from nas.memory.plan import DoesNotFit, Levers, plan_memory
 from nas.memory.prediction import MemoryConstants
 from nas.memory.program import Untraceable
+from nas.network.layers import WrongLogits, layer_table
 from nas.space import DataInfo, Proposal
 from nas.space.load import Space
 from nas.space.user_code import aside

@@ -27,12 +27,12 @@ from nas.engines.constants import measure_constants
 from nas.engines.limits import is_out_of_memory, limited, release
 from nas.engines.messages import Built, Ended, Message, Ready, Setup, Stop, Task, Trained, decode, encode
 from nas.errors import NasError, StorageError, in_one_line
-from nas.layers import layer_table
 from nas.machine.allowance import own_memory
 from nas.machine.files import disk_errors, written_whole
 from nas.machine.versions import versions
 from nas.memory.checkpointing import checkpointed
-from nas.network_check import run_once
+from nas.network.check import run_once
+from nas.network.layers import layer_table
 from nas.space.load import load_space
 from nas.training.epoch import Diverged, Epoch
 from nas.training.images import Images

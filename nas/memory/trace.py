@@ -23,11 +23,11 @@ from torch.nn import functional as F
 from torch.utils._pytree import tree_leaves
 
 from nas.errors import in_one_line
-from nas.layers import check_logits, copy_without_memory
 from nas.memory.autocast import CudaAutocast
 from nas.memory.checkpointing import checkpointed
 from nas.memory.program import AllocationProgram, Trace, Untraceable
 from nas.memory.recorder import Recorder
+from nas.network.layers import check_logits, copy_without_memory
 from nas.space import Training
 from nas.training.augment import Augmentation
 from nas.training.averaging import WeightAverage

@@ -15,10 +15,10 @@ from jinja2 import Environment, StrictUndefined
 from plotly.offline import get_plotlyjs
 
 import nas.figures as figures
-from nas.drawing import architecture_svg
 from nas.errors import NasError
 from nas.figures.parameters import importances_of
 from nas.machine.versions import versions
+from nas.network.drawing import architecture_svg
 from nas.report import facts
 from nas.study.records import TrialRecord, best_of, counts_of
 from nas.terminal import format

@@ -28,9 +28,9 @@ from nas.terminal.summary import best_trial, one_line, summary_page
 
 if TYPE_CHECKING:
     from nas.api import Study
-    from nas.costing import Cost
     from nas.datasets import ImageData
     from nas.exporters import Export
+    from nas.network.cost import Cost
     from nas.space.load import Space
     from nas.space.parameters import Parameter
     from nas.trials import Final, Trial

@@ -13,8 +13,8 @@ from nas.terminal.format import clean, count, memory, shape
 from nas.terminal.tables import new_table
 
 if TYPE_CHECKING:
-    from nas.memory.inspection import Inspection
     from nas.memory.plan import DoesNotFit, MemoryPlan
+    from nas.network.inspection import Inspection
 
 
 def inspection_page(title: str, inspection: Inspection, batch_size: int) -> Group:

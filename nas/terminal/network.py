@@ -12,7 +12,7 @@ from nas.terminal.format import clean, real, shape
 from nas.terminal.tables import new_table
 
 if TYPE_CHECKING:
-    from nas.layers import LayerTable
+    from nas.network.layers import LayerTable
 
 
 def layer_rows(table: LayerTable) -> Table:

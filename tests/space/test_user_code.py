@@ -15,7 +15,7 @@ import nas as package
 from nas.engines.planner import Planner
 from nas.errors import BrokenFile, SearchesItself
 from nas.memory.prediction import MemoryConstants
-from nas.network_check import check_first
+from nas.network.check import check_first
 from nas.space.load import load_space
 from tests.conftest import DIGITS
 from tests.space.test_load import MINIMAL

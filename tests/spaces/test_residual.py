@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from nas.errors import InvalidSetting
-from nas.layers import layer_table
+from nas.network.layers import layer_table
 from nas.space.load import load_space
 from nas.space.parameters import parameters, smallest
 from nas.testing.spaces import proposals

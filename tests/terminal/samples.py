@@ -7,7 +7,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from nas.events import SearchStarted, TrialEnded, TrialStarted
-from nas.layers import Layer, LayerTable
+from nas.network.layers import Layer, LayerTable
 from nas.recipe import Recipe
 from nas.study.outcome import Outcome
 from nas.training.epoch import Epoch

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from nas.layers import Layer, LayerTable
+from nas.network.layers import Layer, LayerTable
 from nas.space.load import Space
 from nas.space.parameters import Parameter
 from nas.study.outcome import Outcome

@@ -26,7 +26,7 @@ def describe(
     uint8: bool,
 ) -> tuple[str, ...]:
     """Complete an export by what is no format, checksums last; the names of all its files, sorted."""
-    from nas.drawing import architecture_svg  # torch comes with it
+    from nas.network.drawing import architecture_svg  # torch comes with it
 
     files = sorted(
         {ARCHITECTURE, LABELS, DRAWING, CARD, REPORT, SUMS, *(path.name for path in folder.iterdir())}

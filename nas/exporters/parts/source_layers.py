@@ -14,7 +14,7 @@ from torch import nn
 from nas.errors import NasError
 from nas.exporters.parts.source_blocks import Blocks
 from nas.exporters.parts.source_literals import write_call
-from nas.layers import LayerTable
+from nas.network.layers import LayerTable
 
 INDENT = "    "
 

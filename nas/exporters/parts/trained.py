@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from nas.datasets import ImageData
-    from nas.layers import LayerTable
+    from nas.network.layers import LayerTable
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class TrainedModel:
             NasError: what it computes depends on the values of an image in a way that no file can hold.
         """
         from nas.exporters.parts.formats import first_line
-        from nas.layers import layer_table
+        from nas.network.layers import layer_table
 
         try:
             return layer_table(self.model, self.input_shape)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from nas.drawing.blocks import MANY, Block, Shape, Slot, blocks_of, slots_of
-from nas.drawing.lettering import FONT, dimensions, printable, shortened, text_width
-from nas.layers import LayerTable
+from nas.network.drawing.blocks import MANY, Block, Shape, Slot, blocks_of, slots_of
+from nas.network.drawing.text_size import FONT, dimensions, printable, shortened, text_width
+from nas.network.layers import LayerTable
 
 LINE = 16
 GAP = 22

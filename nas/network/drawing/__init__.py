@@ -1,5 +1,5 @@
 """Networks as pictures: `architecture_svg` draws a layer table."""
 
-from nas.drawing.svg import architecture_svg
+from nas.network.drawing.svg import architecture_svg
 
 __all__ = ["architecture_svg"]

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from nas.drawing.lettering import dimensions
-from nas.layers import Layer
+from nas.network.drawing.text_size import dimensions
+from nas.network.layers import Layer
 
 Shape = tuple[int, ...]
 

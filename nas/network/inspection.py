@@ -7,10 +7,10 @@ from math import prod
 
 from torch import nn
 
-from nas.layers import Layer, layer_table
 from nas.memory.prediction import Device, MemoryConstants, predict
 from nas.memory.program import BatchSizes, Memory
 from nas.memory.trace import Precision, trace_training
+from nas.network.layers import Layer, layer_table
 from nas.space import Optimizer, Training
 
 FLOAT = 4

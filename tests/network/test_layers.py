@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from nas.layers import Layer, layer_table
+from nas.network.layers import Layer, layer_table
 
 
 def convolutions():

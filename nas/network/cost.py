@@ -11,9 +11,9 @@ from optuna.trial import FixedTrial
 from torch import nn
 
 from nas.datasets import open_data
-from nas.memory.inspection import Inspection, inspect_training
 from nas.memory.plan import DoesNotFit, MemoryPlan, build_without_memory, plan_memory
 from nas.memory.prediction import MemoryConstants
+from nas.network.inspection import Inspection, inspect_training
 from nas.space import DataInfo, Training
 from nas.space.load import load_space
 from nas.space.parameters import smallest

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 from torch import nn
 
-from nas.drawing import architecture_svg
-from nas.layers import Layer, LayerTable, layer_table
+from nas.network.drawing import architecture_svg
+from nas.network.layers import Layer, LayerTable, layer_table
 from tests.browser import browser, watched_page
 
 __all__ = ["browser"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.memory.inspection import Inspection, inspect
+from nas.network.inspection import Inspection, inspect
 
 GIB = 2**30
 

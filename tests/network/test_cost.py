@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from nas import costing
 from nas.errors import BrokenFile
 from nas.memory.plan import MemoryPlan
+from nas.network import cost as costing
 
 SPACE = """
 from dataclasses import dataclass
