@@ -39,7 +39,7 @@ MODULES = (
     "nas.engines.worker",
     "nas.exporters",
     "nas.exporters.parts.measuring",
-    "nas.terminal",
+    "nas.views.terminal",
     "search_spaces",
     "alembic.command",
     "torch._dynamo",

@@ -29,7 +29,7 @@ def data(
 ) -> None:
     """Show a dataset: shape, classes, counts of every split; or list the known ones."""
     from nas.datasets import clear_cache, known_datasets, open_data
-    from nas.terminal import decode_progress, print_data
+    from nas.views.terminal import decode_progress, print_data
 
     if clear:
         print(f"{clear_cache() / 2**20:,.0f} MiB of decoded images deleted")

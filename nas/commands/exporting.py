@@ -46,7 +46,7 @@ def export(
     A file that does not do what the network does is not kept, and the exit code is 1.
     """
     from nas import api
-    from nas.terminal import print_export
+    from nas.views.terminal import print_export
 
     found = api.load_study(study, storage=storage, folder=folder, space=space)
     chosen = (found.final if trial is None else None) or found.best_or(trial)

@@ -53,7 +53,7 @@ def train(
     from nas import api
     from nas.events import Event, SearchStarted
     from nas.study.finals import openings
-    from nas.terminal import choose_view, decode_progress, print_final
+    from nas.views.terminal import choose_view, decode_progress, print_final
 
     found = api.load_study(study, storage=storage, folder=folder, space=space)
     before = len(openings(found.store))

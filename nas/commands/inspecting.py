@@ -24,7 +24,7 @@ def spaces(
     from nas.errors import BrokenFile
     from nas.space.load import known_spaces, load_space
     from nas.space.parameters import parameters
-    from nas.terminal import print_parameters, print_spaces
+    from nas.views.terminal import print_parameters, print_spaces
 
     if space is None:
         summaries = {}
@@ -68,7 +68,7 @@ def inspect(
     from nas import api
     from nas.machine.sizes import parse_size
     from nas.network import cost as costing
-    from nas.terminal import print_inspection, print_versus
+    from nas.views.terminal import print_inspection, print_versus
 
     if space is None and chosen:
         raise InvalidSetting("--set chooses the parameters of a --space; those of a trial are what they are.")

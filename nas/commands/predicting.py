@@ -54,8 +54,8 @@ def predict(
     from nas.exporters.parts.classifying import classify, image_files
     from nas.exporters.parts.opening import Exported
     from nas.machine.allowance import processors
-    from nas.terminal.format import clean
-    from nas.terminal.predictions import print_csv, print_json, print_text
+    from nas.views.format import clean
+    from nas.views.terminal.predictions import print_csv, print_json, print_text
 
     if as_json and as_csv:
         raise InvalidSetting("Ask for --json or --csv, not for both.")
@@ -97,7 +97,7 @@ def bench(
     from nas.exporters.parts.machine import processor_name
     from nas.exporters.parts.opening import Exported
     from nas.machine.allowance import processors
-    from nas.terminal import print_bench
+    from nas.views.terminal import print_bench
 
     opened = Exported.open(expanded(export), trust=trust)
     for name in formats or ():

@@ -19,8 +19,8 @@ def report(
 ) -> None:
     """Write a report: one HTML page that needs no network and can be sent to anybody."""
     from nas import api
-    from nas.report.writing import write_report
-    from nas.terminal.format import clean, memory, place
+    from nas.views.format import clean, memory, place
+    from nas.views.report.writing import write_report
 
     found = api.load_study(study, storage=storage, folder=folder)
     file = write_report(found, out or Path(f"{found.name}-report.html"))

@@ -30,7 +30,7 @@ def search(
     with left_at_once():
         from nas import api
         from nas.events import Event, SearchEnded
-        from nas.terminal import choose_view, decode_progress, print_summary
+        from nas.views.terminal import choose_view, decode_progress, print_summary
 
     endings: list[str] = []
 

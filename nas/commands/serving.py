@@ -44,7 +44,7 @@ def dashboard(
     folder: Folder = Path("studies"),
 ) -> None:
     """Watch a study in the browser, while its search runs or after: Optuna's dashboard, and a live page."""
-    from nas.dashboard.serving import open_dashboard
+    from nas.views.dashboard.serving import open_dashboard
 
     opened = open_dashboard(
         study,

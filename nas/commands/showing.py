@@ -29,7 +29,7 @@ def show(
 ) -> None:
     """List the trials of a study, show one of them, or compare some."""
     from nas import api
-    from nas.terminal import print_comparison, print_study, print_trial
+    from nas.views.terminal import print_comparison, print_study, print_trial
 
     found = api.load_study(study, storage=storage, folder=folder)
     chosen = [found.trial(number) for number in dict.fromkeys(trial or [])]

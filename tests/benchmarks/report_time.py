@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 from nas.api import load_study
-from nas.report.writing import write_report
-from tests.report.samples import sample_study
+from nas.views.report.writing import write_report
+from tests.views.report.samples import sample_study
 
 
 def main() -> None:

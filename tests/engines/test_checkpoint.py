@@ -10,7 +10,7 @@ import torch
 from nas.engines.checkpoint import Checkpoint
 from nas.training.epoch import Epoch
 from tests.study.test_full_disk import SIZE, fill
-from tests.terminal.samples import epoch
+from tests.views.terminal.samples import epoch
 
 Saved = tuple[dict[str, object], list[Epoch]]
 

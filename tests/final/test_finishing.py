@@ -141,7 +141,7 @@ def test_the_gain_above_each_rival_is_a_number_with_an_interval(trained):
 
 
 def test_the_final_model_is_told_by_json_and_pages(trained, monkeypatch, capsys):
-    from nas.terminal import print_final, print_study, print_summary
+    from nas.views.terminal import print_final, print_study, print_summary
 
     content = json.loads(json.dumps(trained.to_json()))["final"]
     assert content["test_accuracy"] == trained.final.test_accuracy
@@ -162,7 +162,7 @@ def test_the_final_model_is_told_by_json_and_pages(trained, monkeypatch, capsys)
 
 def test_the_report_says_how_often_the_test_images_were_opened(trained):
     pytest.importorskip("plotly")
-    from nas.report.page import render
+    from nas.views.report.page import render
 
     page = render(trained)
     assert "openings of the test images" in page

@@ -208,7 +208,7 @@ def test_a_report_and_a_dashboard_of_a_study_that_may_only_be_read(
     disk: Path,  # noqa: F811
     filled: Filled,
 ) -> None:
-    from nas.dashboard.serving import open_dashboard
+    from nas.views.dashboard.serving import open_dashboard
 
     filled(f"sqlite:///{disk}/nas.db", disk)
     read_only(disk, True)

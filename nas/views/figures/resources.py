@@ -1,0 +1,114 @@
+"""What the search took: the time of workers, and memory as predicted and as measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from statistics import median
+from typing import TYPE_CHECKING
+
+import plotly.graph_objects as go
+
+import nas.views.figures.theme as theme
+from nas.study.clock import now
+from nas.study.outcome import Outcome
+from nas.study.records import TrialRecord
+from nas.views.figures.theme import COLOURS
+
+if TYPE_CHECKING:
+    from nas.views.figures.theme import Trials
+
+UNITS = {"seconds": 1, "minutes": 60, "hours": 3600}
+
+PAUSE = timedelta(minutes=2)
+"""A longer time without any trial, between two runs, is left out of the timeline."""
+
+
+def timeline(trials: Trials) -> go.Figure:
+    """What each worker did when; pauses between runs are left out."""
+    records = [record for record in theme.records_of(trials) if record.started_at is not None]
+    workers = sorted({record.worker or 0 for record in records})
+    figure = theme.new_figure("Timeline", height=150 + 44 * max(1, len(workers)))
+    if not records:
+        return theme.nothing_yet(figure, "No trial has started yet.")
+    spans, pauses = _working_time(records)
+    total = max(end for _, end in spans.values())
+    unit, size = next((u for u in UNITS.items() if total / u[1] < 180), ("hours", 3600))
+    for outcome in Outcome:
+        some = [record for record in records if record.outcome is outcome]
+        if some:
+            figure.add_bar(
+                base=[theme.rounded(spans[record.number][0] / size, 6) for record in some],
+                x=[theme.rounded((spans[r.number][1] - spans[r.number][0]) / size) for r in some],
+                y=[f"worker {record.worker or 0}" for record in some],
+                customdata=[record.number for record in some],
+                orientation="h",
+                name=outcome.in_words,
+                marker={"color": COLOURS[outcome], "line": {"width": 0.4, "color": "rgba(255,255,255,0.7)"}},
+                hovertemplate=f"trial %{{customdata}}: %{{x:.3g}} {unit}<extra></extra>",
+            )
+    for pause in pauses:
+        figure.add_vline(pause / size, line={"color": theme.INK, "width": 1, "dash": "dot"})
+    figure.update_layout(barmode="overlay", bargap=0.3)
+    figure.update_xaxes(title={"text": f"{unit} of search"})
+    figure.update_yaxes(theme.ROWS, categoryarray=[f"worker {worker}" for worker in workers])
+    on = f"{len(workers)} workers" if len(workers) > 1 else "one worker"
+    return theme.summarised(figure, f"{len(records):,} trials in {total / size:.3g} {unit} on {on}.")
+
+
+def memory(trials: Trials) -> go.Figure:
+    """Peak memory of each trial as predicted before it was trained, and as measured."""
+    figure = theme.new_figure("Memory", height=420)
+    records = [r for r in theme.records_of(trials) if r.predicted_peak and r.measured_peak]
+    if not records:
+        return theme.nothing_yet(figure, "No trial was both predicted and measured yet.")
+    pairs = [(record.predicted_peak or 0, record.measured_peak or 0) for record in records]
+    unit, size = ("GiB", 2**30) if max(map(max, pairs)) >= 2**30 else ("MiB", 2**20)
+    most = 1.05 * max(map(max, pairs)) / size
+    figure.add_scatter(
+        x=[0, most],
+        y=[0, most],
+        mode="lines",
+        name="as predicted",
+        line={"color": theme.INK, "dash": "dot", "width": 1},
+        hoverinfo="skip",
+    )
+    for outcome in Outcome:
+        some = [
+            (record, pair) for record, pair in zip(records, pairs, strict=True) if record.outcome is outcome
+        ]
+        if some:
+            figure.add_scatter(
+                x=[theme.rounded(predicted / size) for _, (predicted, _) in some],
+                y=[theme.rounded(measured / size) for _, (_, measured) in some],
+                customdata=[record.number for record, _ in some],
+                mode="markers",
+                name=outcome.in_words,
+                marker=theme.dots(COLOURS[outcome], 6, opacity=0.7),
+                hovertemplate="trial %{customdata}: predicted %{x}, measured %{y} "
+                + f"{unit}<extra></extra>",
+            )
+    figure.update_xaxes(title={"text": f"predicted, {unit}"}, rangemode="tozero")
+    figure.update_yaxes(title={"text": f"measured, {unit}"}, rangemode="tozero")
+    error = median(abs(measured - predicted) / predicted for predicted, measured in pairs)
+    return theme.summarised(
+        figure,
+        f"Median difference of measured from predicted peak memory: {error:.1%} of {len(records):,} trials.",
+    )
+
+
+def _working_time(records: Sequence[TrialRecord]) -> tuple[dict[int, tuple[float, float]], list[float]]:
+    """Seconds from the first start to start and end of each trial, and where pauses were cut out."""
+    until = now()
+    began = sorted(
+        (record.started_at or until, record.finished_at or until, record.number) for record in records
+    )
+    origin = latest = began[0][0]
+    spans, pauses = {}, []
+    for start, end, number in began:
+        if start - latest > PAUSE:
+            origin += start - latest
+            pauses.append((latest - origin + (start - latest)).total_seconds())
+        latest = max(latest, end)
+        spans[number] = ((start - origin).total_seconds(), (max(end, start) - origin).total_seconds())
+    return spans, pauses

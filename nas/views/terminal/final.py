@@ -1,0 +1,154 @@
+"""The final model: how it does on test images, against what, and class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from nas.views.format import MISSING, accuracy, clean, count, place, plural
+from nas.views.terminal.command_lines import command, line
+from nas.views.terminal.tables import new_table
+
+if TYPE_CHECKING:
+    from nas.api import Study
+    from nas.trials import Final
+
+CLASSES = 20
+"""Of more classes, those that are told from the others worst are listed."""
+
+MIX_UPS = 5
+
+
+def final_page(study: Study, final: Final) -> Group:
+    """Everything that the final training came to."""
+    result, classes = final.result, study.store.data["classes"]
+    parts: list[RenderableType] = [_headline(final), ""]
+    parts += [Text("Retrained, validation accuracy"), _retrained(result["retrained"], final.number), ""]
+    if result["gains"]:
+        parts += [
+            Text("Gain on the test images, with 95 % intervals"),
+            _gains(result["gains"], final.number),
+            "",
+        ]
+    parts += [Text("Test accuracy by class"), _classes(result, classes)]
+    if mix_ups := _mix_ups(result["confusion"], classes):
+        parts.append(Text(clean(f"Most often mixed up: {', '.join(mix_ups)}"), style="dim"))
+    export = line("take it", command(study, "export", study.name), "cyan")
+    return Group(*parts, "", *_facts(final), export)
+
+
+def final_line(final: Final) -> Text:
+    """The final model in one line."""
+    return Text.assemble(
+        f"Final model: trial {final.number}, test accuracy ",
+        (accuracy(final.test_accuracy), "bold green"),
+        f" ({_interval(final.interval)}), {opened_in_words(final.openings)}",
+    )
+
+
+def opened_in_words(times: int) -> str:
+    """How often the test images were opened."""
+    return f"test images were opened {'once' if times == 1 else f'{times} times'}"
+
+
+def _headline(final: Final) -> Text:
+    result, epochs = final.result, plural(final.result["epochs"], "epoch")
+    head = Text.assemble(
+        f"Final model: trial {final.number}, test accuracy ",
+        (accuracy(final.test_accuracy), "bold green"),
+        f", 95 % interval {_interval(final.interval)}",
+    )
+    if result["mirrored_accuracy"] is not None:
+        both = f"{accuracy(result['mirrored_accuracy'])}, {_interval(result['mirrored_interval'])}"
+        head.append(f"\nWith mirror images averaged: {both}")
+    tested = f"Trained on training and validation images for {epochs}, tested on {result['images']:,} images."
+    head.append(f"\n{tested}", "dim")
+    opened = f"The {opened_in_words(final.openings)}."
+    head.append(f"\n{opened}", "dim" if final.openings == 1 else "yellow")
+    return head
+
+
+def _retrained(rows: Sequence[Mapping[str, Any]], winner: int) -> Table:
+    table = new_table()
+    table.add_column("network")
+    for heading in ("mean", "± seeds", "lowest", "highest", "seeds", "parameters"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        values, won = row["val_accuracies"], row["trial"] == winner
+        name = row["rival"] if row["trial"] is None else row["name"]
+        seeds = f"{len(values)}"
+        if row["failures"]:
+            seeds += f" of {len(values) + len(row['failures'])}"
+        table.add_row(
+            Text(clean(f"* {name}" if won else name)),
+            accuracy(row["mean"]),
+            accuracy(row["deviation"]),
+            accuracy(min(values, default=None)),
+            accuracy(max(values, default=None)),
+            seeds,
+            count(row["num_parameters"]),
+            style="bold green" if won else "",
+        )
+    return table
+
+
+def _gains(rows: Sequence[Mapping[str, Any]], winner: int) -> Table:
+    table = new_table()
+    table.add_column("above")
+    for heading in ("its test acc", "gain", "95 % interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        low, high = row["interval"]
+        name = row["name"] if row["trial"] is None else f"{row['name']} (trial {row['trial']})"
+        gain = Text(f"{row['gain']:+.4f}", style="bold")
+        cells = ("", "the same network") if row["trial"] == winner else (gain, f"{low:+.4f} to {high:+.4f}")
+        table.add_row(Text(clean(name)), accuracy(row["test_accuracy"]), *cells)
+    return table
+
+
+def _classes(result: Mapping[str, Any], classes: Sequence[str]) -> Table:
+    table = new_table()
+    table.add_column("class")
+    for heading in ("images", "accuracy"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    rows = list(zip(classes, map(sum, result["confusion"]), result["class_accuracies"], strict=True))
+    if len(rows) > CLASSES:
+        rows = sorted(rows, key=lambda row: 1.0 if row[2] is None else row[2])[:CLASSES]
+    for name, images, value in rows:
+        table.add_row(Text(clean(name)), f"{images:,}", accuracy(value))
+    if len(classes) > CLASSES:
+        table.caption = f"the worst {CLASSES} of {len(classes):,} classes"
+    return table
+
+
+def _mix_ups(confusion: Sequence[Sequence[int]], classes: Sequence[str]) -> list[str]:
+    """The largest numbers beside the diagonal of the confusion matrix."""
+    pairs = [
+        (images, true, taken)
+        for true, row in enumerate(confusion)
+        for taken, images in enumerate(row)
+        if true != taken and images
+    ]
+    pairs.sort(key=lambda pair: -pair[0])
+    return [f"{classes[true]} as {classes[taken]} ({images})" for images, true, taken in pairs[:MIX_UPS]]
+
+
+def _facts(final: Final) -> Iterator[Text]:
+    result = final.result
+    used = {
+        "weights": place(final.weights) or MISSING,
+        "averaged": result["ema"] and f"weights, with a decay of {result['ema']}",
+        "compiled": "with torch.compile" if result["compiled"] else None,
+        "changed": "; ".join(result["notes"]),
+    }
+    for name, fact in used.items():
+        if fact:
+            yield line(name, str(fact))
+
+
+def _interval(bounds: Sequence[float]) -> str:
+    return f"{bounds[0]:.4f} to {bounds[1]:.4f}"

@@ -1,0 +1,46 @@
+"""A network and its training, as a table and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from nas.views.format import clean, real, shape
+from nas.views.terminal.tables import new_table
+
+if TYPE_CHECKING:
+    from nas.network.layers import LayerTable
+
+
+def layer_rows(table: LayerTable) -> Table:
+    """A network layer by layer, with its totals."""
+    rows = new_table(show_footer=True)
+    total = (f"{table.parameters:,}", f"{table.multiply_adds:,}")
+    rows.add_column("layer", "total", overflow="ellipsis")  # these two give way when a row is too long
+    rows.add_column("kind", overflow="ellipsis")
+    rows.add_column("output shape", justify="right", no_wrap=True)
+    for heading, footer in zip(("parameters", "multiply-adds"), total, strict=True):
+        rows.add_column(heading, footer, justify="right", no_wrap=True)
+    for layer in table.layers:
+        numbers = (f"{number:,}" if number else "" for number in (layer.parameters, layer.multiply_adds))
+        rows.add_row(Text(clean(layer.name)), Text(clean(layer.kind)), shape(layer.output_shape), *numbers)
+    return rows
+
+
+def training_in_words(training: Mapping[str, Any]) -> str:
+    """Stored training settings in one sentence, without those that have no effect."""
+    optimizer, schedule = training["optimizer"], training["schedule"]
+    facts = [f"{optimizer}, learning rate {real(training['learning_rate'])} {schedule}"]
+    if training["warmup"]:
+        facts[0] += f" after a warm-up over {training['warmup']:.0%} of all steps"
+    facts.append(f"batch size {training['batch_size']}")
+    if optimizer == "sgd":
+        facts.append(f"momentum {real(training['momentum'])}")
+    for name in ("weight_decay", "label_smoothing"):
+        if training[name]:
+            facts.append(f"{name.replace('_', ' ')} {real(training[name])}")
+    augmentation = ", ".join(training["augmentation"]) or "none"
+    return clean(f"{', '.join(facts)}, augmentation: {augmentation}")

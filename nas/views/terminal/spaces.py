@@ -1,0 +1,62 @@
+"""The search spaces, and the parameters of one with their ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from nas.views.format import clean, real
+from nas.views.terminal.tables import new_table
+
+if TYPE_CHECKING:
+    from nas.space.load import Space
+    from nas.space.parameters import Parameter
+
+
+def spaces_table(summaries: Mapping[str, str]) -> Table:
+    """What each search space is, by its name."""
+    table = new_table()
+    table.add_column("search space", overflow="ellipsis", style="bold")
+    table.add_column("what it searches")
+    for name, summary in summaries.items():
+        table.add_row(Text(clean(name)), Text(clean(summary)))
+    return table
+
+
+def parameters_page(space: Space, parameters: Iterable[Parameter]) -> Group:
+    """What a search space asks, in its own order."""
+    table = new_table()
+    table.add_column("parameter", overflow="ellipsis")
+    table.add_column("kind", no_wrap=True)
+    table.add_column("range")
+    table.add_column("asked", no_wrap=True)
+    for parameter in parameters:
+        kind, values = _range(parameter.name, parameter.distribution)
+        asked = Text(f"in {parameter.share:.0%}" if parameter.conditional else "always", style="dim")
+        table.add_row(Text(clean(parameter.name)), Text(kind, style="dim"), Text(clean(values)), asked)
+    return Group(Text(clean(f"{space.name}: {space.summary}")), "", table)
+
+
+def _range(name: str, distribution: BaseDistribution) -> tuple[str, str]:
+    """Kind and values; exponents of two with the numbers they mean."""
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return "choice", ", ".join(str(choice) for choice in choices)
+        case IntDistribution(low=low, high=high) if name.startswith("log2_"):
+            return "int", f"2^{low} … 2^{high} = {2**low} … {2**high}"
+        case IntDistribution(low=low, high=high, step=step, log=log):
+            return "int", f"{low} … {high}{_spacing(step if step != 1 else None, log)}"
+        case FloatDistribution(low=low, high=high, step=step, log=log):
+            return "float", f"{real(low)} … {real(high)}{_spacing(step, log)}"
+    raise TypeError(f"Unknown distribution {distribution!r} of {name}.")
+
+
+def _spacing(step: float | None, log: bool) -> str:
+    if log:
+        return ", logarithmic"
+    return f", step {real(step)}" if step is not None else ""
