@@ -11,20 +11,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nas.api import Study, load_study, search
+    from nas.api.study import Study, load_study, search
+    from nas.api.trial import Trial
     from nas.errors import NasError
     from nas.exporters.parts.own_module import export
     from nas.network.inspection import inspect
     from nas.recipe import Recipe
-    from nas.trials import Trial
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "search": "nas.api",
-    "load_study": "nas.api",
-    "Study": "nas.api",
-    "Trial": "nas.trials",
+    "search": "nas.api.study",
+    "load_study": "nas.api.study",
+    "Study": "nas.api.study",
+    "Trial": "nas.api.trial",
     "inspect": "nas.network.inspection",
     "export": "nas.exporters.parts.own_module",
     "Recipe": "nas.recipe",

@@ -32,7 +32,7 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 
 MODULES = (
-    "nas.api",
+    "nas.api.study",
     "nas.cli",
     "nas.driver.run",
     "nas.final",

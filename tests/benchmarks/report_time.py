@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from nas.api import load_study
+from nas.api.study import load_study
 from nas.views.report.writing import write_report
 from tests.views.report.samples import sample_study
 

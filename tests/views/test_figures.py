@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import nas.views.figures as figures
-from nas.api import Study
+from nas.api.study import Study
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, best_of
 from nas.training.epoch import Epoch

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from nas.api.trial import Trial
 from nas.network.layers import LayerTable
 from nas.recipe import Recipe
 from nas.study import tables
@@ -16,7 +17,6 @@ from nas.study.outcome import Outcome
 from nas.study.patience import StudyStorage
 from nas.study.records import TrialRecord
 from nas.study.stored import StoredStudy
-from nas.trials import Trial
 from nas.views import figures
 
 UNSETTLED = (Outcome.RUNNING, Outcome.WAITING)

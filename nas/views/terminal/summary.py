@@ -18,8 +18,8 @@ from nas.views.terminal.final import final_line
 from nas.views.terminal.network import training_in_words
 
 if TYPE_CHECKING:
-    from nas.api import Study
-    from nas.trials import Final, Trial
+    from nas.api.study import Study
+    from nas.api.trial import Final, Trial
 
 
 def summary_page(study: Study, trials: Sequence[Trial], network: RenderableType) -> Group:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.api import Study
+from nas.api.study import Study
 from nas.views.report.writing import write_report
 from tests.browser import browser
 from tests.views.report.samples import sample_study

@@ -14,7 +14,7 @@ from optuna.distributions import distribution_to_json
 from optuna.trial import FrozenTrial, Trial, create_trial
 from sqlalchemy import MetaData, Table, func, insert, select
 
-from nas.api import Study
+from nas.api.study import Study
 from nas.recipe import Recipe
 from nas.space import DataInfo, Proposal
 from nas.space.load import load_space

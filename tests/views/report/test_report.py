@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from nas.api import Study, load_study
+from nas.api.study import Study, load_study
 from nas.study import tables
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord

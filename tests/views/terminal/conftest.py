@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.api import Study
+from nas.api.study import Study
 from nas.recipe import Recipe
 from nas.space import DataInfo
 from nas.space.load import Space

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from nas.api.trial import Trial
 from nas.network.layers import Layer, LayerTable
 from nas.space.load import Space
 from nas.space.parameters import Parameter
 from nas.study.outcome import Outcome
-from nas.trials import Trial
 from nas.views.terminal import _print, print_spaces
 from nas.views.terminal.dataset import data_page
 from nas.views.terminal.exported import bench_page

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.api import Study
+from nas.api.study import Study
 from nas.study.outcome import Outcome
 from nas.views.terminal import print_summary
 from nas.views.terminal.network import layer_rows

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from torch import nn
 
-from nas.trials import Trial
+from nas.api.trial import Trial
 from nas.views import terminal
 from nas.views.terminal.live import LiveView
 from nas.views.terminal.progress import DecodeProgress

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from nas.api.trial import Final, Trial
 from nas.driver.prepare import Progress, prepared, reopened
 from nas.driver.run import Watch, run_search
 from nas.errors import StudyError
@@ -22,7 +23,6 @@ from nas.study.finals import openings
 from nas.study.records import TrialRecord, best_of, counts_of, random_start
 from nas.study.storage import open_storage, storage_errors, storage_url
 from nas.study.stored import StoredStudy
-from nas.trials import Final, Trial
 
 
 class Study:
