@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nas.api.study import Study, load_study, search
     from nas.api.trial import Trial
     from nas.errors import NasError
-    from nas.exporters.parts.own_module import export
+    from nas.exporters.own_module import export
     from nas.network.inspection import inspect
     from nas.recipe import Recipe
 
@@ -26,7 +26,7 @@ _HOMES = {
     "Study": "nas.api.study",
     "Trial": "nas.api.trial",
     "inspect": "nas.network.inspection",
-    "export": "nas.exporters.parts.own_module",
+    "export": "nas.exporters.own_module",
     "Recipe": "nas.recipe",
     "NasError": "nas.errors",
 }

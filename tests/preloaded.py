@@ -38,7 +38,7 @@ MODULES = (
     "nas.final",
     "nas.engines.worker",
     "nas.exporters",
-    "nas.exporters.parts.measuring",
+    "nas.exporters.verify.measuring",
     "nas.views.terminal",
     "search_spaces",
     "alembic.command",

@@ -11,7 +11,7 @@ from nas.datasets.rules import rules_of
 from nas.driver.prepare import images_now, open_images
 from nas.errors import DataError, NasError, StudyError
 from nas.exporters import MAX_DROP, Export, Origin, Score, TrainedModel, export_model
-from nas.exporters.parts.formats import first_line
+from nas.exporters.registry import first_line
 from nas.final.seeded import SEED, SeededSpace
 from nas.rebuilding import rebuild, space_of
 from nas.space import DataInfo, Proposal

@@ -51,8 +51,8 @@ def predict(
     Images of another size or kind are brought to what the network takes, and what was done is said. So are
     files of a folder that are no images. The exit code is 2 where an image could not be read.
     """
-    from nas.exporters.parts.classifying import classify, image_files
-    from nas.exporters.parts.opening import Exported
+    from nas.exporters.use.classify import classify, image_files
+    from nas.exporters.use.exported import Exported
     from nas.machine.allowance import processors
     from nas.views.format import clean
     from nas.views.terminal.predictions import print_csv, print_json, print_text
@@ -93,9 +93,9 @@ def bench(
     Of an export that you did not make on this machine, only formats that cannot hold code (onnx, int8) are
     run, unless you add --trust.
     """
-    from nas.exporters.parts.benching import latencies
-    from nas.exporters.parts.machine import processor_name
-    from nas.exporters.parts.opening import Exported
+    from nas.exporters.machine import processor_name
+    from nas.exporters.use.bench import latencies
+    from nas.exporters.use.exported import Exported
     from nas.machine.allowance import processors
     from nas.views.terminal import print_bench
 

@@ -1,11 +1,11 @@
 """A trained network as files that need nothing of us: one format per file, each found by being here.
 
-What a format is, `nas.exporters.parts.formats.Exporter` describes. Other distributions add theirs by an entry
+What a format is, `nas.exporters.registry.Exporter` describes. Other distributions add theirs by an entry
 point in the group `nas.exporters`.
 """
 
-from nas.exporters.parts.exporting import MAX_DROP, Export, export_model
-from nas.exporters.parts.formats import known_exporters
-from nas.exporters.parts.trained import Origin, Score, TrainedModel
+from nas.exporters.export import MAX_DROP, Export, export_model
+from nas.exporters.registry import known_exporters
+from nas.exporters.trained import Origin, Score, TrainedModel
 
 __all__ = ["MAX_DROP", "Export", "Origin", "Score", "TrainedModel", "export_model", "known_exporters"]

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from nas.datasets import ImageData, open_data
 from nas.errors import NasError
-from nas.exporters.parts.exporting import export_model
-from nas.exporters.parts.formats import Exporter, known_exporters, load_exporter
-from nas.exporters.parts.trained import TrainedModel
+from nas.exporters.export import export_model
+from nas.exporters.registry import Exporter, known_exporters, load_exporter
+from nas.exporters.trained import TrainedModel
 
 EXACT = 1e-4
 """The largest difference of a logit."""

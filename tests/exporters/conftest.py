@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from nas.datasets import ImageData, open_data
 from nas.exporters import Export, TrainedModel, export_model
-from nas.exporters.parts.pixels import normalise
+from nas.exporters.pixels import normalise
 from tests.exporters.samples import ORIGIN
 
 

@@ -15,7 +15,8 @@ import torch
 from optuna.samplers import RandomSampler
 from torch import nn
 
-from nas.exporters import Origin, TrainedModel, source
+from nas.exporters import Origin, TrainedModel
+from nas.exporters.formats import source
 from nas.space import DataInfo
 from nas.space.load import load_space, shipped_spaces
 
@@ -35,7 +36,7 @@ ORIGIN = Origin(
 
 NOTE = """
 from nas.errors import NasError
-from nas.exporters.parts.runtime import Runtime
+from nas.exporters.runtime import Runtime
 
 LOSSY = False
 

@@ -1,6 +1,6 @@
 """Every format that comes with us keeps to the contract of `nas.testing`."""
 
-from nas.exporters.parts.formats import shipped_exporters
+from nas.exporters.registry import shipped_exporters
 from nas.testing import ExporterContract
 
 

@@ -19,10 +19,10 @@ from torch import nn
 import nas.exporters
 from nas.errors import BrokenFile, InvalidSetting, NasError, StorageError, UnknownName, VerificationFailed
 from nas.exporters import TrainedModel, export_model, known_exporters
-from nas.exporters.parts.checking import Agreement
-from nas.exporters.parts.formats import load_exporter
-from nas.exporters.parts.sums import write_sums
-from nas.exporters.parts.verification import Reference, Verification, judge
+from nas.exporters.checksums import write_sums
+from nas.exporters.registry import load_exporter
+from nas.exporters.verify.checking import Agreement
+from nas.exporters.verify.verification import Reference, Verification, judge
 from nas.space import DataInfo
 from nas.space.load import load_space
 from tests.exporters.samples import NOTE, sampled, simple
@@ -181,7 +181,7 @@ def test_a_file_in_the_way_is_named(tmp_path: Path, out: str, message: str) -> N
 KILLED = """
 import sys, time
 from pathlib import Path
-from nas.exporters.parts.folder import replaced
+from nas.exporters.folder import replaced
 
 with replaced(Path(sys.argv[1])) as folder:
     (folder / "architecture.json").write_text("half")
@@ -272,7 +272,7 @@ def test_a_format_that_fails_halfway_leaves_no_file(tmp_path: Path, monkeypatch:
         (folder / "model.pt2").write_text("half")
         raise NasError("no further")
 
-    monkeypatch.setattr("nas.exporters.torch.export", half)
+    monkeypatch.setattr("nas.exporters.formats.torch.export", half)
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     assert export_model(simple(), tmp_path / "out").left_out["torch"] == "no further"
     assert names(tmp_path / "out") == sorted([*DESCRIPTION, "model.py", "model.safetensors"])

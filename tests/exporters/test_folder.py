@@ -15,10 +15,10 @@ import pytest
 
 import nas
 from nas.errors import StorageError
-from nas.exporters.parts import folder as folders
-from nas.exporters.parts.exchange import exchange
-from nas.exporters.parts.folder import check_replaceable, replaced, restore
-from nas.exporters.parts.sums import write_sums
+from nas.exporters import folder as folders
+from nas.exporters.checksums import write_sums
+from nas.exporters.exchange import exchange
+from nas.exporters.folder import check_replaceable, replaced, restore
 
 
 def fill(folder: Path, content: str) -> None:
@@ -48,7 +48,7 @@ def out(tmp_path: Path) -> Path:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from nas.exporters.parts import folder
+from nas.exporters import folder
 from tests.exporters.test_folder import fill
 
 def die(*arguments):

@@ -19,8 +19,8 @@ import nas
 from nas.datasets import ImageData
 from nas.errors import NasError, VerificationFailed
 from nas.exporters import Export, TrainedModel, export_model
-from nas.exporters.parts.formats import load_exporter
-from nas.exporters.parts.pixels import normalise
+from nas.exporters.pixels import normalise
+from nas.exporters.registry import load_exporter
 from tests.exporters.samples import sampled, simple
 
 FORMATS = ["source", "torch", "onnx", "int8"]

@@ -19,7 +19,7 @@ from PIL import Image
 
 from nas.datasets import ImageData
 from nas.exporters import Export
-from nas.exporters.parts.classifying import Prediction
+from nas.exporters.use.classify import Prediction
 from nas.views.terminal.predictions import print_csv
 from tests.conftest import Nas
 

@@ -13,8 +13,9 @@ from torch import nn
 from torch.nn import functional
 
 from nas.errors import NasError
-from nas.exporters import TrainedModel, source
-from nas.exporters.parts.source_layers import KINDS
+from nas.exporters import TrainedModel
+from nas.exporters.formats import source
+from nas.exporters.source_code.layers import KINDS
 from tests.exporters.samples import imported, sampled, simple, trained, used
 
 COMPARE = """

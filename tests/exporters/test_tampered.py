@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nas.errors import NasError
-from nas.exporters.parts import checking
-from nas.exporters.parts.checking import Request, check
-from nas.exporters.parts.opening import Exported
-from nas.exporters.parts.own import remember
-from nas.exporters.parts.sums import write_sums
+from nas.exporters.checksums import write_sums
+from nas.exporters.own import remember
+from nas.exporters.use.exported import Exported
+from nas.exporters.verify import checking
+from nas.exporters.verify.checking import Request, check
 from nas.machine import children
 from tests.conftest import Nas
 

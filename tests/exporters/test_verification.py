@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from nas.errors import NasError
-from nas.exporters.parts.checking import Request
-from nas.exporters.parts.measuring import agreement
-from nas.exporters.parts.runtime import Runtime, probabilities
-from nas.exporters.parts.verification import Reference, Verification, judge
+from nas.exporters.runtime import Runtime, probabilities
+from nas.exporters.verify.checking import Request
+from nas.exporters.verify.measuring import agreement
+from nas.exporters.verify.verification import Reference, Verification, judge
 
 Logits = Any
 

@@ -11,7 +11,7 @@ from optuna.trial import FixedTrial
 import nas
 from nas.datasets import known_datasets, open_data
 from nas.errors import BrokenFile, InvalidSetting, UnknownName
-from nas.exporters.parts.formats import known_exporters, load_exporter
+from nas.exporters.registry import known_exporters, load_exporter
 from nas.space.load import known_spaces, load_space
 from tests.conftest import DIGITS
 
@@ -133,7 +133,7 @@ class Stripes:
 
 FORMAT = """
 import torch
-from nas.exporters.parts.runtime import Runtime
+from nas.exporters.runtime import Runtime
 
 LOSSY = False
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def export_page(trial: Trial, export: Export) -> Group:
     """What each format was found to do, what is missing, and how to run the files."""
-    from nas.exporters.parts.card import slower_int8
-    from nas.exporters.parts.verification import TIMED
+    from nas.exporters.card import slower_int8
+    from nas.exporters.verify.verification import TIMED
 
     table = new_table()
     table.add_column("format", no_wrap=True)

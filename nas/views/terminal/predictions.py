@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nas.machine.texts import cell, clean
 
 if TYPE_CHECKING:
-    from nas.exporters.parts.classifying import Prediction
+    from nas.exporters.use.classify import Prediction
 
 BYTES = "nas.bytes"
 """The name of `_as_bytes` among Python's ways with letters that an encoding lacks."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.exporters.parts.pixels import normalise
+from nas.exporters.pixels import normalise
 
 
 def probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from nas.exporters.parts.formats import load_exporter
-from nas.exporters.parts.trained import Origin, TrainedModel
-from nas.exporters.parts.verification import BATCHES, TIMED, Reference, Verification
+from nas.exporters.registry import load_exporter
+from nas.exporters.trained import Origin, TrainedModel
+from nas.exporters.verify.verification import BATCHES, TIMED, Reference, Verification
 
 NAMED = 20
 """Classes that the card names; labels.txt has all."""

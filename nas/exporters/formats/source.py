@@ -6,9 +6,9 @@ from importlib.resources import files
 from pathlib import Path
 from types import ModuleType
 
-from nas.exporters.parts.runtime import Runtime
-from nas.exporters.parts.source_literals import write_names
-from nas.exporters.parts.trained import TrainedModel
+from nas.exporters.runtime import Runtime
+from nas.exporters.source_code.literals import write_names
+from nas.exporters.trained import TrainedModel
 
 LOSSY = False
 
@@ -66,14 +66,14 @@ logits = model(images)  # both are torch.Tensor
 
 def _source(trained: TrainedModel) -> str:
     """The text of model.py: the template with this network in the place of the example."""
-    template = files("nas.exporters.parts").joinpath("source_template.py").read_text(encoding="utf-8")
+    template = files("nas.exporters.source_code").joinpath("template.py").read_text(encoding="utf-8")
     before, rest = template.split(BEGIN)
     _, after = rest.split(END)
     return before + _network(trained) + after
 
 
 def _network(trained: TrainedModel) -> str:
-    from nas.exporters.parts.source_layers import write_network
+    from nas.exporters.source_code.layers import write_network
 
     table = trained.layers
     channels, height, width = trained.input_shape

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import NasError
-from nas.exporters import onnx as floats
-from nas.exporters.parts import onnx_graph
-from nas.exporters.parts.formats import cannot_hold
-from nas.exporters.parts.runtime import Runtime
-from nas.exporters.parts.trained import TrainedModel
+from nas.exporters import onnx_graph
+from nas.exporters.formats import onnx as floats
+from nas.exporters.registry import cannot_hold
+from nas.exporters.runtime import Runtime
+from nas.exporters.trained import TrainedModel
 
 LOSSY = True
 

@@ -17,8 +17,8 @@ from tempfile import mkdtemp
 from filelock import FileLock, Timeout
 
 from nas.errors import StorageError
-from nas.exporters.parts.exchange import exchange
-from nas.exporters.parts.sums import SUMS, as_written, read_small
+from nas.exporters.checksums import SUMS, as_written, read_small
+from nas.exporters.exchange import exchange
 
 ARCHITECTURE = "architecture.json"
 """Names, under "files", everything that an export wrote: by it an earlier export is known."""

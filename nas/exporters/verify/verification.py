@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import InvalidSetting, NasError
-from nas.exporters.parts.checking import Agreement, Request, Result, check, images_of
-from nas.exporters.parts.formats import Exporter, first_line
-from nas.exporters.parts.machine import processor_name
-from nas.exporters.parts.pixels import normalise
-from nas.exporters.parts.trained import TrainedModel
+from nas.exporters.machine import processor_name
+from nas.exporters.pixels import normalise
+from nas.exporters.registry import Exporter, first_line
+from nas.exporters.trained import TrainedModel
+from nas.exporters.verify.checking import Agreement, Request, Result, check, images_of
 
 BATCHES = (1, 7, 256)
 TIMED = (1, 64)

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from torch import nn
 
 from nas.errors import NasError
-from nas.exporters.parts.source_blocks import Blocks
-from nas.exporters.parts.source_literals import write_call
+from nas.exporters.source_code.blocks import Blocks
+from nas.exporters.source_code.literals import write_call
 from nas.network.layers import LayerTable
 
 INDENT = "    "

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nas.exporters.parts.formats import cannot_hold, need
-from nas.exporters.parts.pixels import example, with_preprocessing
-from nas.exporters.parts.runtime import Runtime
-from nas.exporters.parts.trained import TrainedModel
+from nas.exporters.pixels import example, with_preprocessing
+from nas.exporters.registry import cannot_hold, need
+from nas.exporters.runtime import Runtime
+from nas.exporters.trained import TrainedModel
 
 
 def write(trained: TrainedModel, file: Path, *, uint8: bool) -> None:

@@ -1,6 +1,6 @@
 """What runs in a fresh process: an exported file, loaded by its own runtime, measured on images.
 
-python -m nas.exporters.parts.measuring REQUEST RESULT    reads one JSON file and writes the other
+python -m nas.exporters.verify.measuring REQUEST RESULT    reads one JSON file and writes the other
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.datasets.image_data import ImageData
-from nas.exporters.parts.checking import Agreement, Request, Result, images_of
-from nas.exporters.parts.formats import first_line, load_exporter
-from nas.exporters.parts.runtime import Runtime, probabilities
+from nas.exporters.registry import first_line, load_exporter
+from nas.exporters.runtime import Runtime, probabilities
+from nas.exporters.verify.checking import Agreement, Request, Result, images_of
 
 SECONDS, LEAST, MOST = 0.3, 10, 1000
 """How long a latency is measured, and the runs that it takes at least and at most."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas.exporters.parts import onnx_graph
-from nas.exporters.parts.formats import need
-from nas.exporters.parts.runtime import Runtime
-from nas.exporters.parts.trained import TrainedModel
+from nas.exporters import onnx_graph
+from nas.exporters.registry import need
+from nas.exporters.runtime import Runtime
+from nas.exporters.trained import TrainedModel
 
 LOSSY = False
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from nas.datasets import ImageData, open_data
 from nas.errors import InvalidSetting
-from nas.exporters.parts.exporting import MAX_DROP, Export, export_model
-from nas.exporters.parts.trained import TrainedModel
+from nas.exporters.export import MAX_DROP, Export, export_model
+from nas.exporters.trained import TrainedModel
 
 if TYPE_CHECKING:
     from torch import nn

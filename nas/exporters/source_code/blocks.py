@@ -10,7 +10,7 @@ from itertools import chain, count
 from torch import fx, nn
 
 from nas.errors import NasError
-from nas.exporters.parts.formats import first_line
+from nas.exporters.registry import first_line
 
 BASE = '''\
 class Block(nn.Module):

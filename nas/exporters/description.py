@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nas.exporters.parts.card import card, one_line, title_of
-from nas.exporters.parts.folder import ARCHITECTURE
-from nas.exporters.parts.sums import SUMS, write_sums
-from nas.exporters.parts.trained import TrainedModel
-from nas.exporters.parts.verification import Reference, Verification
+from nas.exporters.card import card, one_line, title_of
+from nas.exporters.checksums import SUMS, write_sums
+from nas.exporters.folder import ARCHITECTURE
+from nas.exporters.trained import TrainedModel
+from nas.exporters.verify.verification import Reference, Verification
 
 LABELS, DRAWING, CARD, REPORT = "labels.txt", "architecture.svg", "README.md", "verification.json"
 

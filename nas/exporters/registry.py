@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from nas.errors import BrokenFile, NasError, UnknownName
-from nas.exporters.parts.runtime import Runtime
-from nas.exporters.parts.trained import TrainedModel
+from nas.exporters.runtime import Runtime
+from nas.exporters.trained import TrainedModel
 
 EXPORTERS = "nas.exporters"
+"""The entry-point group under which other distributions offer formats."""
+
+FORMATS = "nas.exporters.formats"
 """The package of our formats, and the entry-point group of those of others."""
 
 DEFAULT = ("source", "torch", "onnx", "int8")
@@ -68,7 +71,7 @@ class Exporter(Protocol):
 
 def shipped_exporters() -> list[str]:
     """The names of our own formats, sorted."""
-    package = importlib.import_module(EXPORTERS)
+    package = importlib.import_module(FORMATS)
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
 
 
@@ -85,7 +88,7 @@ def load_exporter(name: str) -> Exporter:
         BrokenFile: another distribution's fails.
     """
     if name in shipped_exporters():
-        return cast(Exporter, importlib.import_module(f"{EXPORTERS}.{name}"))
+        return cast(Exporter, importlib.import_module(f"{FORMATS}.{name}"))
     points = [point for point in entry_points(group=EXPORTERS) if point.name == name]
     if not points:
         raise UnknownName("export format", name, known_exporters())

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from nas.errors import NasError, StorageError, UnknownName
-from nas.exporters.parts.folder import ARCHITECTURE, restore
-from nas.exporters.parts.formats import first_line, holds_code, load_exporter
-from nas.exporters.parts.own import is_own
-from nas.exporters.parts.runtime import Runtime
-from nas.exporters.parts.sums import check_sums, read_small
+from nas.exporters.checksums import check_sums, read_small
+from nas.exporters.folder import ARCHITECTURE, restore
+from nas.exporters.own import is_own
+from nas.exporters.registry import first_line, holds_code, load_exporter
+from nas.exporters.runtime import Runtime
 
 PREFERRED = ("onnx", "torch", "source", "int8")
 """The fastest to load and to run comes first, of those that lose nothing."""

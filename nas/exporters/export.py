@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import NasError, StorageError, VerificationFailed
-from nas.exporters.parts.describing import describe
-from nas.exporters.parts.folder import check_replaceable, replaced, restore
-from nas.exporters.parts.formats import DEFAULT, Exporter, load_exporter
-from nas.exporters.parts.own import remember
-from nas.exporters.parts.trained import TrainedModel
-from nas.exporters.parts.verification import Reference, Verification, judge, reference, verify
+from nas.exporters.description import describe
+from nas.exporters.folder import check_replaceable, replaced, restore
+from nas.exporters.own import remember
+from nas.exporters.registry import DEFAULT, Exporter, load_exporter
+from nas.exporters.trained import TrainedModel
+from nas.exporters.verify.verification import Reference, Verification, judge, reference, verify
 from nas.machine.files import expanded
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from nas.datasets.image_files import MAX_PIXELS
 from nas.errors import DataError, StorageError
-from nas.exporters.parts.formats import first_line
-from nas.exporters.parts.opening import Exported
-from nas.exporters.parts.runtime import Runtime, probabilities
+from nas.exporters.registry import first_line
+from nas.exporters.runtime import Runtime, probabilities
+from nas.exporters.use.exported import Exported
 
 BATCH = 64
 """Images that are classified at a time."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nas.exporters.parts.checking import Request, check
-from nas.exporters.parts.opening import Exported
+from nas.exporters.use.exported import Exported
+from nas.exporters.verify.checking import Request, check
 
 
 def latencies(exported: Exported, name: str, batch_sizes: Sequence[int], threads: int) -> dict[int, float]:

@@ -16,7 +16,7 @@ from nas.datasets.image_data import ImageData
 from nas.errors import NasError
 from nas.machine import children
 
-PROCESS = "nas.exporters.parts.measuring"
+PROCESS = "nas.exporters.verify.measuring"
 
 RANDOM_IMAGES = 256
 """Without a dataset."""

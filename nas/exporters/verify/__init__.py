@@ -1,0 +1,1 @@
+"""Whether exported files do what the network does."""
