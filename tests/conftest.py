@@ -14,8 +14,8 @@ from nas import cli
 from nas.recipe import Recipe
 from nas.space import DataInfo
 from nas.space.load import Space, load_space
-from nas.study.storage import make_folder, open_storage, storage_url
-from nas.study.store import StudyStore
+from nas.study.database import make_folder, open_database, storage_url
+from nas.study.writer import StudyWriter
 from tests import preloaded
 from tests.postgres import database_url, postgres, postgres_url  # noqa: F401
 
@@ -66,16 +66,16 @@ def mlp() -> Space:
 
 
 @pytest.fixture
-def make_store(tmp_path: Path) -> Callable[..., StudyStore]:
+def make_store(tmp_path: Path) -> Callable[..., StudyWriter]:
     """Creates a study with the given settings, ready to ask."""
 
     def make(
         name: str = "study", *, sampler: str = "random", pruner: str = "none", **settings: Any
-    ) -> StudyStore:
+    ) -> StudyWriter:
         recipe = Recipe.load(space="mlp", study=name, sampler=sampler, pruner=pruner, threads=1, **settings)
-        storage = open_storage(storage_url(None, tmp_path), create=True)
+        storage = open_database(storage_url(None, tmp_path), create=True)
         make_folder(tmp_path / name)
-        store = StudyStore.create(storage, name, tmp_path, recipe, 1, {})
+        store = StudyWriter.create(storage, name, tmp_path, recipe, 1, {})
         store.begin()
         return store
 

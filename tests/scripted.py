@@ -11,7 +11,7 @@ from nas.engines.messages import Died, Ended, Message, Plan, Planned, Ready, Tas
 from nas.events import Event
 from nas.space import Proposal
 from nas.space.load import Space
-from nas.study.store import StudyStore
+from nas.study.writer import StudyWriter
 from nas.training.epoch import Epoch
 from tests.conftest import DIGITS
 
@@ -149,7 +149,7 @@ def dies(reason: str = "no such luck") -> Script:
 
 
 def make_driver(
-    store: StudyStore,
+    store: StudyWriter,
     space: Space,
     engine: ScriptedEngine,
     need: Need = lambda number, proposal: 10,
@@ -160,11 +160,11 @@ def make_driver(
 
 
 def run(
-    store: StudyStore, space: Space, script: Script, workers: int = 1, **settings: Any
+    store: StudyWriter, space: Space, script: Script, workers: int = 1, **settings: Any
 ) -> tuple[list[Event], ScriptedEngine]:
     engine = ScriptedEngine(script, workers)
     return list(make_driver(store, space, engine, **settings).run()), engine
 
 
-def outcomes(store: StudyStore) -> list[str]:
+def outcomes(store: StudyWriter) -> list[str]:
     return [record.outcome.value for record in store.trials()]

@@ -17,7 +17,7 @@ from nas.commands.app import app
 from nas.errors import NasError
 from nas.network import cost as costing
 from nas.recipe import Recipe
-from nas.study.storage import redacted
+from nas.study.database import redacted
 
 ENDLESS = {"watch", "dashboard"}
 """Commands that run until Ctrl-C where there is a study."""

@@ -130,7 +130,7 @@ def test_no_module_bears_the_name_of_a_public_function() -> None:
         ("import nas", ["torch", "optuna", "pydantic", "numpy"]),
         ("import nas.cli", ["torch", "optuna", "sqlalchemy", "numpy", "sklearn"]),
         ("import nas.datasets", ["torch", "torchvision", "sklearn", "PIL"]),
-        ("import nas.study.store", ["torch", "torchvision"]),
+        ("import nas.study.writer", ["torch", "torchvision"]),
         ("import nas.driver.driver", ["torch", "torchvision"]),
     ],
 )

@@ -19,16 +19,16 @@ from nas.final import FinalSettings, finish
 from nas.machine.files import expanded
 from nas.recipe import Recipe
 from nas.space.load import short_name
-from nas.study.finals import openings
+from nas.study.database import open_database, storage_errors, storage_url
+from nas.study.reader import StudyReader
 from nas.study.records import TrialRecord, best_of, counts_of, random_start
-from nas.study.storage import open_storage, storage_errors, storage_url
-from nas.study.stored import StoredStudy
+from nas.study.test_openings import openings
 
 
 class Study:
     """A study and its trials, read afresh from the database at each access."""
 
-    def __init__(self, store: StoredStudy) -> None:
+    def __init__(self, store: StudyReader) -> None:
         self.store = store
         self.name = store.name
 
@@ -229,6 +229,6 @@ def load_study(
         NasError: there is no such study or database.
     """
     folder = expanded(folder)
-    store = StoredStudy.find(open_storage(storage_url(storage, folder), read_only=True), name, folder)
+    store = StudyReader.find(open_database(storage_url(storage, folder), read_only=True), name, folder)
     store.named_space = space
     return Study(store)

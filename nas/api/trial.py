@@ -13,13 +13,13 @@ from nas.errors import DataError, NasError, StudyError
 from nas.exporters import MAX_DROP, Export, Origin, Score, TrainedModel, export_model
 from nas.exporters.registry import first_line
 from nas.final.seeded import SEED, SeededSpace
-from nas.rebuilding import rebuild, space_of
 from nas.space import DataInfo, Proposal
 from nas.space.load import Space, short_name
 from nas.space.user_code import aside
-from nas.study.finals import Opening
+from nas.study.reader import StudyReader
 from nas.study.records import TrialRecord
-from nas.study.stored import StoredStudy
+from nas.study.replay import rebuild, space_of
+from nas.study.test_openings import Opening
 from nas.study.weights import load_weights, weights_path
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Trial:
 
     _kept = "Only the best three trials of a study keep their weights."
 
-    def __init__(self, store: StoredStudy, record: TrialRecord) -> None:
+    def __init__(self, store: StudyReader, record: TrialRecord) -> None:
         self._store = store
         self.record = record
         self.number = record.number
@@ -191,7 +191,7 @@ class Final(Trial):
 
     _kept = "The file of its final model was removed; nas train --again trains and tests it anew."
 
-    def __init__(self, store: StoredStudy, record: TrialRecord, opening: Opening, opened: int) -> None:
+    def __init__(self, store: StudyReader, record: TrialRecord, opening: Opening, opened: int) -> None:
         super().__init__(store, record)
         assert opening.result is not None
         self.result = opening.result

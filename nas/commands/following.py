@@ -14,7 +14,7 @@ from nas.machine.files import expanded
 def watch(study: StudyName = None, storage: Storage = None, folder: Folder = Path("studies")) -> None:
     """Watch a search that another process runs, until it ends or Ctrl-C; the search does not notice."""
     from nas import api
-    from nas.study.storage import storage_errors, storage_url
+    from nas.study.database import storage_errors, storage_url
     from nas.views.follow import follow
     from nas.views.terminal import choose_view, print_idle, print_summary
 

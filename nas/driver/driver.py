@@ -27,7 +27,7 @@ from nas.space.load import Space
 from nas.study.checkpoints import remove_checkpoints
 from nas.study.outcome import Outcome
 from nas.study.records import best_of
-from nas.study.store import StudyStore
+from nas.study.writer import StudyWriter
 from nas.training.epoch import Epoch
 
 FAILURES = 5
@@ -54,7 +54,7 @@ class Driver:
 
     def __init__(
         self,
-        store: StudyStore,
+        store: StudyWriter,
         space: Space,
         info: DataInfo,
         engine: Engine,

@@ -13,14 +13,14 @@ from nas.events import TrialStarted
 from nas.space import in_words
 from nas.study.checkpoints import checkpoint_path
 from nas.study.records import plan_in_words
-from nas.study.store import StudyStore
 from nas.study.weights import weights_path
+from nas.study.writer import StudyWriter
 
 
 class Placement:
     """Gives free workers the trials that fit beside those that run."""
 
-    def __init__(self, store: StudyStore, engine: Engine, memory: MemoryBudget) -> None:
+    def __init__(self, store: StudyWriter, engine: Engine, memory: MemoryBudget) -> None:
         self._store = store
         self._epochs = store.recipe.epochs
         self._engine = engine

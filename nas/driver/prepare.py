@@ -15,16 +15,16 @@ from nas.datasets.rules import NEWEST, rules_of
 from nas.errors import InvalidSetting, StudyError
 from nas.machine.devices import Resources, resolve
 from nas.machine.files import expanded
-from nas.rebuilding import is_space_of, space_now, space_of
 from nas.recipe import Recipe, given
 from nas.space.load import Space, load_baseline, load_space, short_name
 from nas.space.parameters import check_baseline, smallest
+from nas.study.database import make_folder, open_database, storage_url
 from nas.study.lock import study_lock
 from nas.study.outcome import Outcome
+from nas.study.reader import StudyReader, space_facts
+from nas.study.replay import is_space_of, space_now, space_of
 from nas.study.samplers import resolve_pruner
-from nas.study.storage import make_folder, open_storage, storage_url
-from nas.study.store import StudyStore
-from nas.study.stored import StoredStudy, space_facts
+from nas.study.writer import StudyWriter
 
 Progress = Callable[[int, int], None]
 
@@ -39,7 +39,7 @@ UNCUT = {"pruner": "none", "patience": None, "target_accuracy": None, "time_limi
 class Prepared:
     """All that one run of a search needs."""
 
-    store: StudyStore
+    store: StudyWriter
     space: Space
     data: ImageData
     resources: Resources
@@ -64,9 +64,9 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
     space_name = short_name(asked.get("space", recipe.space))
     name = _check_name(recipe.study or f"{space_name}-{source_name(recipe.data)}")
     url = storage_url(recipe.storage, recipe.folder)
-    with closing(open_storage(url, create=True)) as storage, study_lock(storage, name):
+    with closing(open_database(url, create=True)) as storage, study_lock(storage, name):
         make_folder(recipe.folder / name)
-        store = StudyStore.find(storage, name, recipe.folder) if StudyStore.exists(storage, name) else None
+        store = StudyWriter.find(storage, name, recipe.folder) if StudyWriter.exists(storage, name) else None
         recipe = _continued(store, asked) if store else Recipe.load(**asked | {"study": name})
         space = load_space(recipe.space, named="space" in asked).fixing(recipe.training)
         data = open_images(recipe, progress, rules=rules_of(store.data) if store else NEWEST)
@@ -86,7 +86,7 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
 
                 check_first(space, first, data.info)
             cap, facts = resources.memory_cap, _facts(data) | space_facts(space.digest, recipe.folder)
-            store = StudyStore.create(
+            store = StudyWriter.create(
                 storage, name, recipe.folder, recipe, space.version, facts, cap, first=first
             )
         else:
@@ -99,7 +99,7 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
 
 @contextmanager
 def reopened(
-    stored: StoredStudy, progress: Progress | None, *, data: str | None = None, **settings: Any
+    stored: StudyReader, progress: Progress | None, *, data: str | None = None, **settings: Any
 ) -> Iterator[Prepared]:
     """Hold the lock of a study whose search is over, for the length of the block; nothing of it is changed.
 
@@ -112,10 +112,10 @@ def reopened(
     """
     with (
         closing(stored.storage),  # which may be open for reading alone
-        closing(open_storage(stored.storage.url)) as storage,
+        closing(open_database(stored.storage.url)) as storage,
         study_lock(storage, stored.name),
     ):
-        store = StudyStore(storage, stored.name, stored.folder.parent)
+        store = StudyWriter(storage, stored.name, stored.folder.parent)
         store.named_space = stored.named_space
         space = space_of(store)
         where = {"space": space.source, "data": _exact_source(data) if data else images_now(store)}
@@ -180,7 +180,7 @@ def _check_baselines(recipe: Recipe, data: ImageData) -> None:
         names.add(baseline.name)
 
 
-def _continued(store: StoredStudy, asked: dict[str, Any]) -> Recipe:
+def _continued(store: StudyReader, asked: dict[str, Any]) -> Recipe:
     """The stored recipe with what this run asks for; a time limit is of one run alone.
 
     Raises:
@@ -221,7 +221,7 @@ def _is_path(source: str) -> bool:
     return os.path.isabs(source)
 
 
-def _check_unchanged(store: StoredStudy, recipe: Recipe, space: Space, data: ImageData) -> None:
+def _check_unchanged(store: StudyReader, recipe: Recipe, space: Space, data: ImageData) -> None:
     way_out = "Start another study with --study OTHER."
     if space.version != store.space_version:
         stored = f"version {store.space_version} of search space {space.name!r}, now it is {space.version}"
@@ -238,7 +238,7 @@ def _check_unchanged(store: StoredStudy, recipe: Recipe, space: Space, data: Ima
     )
 
 
-def images_now(store: StoredStudy) -> str:
+def images_now(store: StudyReader) -> str:
     """What finds the dataset of a study: it may have moved together with the study's folder."""
     data = store.recipe.data
     return str(store.where_now(data)) if _is_path(data) else data

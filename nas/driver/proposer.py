@@ -16,7 +16,7 @@ from nas.space.load import Space
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from nas.study.retries import Retry
-from nas.study.store import MEMORY, OUT_OF_MEMORY, StudyStore
+from nas.study.writer import MEMORY, OUT_OF_MEMORY, StudyWriter
 
 UNFIT = 200
 """So many proposals in a row that do not fit the memory cap end the search."""
@@ -50,7 +50,7 @@ class Proposer:
 
     def __init__(
         self,
-        store: StudyStore,
+        store: StudyWriter,
         space: Space,
         info: DataInfo,
         planner: Planner,

@@ -11,10 +11,10 @@ from optuna.trial import FixedTrial
 from nas.driver.prepare import Prepared
 from nas.errors import StudyError
 from nas.final.settings import FinalSettings
-from nas.rebuilding import rebuild, space_of
 from nas.space import DataInfo
 from nas.space.load import Space
 from nas.study.records import TrialRecord, random_start, ranking
+from nas.study.replay import rebuild, space_of
 
 REPLACEMENT = "cosine"
 """For the schedule "plateau", which looks at validation images: the model that ships trains on them."""

@@ -22,7 +22,7 @@ from nas.final.opening import Labels, Predictions, Shipped, check_unopened, pred
 from nas.final.settings import FinalSettings
 from nas.final.statistics import accuracy_interval, class_accuracies, confusion_matrix, gain_interval
 from nas.final.training import Trained, train_finalists
-from nas.study.finals import final_weights, keep_result
+from nas.study.test_openings import final_weights, keep_result
 
 Trainings = Mapping[str, Sequence[Trained]]
 

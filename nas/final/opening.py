@@ -21,8 +21,8 @@ from nas.final.settings import FinalSettings
 from nas.final.training import Trained
 from nas.machine.files import written_whole
 from nas.space import DataInfo
-from nas.study.finals import enter_opening, final_weights, openings
-from nas.study.stored import StoredStudy
+from nas.study.reader import StudyReader
+from nas.study.test_openings import enter_opening, final_weights, openings
 from nas.study.weights import load_weights, weights_path
 from nas.training.images import Examples, Images
 from nas.training.loop import EVALUATED_AT_ONCE
@@ -58,7 +58,7 @@ class Predictions:
     """With logits averaged over each image and its mirror image, if that was asked for."""
 
 
-def check_unopened(store: StoredStudy, again: bool) -> None:
+def check_unopened(store: StudyReader, again: bool) -> None:
     """Raises:
     StudyError: the test images were opened before, and nobody asks for it again.
     """

@@ -20,11 +20,11 @@ from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded
 from nas.final.finalists import Finalist
 from nas.final.seeded import SEED, SeededSpace
 from nas.final.settings import FinalSettings
+from nas.study.database import make_folder
 from nas.study.outcome import Outcome
+from nas.study.reader import space_facts
 from nas.study.records import TrialRecord
-from nas.study.storage import make_folder
-from nas.study.store import StudyStore
-from nas.study.stored import space_facts
+from nas.study.writer import StudyWriter
 
 Phase = Literal["retrain", "ship"]
 """Retraining on several seeds, judged by validation images; or training on these as well."""
@@ -37,7 +37,7 @@ SETTLED = (Outcome.COMPLETED, Outcome.PRUNED, Outcome.DOES_NOT_FIT, Outcome.WAIT
 class Trained:
     """One training of a finalist."""
 
-    store: StudyStore
+    store: StudyWriter
     """The companion that it is a trial of."""
     record: TrialRecord
 
@@ -108,14 +108,14 @@ def _companion(
     changes |= {"epochs": settings.epochs} | UNCUT
     recipe = store.recipe.model_copy(update=changes)
     folder, cap = store.folder.parent, run.resources.memory_cap
-    if StudyStore.exists(store.storage, name):
-        companion = StudyStore(store.storage, name, folder)
+    if StudyWriter.exists(store.storage, name):
+        companion = StudyWriter(store.storage, name, folder)
         companion.take_over(recipe, cap)
     else:
         make_folder(folder / name)
         end = str(uuid.uuid5(uuid.UUID(store.uuid), "final"))
         facts = store.data | space_facts(space.digest, folder)
-        companion = StudyStore.create(
+        companion = StudyWriter.create(
             store.storage, name, folder, recipe, space.version, facts, cap, companion_of=end
         )
     for device, content in store.calibration.items():  # what the search has learned of memory
@@ -125,7 +125,7 @@ def _companion(
     return Prepared(companion, SeededSpace.of(space), run.data, run.resources)
 
 
-def enqueue_missing(store: StudyStore, wanted: Iterable[dict[str, object]]) -> int:
+def enqueue_missing(store: StudyWriter, wanted: Iterable[dict[str, object]]) -> int:
     """Propose what is missing. Returns how many trials wait."""
     settled = [record for record in store.trials() if record.outcome in SETTLED]
     for params in wanted:

@@ -1,5 +1,5 @@
 """A study in SQL: opened, resumed and queried here. Optuna's own tables, and ours beside them.
 
-`stored.StoredStudy` reads, `store.StudyStore` is what a driver writes with. Nothing in this folder imports
+`stored.StudyReader` reads, `store.StudyWriter` is what a driver writes with. Nothing in this folder imports
 torch.
 """

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nas.study.kept import KeptConnection
+from nas.study.connection import LastingConnection
 
 
 class DatabaseFiles:
@@ -14,7 +14,7 @@ class DatabaseFiles:
         self._inodes: dict[Path, int] = {}
         self._said: str | None = None
 
-    def loss(self, kept: KeptConnection) -> str | None:
+    def loss(self, kept: LastingConnection) -> str | None:
         """What to say if one is no longer what `kept` writes to: in the log lie the last transactions."""
         for file in self._files if self._said is None else ():
             inode = _inode(file)
@@ -29,7 +29,7 @@ class DatabaseFiles:
         """All connections are closed, and the log is gone with the last of them."""
         self._inodes.clear()
 
-    def _in_words(self, file: Path, kept: KeptConnection) -> str:
+    def _in_words(self, file: Path, kept: LastingConnection) -> str:
         database = self._files[0]
         if file == database:
             return (

@@ -21,8 +21,8 @@ from sqlalchemy import Connection, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from nas.errors import StudyError
-from nas.study.patience import StudyStorage
-from nas.study.storage import make_folder
+from nas.study.database import make_folder
+from nas.study.retrying_storage import RetryingStorage
 
 WAY_OUT = "Wait for it, or use --study for another."
 
@@ -53,7 +53,7 @@ CLIENT_DIES = text("""
 
 
 @contextmanager
-def study_lock(storage: StudyStorage, study: str) -> Iterator[None]:
+def study_lock(storage: RetryingStorage, study: str) -> Iterator[None]:
     """Hold the study for the length of the block.
 
     Raises:
@@ -78,7 +78,7 @@ def study_lock(storage: StudyStorage, study: str) -> Iterator[None]:
         lock.release()
 
 
-def lock_holder(storage: StudyStorage, study: str) -> str | None:
+def lock_holder(storage: RetryingStorage, study: str) -> str | None:
     """Who searches a study now: process, host and start time; None if nobody does."""
     beside = _beside(storage)
     if beside is None:
@@ -133,7 +133,7 @@ class AdvisoryLock:
     one is used the lock is taken again.
     """
 
-    def __init__(self, storage: StudyStorage, study: str) -> None:
+    def __init__(self, storage: RetryingStorage, study: str) -> None:
         self._study = study
         self._key = _key(study)
         ours = secrets.token_hex(4)  # tells it from those of other threads of this process
@@ -215,7 +215,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_let_go)
 
 
-def _beside(storage: StudyStorage) -> Path | None:
+def _beside(storage: RetryingStorage) -> Path | None:
     """The folder of a SQLite file, whatever link led there, where its locks lie too; None with PostgreSQL."""
     url = storage.engine.url
     if url.get_backend_name() != "sqlite":

@@ -30,8 +30,8 @@ from nas.study import tables
 from nas.study.clock import now, seconds_since
 from nas.study.lock import lock_holder
 from nas.study.outcome import Outcome
+from nas.study.reader import StudyReader
 from nas.study.records import epoch_of, plan_in_words
-from nas.study.stored import StoredStudy
 from nas.training.epoch import Epoch
 
 PERIOD = 1.0
@@ -51,7 +51,7 @@ SEEN = (T.number, T.outcome, T.reason, T.value, T.proposal, T.worker, T.device, 
 TIMES = (T.started_at, T.finished_at, T.retry_of, LENGTH)
 
 
-def follow(store: StoredStudy, *, wait: Callable[[], None] = lambda: time.sleep(PERIOD)) -> Iterator[Event]:
+def follow(store: StudyReader, *, wait: Callable[[], None] = lambda: time.sleep(PERIOD)) -> Iterator[Event]:
     """The events of the search that runs on a study, from its start to its end.
 
     What happened before the call comes at once. Nothing comes if no search is running.
@@ -73,7 +73,7 @@ def follow(store: StoredStudy, *, wait: Callable[[], None] = lambda: time.sleep(
         wait()
 
 
-def running_since(store: StoredStudy) -> datetime | None:
+def running_since(store: StudyReader) -> datetime | None:
     """When the search that runs on a study began, in UTC; None when there is none.
 
     A search has left no word yet of its end; `nas train` holds a study whose search has.
@@ -88,7 +88,7 @@ def running_since(store: StoredStudy) -> datetime | None:
 class _Reader:
     """Remembers what it has told, so that it reads only what is new."""
 
-    def __init__(self, store: StoredStudy, began: datetime) -> None:
+    def __init__(self, store: StudyReader, began: datetime) -> None:
         self._store = store
         self._recipe = store.recipe
         self._began = began
@@ -207,7 +207,7 @@ class _Reader:
         return epochs
 
 
-def _ended(store: StoredStudy) -> Any:
+def _ended(store: StudyReader) -> Any:
     """Why the latest run ended; None while it runs, or when it was killed."""
     S = tables.studies.c
     (row,) = store.storage.read(select(S.ended).where(S.study_uuid == store.uuid))

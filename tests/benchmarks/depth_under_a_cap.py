@@ -37,10 +37,10 @@ from nas.memory.prediction import MemoryConstants
 from nas.recipe import Recipe
 from nas.space.load import Space, load_space
 from nas.space.parameters import smallest
+from nas.study.database import make_folder, open_database, storage_url
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
-from nas.study.storage import make_folder, open_storage, storage_url
-from nas.study.store import StudyStore
+from nas.study.writer import StudyWriter
 from tests.benchmarks.memory_accuracy import CIFAR10
 from tests.scripted import ScriptedEngine, epoch
 
@@ -118,8 +118,8 @@ def search(space: Space, trials: int, cap: int, seed: int) -> list[TrialRecord]:
         recipe = Recipe.load(
             space=space.name, study="study", trials=trials, epochs=1, seed=seed, pruner="none", threads=1
         )
-        store = StudyStore.create(
-            open_storage(storage_url(None, folder), create=True),
+        store = StudyWriter.create(
+            open_database(storage_url(None, folder), create=True),
             "study",
             folder,
             recipe,

@@ -38,8 +38,8 @@ from nas.events import TrialEnded
 from nas.recipe import Recipe
 from nas.space.load import Space, load_space
 from nas.study import tables
-from nas.study.storage import make_folder, open_storage
-from nas.study.store import StudyStore
+from nas.study.database import make_folder, open_database
+from nas.study.writer import StudyWriter
 from tests.conftest import DIGITS
 from tests.postgres import running_server
 from tests.scripted import ScriptedEngine, learns, make_driver
@@ -127,13 +127,13 @@ def busy(trained: list[tuple[float, float]]) -> float:
     return training / (WORKERS * (last - first))
 
 
-def make_store(url: str, finished: int, folder: Path, space: Space) -> StudyStore:
+def make_store(url: str, finished: int, folder: Path, space: Space) -> StudyWriter:
     """A study with so many finished trials of random proposals, written without asking for each."""
     name = f"finished-{finished}-{time.monotonic_ns()}"
     recipe = Recipe.load(space=space.name, study=name, pruner="median", epochs=EPOCHS, trials=10**6)
-    storage = open_storage(url, create=True)
+    storage = open_database(url, create=True)
     make_folder(folder / name)
-    store = StudyStore.create(storage, name, folder, recipe, 1, {})
+    store = StudyWriter.create(storage, name, folder, recipe, 1, {})
     study_id = storage.get_study_id_from_name(name)
     first = (storage.read(select(func.max(models.TrialModel.trial_id).label("id")))[0]["id"] or 0) + 1
     rows: dict[Any, list[dict[str, Any]]] = {}
@@ -197,7 +197,7 @@ def finished_trial(
         yield tables.epochs, ours | {"epoch": step, "val_accuracy": accuracy * step / EPOCHS, "seconds": 1.0}
 
 
-def cost_per_trial(store: StudyStore, space: Space, clock: OptunaClock) -> tuple[float, float]:
+def cost_per_trial(store: StudyWriter, space: Space, clock: OptunaClock) -> tuple[float, float]:
     """CPU milliseconds per trial: (ours, Optuna's)."""
     driver = make_driver(store, space, ScriptedEngine(learns(*[0.99] * EPOCHS)))
     ended = (event for event in driver.run() if isinstance(event, TrialEnded))
@@ -212,7 +212,7 @@ def cost_per_trial(store: StudyStore, space: Space, clock: OptunaClock) -> tuple
     return 1e3 * (total - optunas) / MEASURED, 1e3 * optunas / MEASURED
 
 
-def busy_workers(store: StudyStore, space: Space) -> float:
+def busy_workers(store: StudyWriter, space: Space) -> float:
     engine = SimulatedEngine(WORKERS)
     driver = make_driver(store, space, engine, budget=10**9)
     for event in driver.run():

@@ -15,7 +15,7 @@ from nas.engines.messages import Ended, Message, Plan, Setup, Task, Trained
 from nas.study import tables
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
-from nas.study.store import StudyStore
+from nas.study.writer import StudyWriter
 from nas.training.evaluate import evaluate
 from nas.training.images import Images
 from tests.chaos.killing import EPOCHS, Toll
@@ -31,7 +31,7 @@ def check(study: nas.Study, toll: Toll) -> None:
     assert not alive, "no worker outlives its driver"
 
 
-def check_records(store: StudyStore, asked: int, epochs: int) -> None:
+def check_records(store: StudyWriter, asked: int, epochs: int) -> None:
     """Our tables and Optuna's, of a study of so many trials with so many epochs each."""
     records = store.trials()
     charged = [record for record in records if record.outcome.charged]
@@ -55,7 +55,7 @@ def _check_retries(records: list[TrialRecord]) -> None:
         assert None in (before.seed, retry.seed) or before.seed == retry.seed
 
 
-def _check_epochs(store: StudyStore, records: list[TrialRecord], epochs: int) -> None:
+def _check_epochs(store: StudyWriter, records: list[TrialRecord], epochs: int) -> None:
     mine = tables.epochs.c.study_uuid == store.uuid
     query = select(tables.epochs.c.number, tables.epochs.c.epoch).where(mine)
     rows = [(row["number"], row["epoch"]) for row in store.storage.read(query)]
@@ -67,7 +67,7 @@ def _check_epochs(store: StudyStore, records: list[TrialRecord], epochs: int) ->
             assert record.value == record.epochs[-1].val_accuracy
 
 
-def _check_optuna(store: StudyStore, records: list[TrialRecord]) -> None:
+def _check_optuna(store: StudyWriter, records: list[TrialRecord]) -> None:
     for record, frozen in zip(records, store.optuna_study.get_trials(), strict=True):
         assert frozen.state is record.outcome.state
         if record.outcome is Outcome.COMPLETED:

@@ -12,7 +12,7 @@ from nas.datasets import open_data
 from nas.datasets.rules import FIRST, NEWEST
 from nas.errors import InvalidSetting
 from nas.study import tables
-from nas.study.stored import StoredStudy
+from nas.study.reader import StudyReader
 
 from .samples import pixels, write_folder
 
@@ -81,7 +81,7 @@ def test_a_study_goes_on_under_the_rules_that_it_began_with(
     monkeypatch.setattr(api, "run_search", lambda run, watch: None)
     thumbnails_in_a_class(tmp_path / "pets")
 
-    def search(trials: int) -> StoredStudy:
+    def search(trials: int) -> StudyReader:
         return api.search(
             space="mlp",
             data=str(tmp_path / "pets"),

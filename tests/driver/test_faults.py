@@ -11,7 +11,7 @@ from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, WorkerReady
 from nas.space.load import Space, load_space
 from nas.study.checkpoints import checkpoint_path
-from nas.study.store import StudyStore
+from nas.study.writer import StudyWriter
 from tests.driver.test_proposer import measured, small_space
 from tests.scripted import CAP, Script, ScriptedEngine, ends, epoch, learns, make_driver, outcomes, run
 
@@ -70,7 +70,7 @@ class LosesAll(ScriptedEngine):
         return super().messages(timeout)
 
 
-def interrupted(store: StudyStore, space: Space, when: type[Event] = EpochTrained) -> None:
+def interrupted(store: StudyWriter, space: Space, when: type[Event] = EpochTrained) -> None:
     """Search until the first event of a kind, and stop."""
     driver = make_driver(store, space, ScriptedEngine(learns(*[0.5] * 4)))
     for event in driver.run():

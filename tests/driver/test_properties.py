@@ -17,10 +17,10 @@ from nas.events import SearchEnded
 from nas.recipe import Recipe
 from nas.space import Proposal
 from nas.space.load import Space, load_space
+from nas.study.database import make_folder, open_database
 from nas.study.outcome import Outcome
-from nas.study.patience import StudyStorage
-from nas.study.storage import make_folder, open_storage
-from nas.study.store import StudyStore
+from nas.study.retrying_storage import RetryingStorage
+from nas.study.writer import StudyWriter
 from tests.chaos.aftermath import check_records
 from tests.scripted import ScriptedEngine, epoch, make_driver
 
@@ -124,7 +124,7 @@ def need(number: int, proposal: Proposal) -> int:
     return 1000 if units == 1 + TOO_LARGE else 10
 
 
-def doomed(storage: StudyStorage, kill: Kill) -> None:
+def doomed(storage: RetryingStorage, kill: Kill) -> None:
     """Let the driver die at one of its operations."""
     really, left = storage.patiently, kill.operation
 
@@ -143,11 +143,11 @@ def doomed(storage: StudyStorage, kill: Kill) -> None:
 
 def go_on(folder: Path, space: Space, engine: ScriptedEngine, until: Kill | Stop | None) -> str | None:
     """One run of the search; why it ended, or None if it was killed or failed."""
-    storage = open_storage(f"sqlite:///{folder}/nas.db", create=False)
+    storage = open_database(f"sqlite:///{folder}/nas.db", create=False)
     try:
         if isinstance(until, Kill):
             doomed(storage, until)
-        store = StudyStore.find(storage, "study", folder)
+        store = StudyWriter.find(storage, "study", folder)
         store.begin()
         driver = make_driver(store, space, engine, need=need)
         for number, event in enumerate(driver.run()):
@@ -165,9 +165,9 @@ def go_on(folder: Path, space: Space, engine: ScriptedEngine, until: Kill | Stop
 def start(folder: Path) -> None:
     settings = {"space": "mlp", "study": "study", "trials": TRIALS, "epochs": EPOCHS, "patience": PATIENCE}
     recipe = Recipe.load(**settings, sampler="random", pruner="none", threads=1)
-    storage = open_storage(f"sqlite:///{folder}/nas.db", create=True)
+    storage = open_database(f"sqlite:///{folder}/nas.db", create=True)
     make_folder(folder / "study")
-    StudyStore.create(storage, "study", folder, recipe, 1, {}, memory_cap=100)
+    StudyWriter.create(storage, "study", folder, recipe, 1, {}, memory_cap=100)
     storage.close()
 
 
@@ -199,7 +199,7 @@ def test_any_interleaving_of_epochs_deaths_and_resumes_ends_in_the_same_set_of_o
             if why == "trials":
                 break
         assert why == "trials"
-        store = StudyStore.find(open_storage(f"sqlite:///{folder}/nas.db", create=False), "study", folder)
+        store = StudyWriter.find(open_database(f"sqlite:///{folder}/nas.db", create=False), "study", folder)
         check_records(store, TRIALS, EPOCHS)
         records = store.trials()
         outcomes = {

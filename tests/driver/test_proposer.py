@@ -14,7 +14,7 @@ from nas.events import Notice, SearchEnded
 from nas.memory.calibration import Calibration
 from nas.space.load import load_space
 from nas.study.outcome import Outcome
-from nas.study.store import StudyStore
+from nas.study.writer import StudyWriter
 from tests.scripted import CAP, ends, epoch, learns, outcomes, run
 
 # memory ----------------------------------------------------------------------------------------------------
@@ -76,7 +76,7 @@ def test_what_a_trial_measures_is_kept_and_corrects_the_next_prediction(make_sto
         return iter([measured(epoch(task.number, 1), 2 * task.plan.predicted), *ends("completed", "")(task)])
 
     run(store, mlp, script)
-    kept = StudyStore.find(store._storage, store.name, store.folder.parent).calibration
+    kept = StudyWriter.find(store._storage, store.name, store.folder.parent).calibration
     assert Calibration.from_json(kept["cpu"]).factor > 1
 
 
@@ -135,7 +135,7 @@ def test_a_sampler_that_repeats_itself_does_not_end_a_search_that_has_more_to_fi
         drawn = RandomSampler(seed=trials_so_far)
         return drawn if name == "random" else PartialFixedSampler({"x": 0}, drawn)
 
-    monkeypatch.setattr("nas.study.store.make_sampler", make)
+    monkeypatch.setattr("nas.study.writer.make_sampler", make)
     monkeypatch.setattr("nas.driver.duplicates.EXHAUSTED", 12)
     store = make_store(sampler="tpe", trials=4, epochs=1)
     events, _ = run(store, small_space(tmp_path, choices=100), learns(0.5))

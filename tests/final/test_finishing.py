@@ -17,8 +17,8 @@ import nas
 from nas.datasets import open_data
 from nas.errors import InvalidSetting, StudyError
 from nas.events import Event, Notice, TrialStarted
-from nas.study.finals import openings
 from nas.study.lock import study_lock
+from nas.study.test_openings import openings
 from nas.training.images import Images
 from nas.training.loop import Trainer
 from tests.final.conftest import STUDY, TRAIN, Watched
@@ -103,12 +103,12 @@ def test_what_ships_was_trained_on_training_and_validation_images_with_the_first
 
 
 def _companions(study: nas.Study, phase: str):
-    from nas.study.store import StudyStore
+    from nas.study.writer import StudyWriter
 
     store = study.store
     with store.engine.connect() as connection:
         names = connection.exec_driver_sql("SELECT name FROM nas_studies").scalars().all()
-    return [StudyStore(store.storage, name, store.folder.parent) for name in names if f".{phase}-" in name]
+    return [StudyWriter(store.storage, name, store.folder.parent) for name in names if f".{phase}-" in name]
 
 
 # what the test images say -----------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from nas.final.settings import FinalSettings
 from nas.final.training import enqueue_missing
 from nas.space.load import load_space
 from nas.study.outcome import Outcome
-from nas.study.store import StudyStore
+from nas.study.writer import StudyWriter
 from nas.training.images import Examples, Images, Joined
 from tests.conftest import DIGITS
 from tests.final.conftest import STUDY
@@ -41,7 +41,7 @@ def finalists(study: nas.Study, **settings: object) -> list[Finalist]:
 def test_a_schedule_that_needs_validation_images_is_replaced_and_said(copied):
     study = nas.load_study(STUDY, folder=copied().folder)
     plateau = study.store.recipe.model_copy(update={"training": {"schedule": "plateau"}})
-    writable = StudyStore(study.store.storage, STUDY, study.store.folder.parent)
+    writable = StudyWriter(study.store.storage, STUDY, study.store.folder.parent)
     writable.take_over(plateau, study.store.memory_cap)
     with sqlite3.connect(study.store.folder.parent / "nas.db") as database:
         database.execute("UPDATE nas_trials SET digest = NULL")

@@ -15,10 +15,10 @@ from nas.engines.worker import save_weights
 from nas.errors import StorageError
 from nas.recipe import Recipe
 from nas.space.load import Space
+from nas.study.database import make_folder, open_database, storage_errors, storage_url
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
-from nas.study.storage import make_folder, open_storage, storage_errors, storage_url
-from nas.study.store import StudyStore
+from nas.study.writer import StudyWriter
 from nas.training.epoch import Epoch
 from tests.conftest import DIGITS
 
@@ -55,11 +55,11 @@ def read_only(disk: Path, on: bool) -> None:
 
 
 @pytest.fixture
-def store(disk: Path) -> StudyStore:
+def store(disk: Path) -> StudyWriter:
     recipe = Recipe.load(space="mlp", study="study", sampler="random", pruner="none", folder=disk)
-    storage = open_storage(storage_url(None, disk), create=True)
+    storage = open_database(storage_url(None, disk), create=True)
     make_folder(disk / "study")
-    store = StudyStore.create(storage, "study", disk, recipe, 1, {})
+    store = StudyWriter.create(storage, "study", disk, recipe, 1, {})
     store.begin()
     return store
 
@@ -80,7 +80,7 @@ def epoch(number: int) -> Epoch:
 
 
 def train(
-    store: StudyStore, space: Space, trials: int, heard: Callable[[int], None] = lambda number: None
+    store: StudyWriter, space: Space, trials: int, heard: Callable[[int], None] = lambda number: None
 ) -> None:
     """Trials of three epochs, as the driver tells of them; `heard` is called after what was stored."""
     for _ in range(trials):
@@ -92,7 +92,7 @@ def train(
         store.tell(trial.number, Outcome.COMPLETED, value=0.5)
 
 
-def completed(store: StudyStore) -> list[TrialRecord]:
+def completed(store: StudyWriter) -> list[TrialRecord]:
     return [record for record in store.trials() if record.outcome is Outcome.COMPLETED]
 
 
@@ -106,7 +106,7 @@ def test_a_study_whose_disk_fills_up_stops_with_one_line_and_goes_on_when_there_
     assert "\n" not in str(error.value)
 
     ballast.unlink()
-    again = StudyStore.find(open_storage(storage_url(None, disk), create=False), "study", disk)
+    again = StudyWriter.find(open_database(storage_url(None, disk), create=False), "study", disk)
     again.begin()
     epochs = sum(len(record.epochs) for record in again.trials())
     assert epochs in (6 + len(heard), 7 + len(heard)), "what was acknowledged is there; one more may be"
@@ -166,6 +166,6 @@ def test_a_file_is_written_whole_or_the_one_before_stays(disk, trouble):
 def test_opening_a_study_on_a_full_disk_is_one_clear_line(disk):
     fill(disk)
     with pytest.raises(StorageError) as error:
-        open_storage(storage_url(None, disk), create=True)
+        open_database(storage_url(None, disk), create=True)
     assert "full" in str(error.value) or "No space left" in str(error.value)
     assert "\n" not in str(error.value)

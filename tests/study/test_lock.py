@@ -14,15 +14,15 @@ import pytest
 from sqlalchemy import text
 
 from nas.errors import StudyError
+from nas.study.database import open_database
 from nas.study.lock import AdvisoryLock, lock_holder, study_lock
-from nas.study.storage import open_storage
 
 HOLDER = """
 import os, subprocess, sys, time
 from nas.study.lock import study_lock
-from nas.study.storage import open_storage
+from nas.study.database import open_database
 
-with study_lock(open_storage(sys.argv[1], create=True), "study"):
+with study_lock(open_database(sys.argv[1], create=True), "study"):
     child = 0
     if sys.argv[2] == "fork":
         reader, writer = os.pipe()
@@ -63,7 +63,7 @@ def hold() -> Iterator[Hold]:
 
 
 def test_a_second_driver_is_refused_with_process_host_and_start_time_of_the_first(database_url, hold):
-    storage = open_storage(database_url, create=True)
+    storage = open_database(database_url, create=True)
     assert lock_holder(storage, "study") is None
     process, _ = hold(database_url, "alone")
     said = rf"process {process.pid} on \S+ since \d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -77,7 +77,7 @@ def test_a_second_driver_is_refused_with_process_host_and_start_time_of_the_firs
 
 @pytest.mark.parametrize("child", ["alone", "fork", "exec"])
 def test_a_lock_frees_itself_when_its_holder_is_killed_and_no_child_inherits_it(database_url, hold, child):
-    storage = open_storage(database_url, create=True)
+    storage = open_database(database_url, create=True)
     process, number = hold(database_url, child)
     process.kill()
     process.wait()
@@ -91,7 +91,7 @@ def test_a_lock_frees_itself_when_its_holder_is_killed_and_no_child_inherits_it(
 
 
 def test_a_process_that_took_the_number_of_a_dead_driver_does_not_hold_its_study(tmp_path):
-    storage = open_storage(f"sqlite:///{tmp_path}/nas.db", create=True)
+    storage = open_database(f"sqlite:///{tmp_path}/nas.db", create=True)
     with study_lock(storage, "study"):
         holder = (tmp_path / "study" / "driver.txt").read_text()
     died = re.sub(r"since \d{4}", "since 2001", holder)
@@ -105,7 +105,7 @@ def test_a_process_that_took_the_number_of_a_dead_driver_does_not_hold_its_study
 def test_a_holder_that_is_just_writing_or_removing_its_name_is_another_process(
     tmp_path, monkeypatch, content
 ):
-    storage = open_storage(f"sqlite:///{tmp_path}/nas.db", create=True)
+    storage = open_database(f"sqlite:///{tmp_path}/nas.db", create=True)
     with study_lock(storage, "study"):
         (tmp_path / "study" / "driver.txt").write_text(content)
         assert lock_holder(storage, "study") == (content.strip() or None)
@@ -118,8 +118,8 @@ def test_a_holder_that_is_just_writing_or_removing_its_name_is_another_process(
 def test_a_database_has_one_driver_whatever_link_leads_to_it(tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "link.db").symlink_to(tmp_path / "nas.db")
-    storage = open_storage(f"sqlite:///{tmp_path}/nas.db", create=True)
-    linked = open_storage(f"sqlite:///{tmp_path}/elsewhere/link.db", create=False)
+    storage = open_database(f"sqlite:///{tmp_path}/nas.db", create=True)
+    linked = open_database(f"sqlite:///{tmp_path}/elsewhere/link.db", create=False)
     with study_lock(storage, "study"):
         assert str(os.getpid()) in (lock_holder(linked, "study") or "")
         with pytest.raises(StudyError, match=f"already being searched by process {os.getpid()} on"):
@@ -127,7 +127,7 @@ def test_a_database_has_one_driver_whatever_link_leads_to_it(tmp_path):
 
 
 def test_a_lock_that_was_let_go_can_be_taken_again(database_url):
-    storage = open_storage(database_url, create=True)
+    storage = open_database(database_url, create=True)
     for _ in range(2):
         with study_lock(storage, "study"):
             storage.check_lock()
@@ -136,7 +136,7 @@ def test_a_lock_that_was_let_go_can_be_taken_again(database_url):
 def test_after_a_restart_of_the_server_the_lock_is_taken_again_before_anything_is_written(
     postgres, postgres_url
 ):
-    storage, other = open_storage(postgres_url, create=True), open_storage(postgres_url, create=True)
+    storage, other = open_database(postgres_url, create=True), open_database(postgres_url, create=True)
     with study_lock(storage, "study"):
         postgres.restart()
         storage.write(text("UPDATE nas_schema SET version = version"))
@@ -147,7 +147,7 @@ def test_after_a_restart_of_the_server_the_lock_is_taken_again_before_anything_i
 def test_a_driver_whose_study_was_taken_while_the_server_restarted_stops_and_writes_nothing(
     postgres, postgres_url, hold
 ):
-    storage = open_storage(postgres_url, create=True)
+    storage = open_database(postgres_url, create=True)
     storage.write(text("UPDATE nas_schema SET version = version"))
     with study_lock(storage, "study"):
         postgres.restart()
@@ -156,11 +156,11 @@ def test_a_driver_whose_study_was_taken_while_the_server_restarted_stops_and_wri
             storage.write(text("DELETE FROM nas_schema"))
         with pytest.raises(StudyError, match="already being searched"):
             storage.check_lock()
-    assert open_storage(postgres_url, create=False).read(text("SELECT version FROM nas_schema"))
+    assert open_database(postgres_url, create=False).read(text("SELECT version FROM nas_schema"))
 
 
 def test_a_lock_whose_connection_alone_breaks_is_taken_again(postgres, postgres_url):
-    storage = open_storage(postgres_url, create=True)
+    storage = open_database(postgres_url, create=True)
     ours = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
     with study_lock(storage, "study"):
         ((first,),) = postgres.sql(ours)
@@ -174,7 +174,7 @@ def test_a_lock_whose_connection_alone_breaks_is_taken_again(postgres, postgres_
 def test_a_lock_that_the_server_still_holds_for_a_lost_connection_of_ours_is_taken_over(
     postgres, postgres_url
 ):
-    lock = AdvisoryLock(open_storage(postgres_url, create=True), "study")
+    lock = AdvisoryLock(open_database(postgres_url, create=True), "study")
     lock.check()
     lost, lock._connection = lock._connection, None  # the wire is cut: the server hears nothing
     lock.check()

@@ -14,28 +14,28 @@ from nas.errors import StorageError, StudyError
 from nas.machine.file_systems import NETWORK
 from nas.recipe import Recipe
 from nas.study import tables
+from nas.study.database import make_folder, open_database
 from nas.study.lock import study_lock
 from nas.study.outcome import Outcome
-from nas.study.storage import make_folder, open_storage
-from nas.study.store import StudyStore
-from nas.study.stored import StoredStudy
+from nas.study.reader import StudyReader
+from nas.study.writer import StudyWriter
 from tests.conftest import DIGITS, Nas
 from tests.study.test_full_disk import disk, epoch, read_only  # noqa: F401
 
 FOUND: dict[str, Any] = {"info": {**vars(DIGITS), "shape": [1, 8, 8], "augmentations": []}, "classes": []}
 
-Filled = Callable[..., StudyStore]
+Filled = Callable[..., StudyWriter]
 
 
 @pytest.fixture
 def filled(tmp_path: Path, mlp: Any) -> Filled:
     """A study of two trials in a database, whose connections are closed."""
 
-    def fill(url: str, folder: Path = tmp_path, name: str = "study") -> StudyStore:
-        storage = open_storage(url, create=True)
+    def fill(url: str, folder: Path = tmp_path, name: str = "study") -> StudyWriter:
+        storage = open_database(url, create=True)
         make_folder(folder / name)
         recipe = Recipe.load(space="mlp", study=name, sampler="random", pruner="none", folder=folder)
-        store = StudyStore.create(storage, name, folder, recipe, 1, FOUND, 2**30)
+        store = StudyWriter.create(storage, name, folder, recipe, 1, FOUND, 2**30)
         store.begin()
         store.run_begins(["cpu"], {"cpu": 2**30})
         for value in (0.5, 0.75):
@@ -51,8 +51,8 @@ def filled(tmp_path: Path, mlp: Any) -> Filled:
     return fill
 
 
-def looked_at(url: str, folder: Path) -> StoredStudy:
-    return StoredStudy.find(open_storage(url, read_only=True), None, folder)
+def looked_at(url: str, folder: Path) -> StudyReader:
+    return StudyReader.find(open_database(url, read_only=True), None, folder)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -105,7 +105,7 @@ def test_a_database_of_an_older_version_is_shown_and_stays_what_it_is(
     assert store.storage.read(select(tables.finals)) == []
     assert nas.load_study(storage=database_url, folder=tmp_path).to_json()["study"] == "study"
     assert store.storage.read(text("SELECT version FROM nas_schema")) == [{"version": version}]
-    assert open_storage(database_url).read(text("SELECT version FROM nas_schema")) == [
+    assert open_database(database_url).read(text("SELECT version FROM nas_schema")) == [
         {"version": tables.VERSION}
     ]
 
@@ -115,7 +115,7 @@ FIRST = ("name", "created_at", "recipe", "space_version", "data", "versions")
 
 def age(url: str, version: int) -> None:
     """Undo the migrations."""
-    storage = open_storage(url)
+    storage = open_database(url)
     undone = [statement for step in reversed(range(version, tables.VERSION)) for statement in back(step)]
     if version == 1:
         undone.append("DROP TABLE nas_finals")
@@ -181,7 +181,7 @@ def test_an_empty_database_of_a_server_has_no_study_and_is_left_empty(postgres, 
 def test_a_settled_study_on_a_network_disk_may_be_looked_at(tmp_path, filled, monkeypatch):
     url = f"sqlite:///{tmp_path}/nas.db"
     driver = filled(url)
-    monkeypatch.setattr("nas.study.storage.network_file_system", lambda file: min(NETWORK))
+    monkeypatch.setattr("nas.study.database.network_file_system", lambda file: min(NETWORK))
     assert looked_at(url, tmp_path).trials()
     driver.run_begins([], {})  # its write-ahead log now holds what the file lacks
     with pytest.raises(StorageError, match="network file system"):

@@ -14,10 +14,10 @@ from nas.events import EpochTrained, Event, SearchEnded, SearchStarted, TrialEnd
 from nas.recipe import Recipe
 from nas.space.load import Space
 from nas.study import tables
+from nas.study.database import open_database
 from nas.study.lock import study_lock
 from nas.study.outcome import Outcome
-from nas.study.storage import open_storage
-from nas.study.store import StudyStore
+from nas.study.writer import StudyWriter
 from nas.views.follow import follow
 from tests.conftest import DIGITS
 from tests.views.terminal.samples import epoch
@@ -28,7 +28,7 @@ PLAN = {"micro_batch": 32, "accumulation": 4, "checkpointing": True}
 class Driver:
     """Does to a study what a driver does, in steps."""
 
-    def __init__(self, store: StudyStore, space: Space) -> None:
+    def __init__(self, store: StudyWriter, space: Space) -> None:
         self.store, self.space = store, space
         self.running: dict[int, Any] = {}
         store.run_begins(["cuda:0", "cuda:0"], {"cuda:0": 1000})
@@ -58,7 +58,7 @@ class Driver:
 
 
 @pytest.fixture
-def driver(make_store: Callable[..., StudyStore], mlp: Space) -> Driver:
+def driver(make_store: Callable[..., StudyWriter], mlp: Space) -> Driver:
     return Driver(make_store(trials=10, workers=2), mlp)
 
 
@@ -110,8 +110,8 @@ def test_what_happened_before_the_watcher_came_is_told_once(driver):
 
 def test_news_comes_with_each_look_from_either_database(database_url, tmp_path, mlp):
     recipe = Recipe.load(space="mlp", study="study", sampler="random", pruner="none", threads=1)
-    storage = open_storage(database_url, create=True)
-    driver = Driver(StudyStore.create(storage, "study", tmp_path, recipe, 1, {}), mlp)
+    storage = open_database(database_url, create=True)
+    driver = Driver(StudyWriter.create(storage, "study", tmp_path, recipe, 1, {}), mlp)
     driver.store.begin()
     number = driver.start()
     events = watched(
@@ -146,9 +146,9 @@ def test_a_driver_that_was_killed_left_no_word(driver):
 
 def hold(url: str, ready: Any, end: Any) -> None:
     """Another process's driver."""
-    from nas.study.storage import open_storage
+    from nas.study.database import open_database
 
-    with study_lock(open_storage(url, create=False), "study"):
+    with study_lock(open_database(url, create=False), "study"):
         ready.set()
         end.wait(60)
 

@@ -24,8 +24,8 @@ try:
 except ModuleNotFoundError as error:
     raise NasError(f"The dashboard needs {error.name}: pip install 'optuna-nas[dashboard]'.") from error
 
-from nas.study.storage import open_storage, storage_url
-from nas.study.stored import StoredStudy
+from nas.study.database import open_database, storage_url
+from nas.study.reader import StudyReader
 from nas.views.dashboard.base_path import checked_base
 from nas.views.dashboard.guard import make_server
 from nas.views.dashboard.site import make_site
@@ -86,8 +86,8 @@ def open_dashboard(
     """
     base = checked_base(base_path)
     folder, token_file = expanded(folder), token_file and expanded(token_file)
-    opened = open_storage(storage_url(storage, folder), read_only=not writable)
-    name = StoredStudy.find(opened, study, folder).name
+    opened = open_database(storage_url(storage, folder), read_only=not writable)
+    name = StudyReader.find(opened, study, folder).name
     token = _read_token(token_file) if token_file else None if is_local(host) else secrets.token_urlsafe(32)
     listening = _listen(host, port)
     port = listening.getsockname()[1]

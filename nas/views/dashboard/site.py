@@ -13,7 +13,7 @@ from optuna_dashboard import wsgi
 from sqlalchemy import event
 from werkzeug.utils import redirect
 
-from nas.study.patience import StudyStorage
+from nas.study.retrying_storage import RetryingStorage
 from nas.views.dashboard.annotations import Annotated
 from nas.views.dashboard.base_path import Below, Moved
 from nas.views.dashboard.door import Door
@@ -36,7 +36,7 @@ class Site:
 
 
 def make_site(
-    storage: StudyStorage,
+    storage: RetryingStorage,
     study: str,
     folder: Path,
     *,
@@ -79,7 +79,7 @@ def make_site(
     return Site(door, Below(door, base))
 
 
-def make_read_only(storage: StudyStorage) -> None:
+def make_read_only(storage: RetryingStorage) -> None:
     """Let the database itself refuse every write that comes through `storage`."""
     storage.close()  # what is open already would not be asked
     sqlite = storage.engine.dialect.name == "sqlite"

@@ -14,9 +14,9 @@ from nas.recipe import Recipe
 from nas.study import tables
 from nas.study.lock import lock_holder
 from nas.study.outcome import Outcome
-from nas.study.patience import StudyStorage
+from nas.study.reader import StudyReader
 from nas.study.records import TrialRecord
-from nas.study.stored import StoredStudy
+from nas.study.retrying_storage import RetryingStorage
 from nas.views import figures
 
 UNSETTLED = (Outcome.RUNNING, Outcome.WAITING)
@@ -36,7 +36,7 @@ PANEL = {"height": 420, "legend": {"y": -0.2, "yanchor": "top"}}
 class WatchedStudy:
     """One study. Any thread may ask."""
 
-    def __init__(self, storage: StudyStorage, store: StoredStudy, study_id: int) -> None:
+    def __init__(self, storage: RetryingStorage, store: StudyReader, study_id: int) -> None:
         self.name = store.name
         self.study_id = study_id
         """Optuna's, as in the addresses of its dashboard."""
@@ -113,7 +113,7 @@ class Watched:
         chosen: name of the study that is shown first.
     """
 
-    def __init__(self, storage: StudyStorage, folder: Path, chosen: str) -> None:
+    def __init__(self, storage: RetryingStorage, folder: Path, chosen: str) -> None:
         self._storage = storage
         self._folder = folder
         self._known: dict[int, WatchedStudy] = {}
@@ -128,7 +128,7 @@ class Watched:
             return None
         known = self._known.get(study_id)
         if known is None or known.name != name:
-            store = StoredStudy(self._storage, name, self._folder)
+            store = StudyReader(self._storage, name, self._folder)
             if not store.uuid:
                 return None
             known = self._known[study_id] = WatchedStudy(self._storage, store, study_id)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from nas.study.storage import redacted
+from nas.study.database import redacted
 from nas.views.format import clean, place
 
 if TYPE_CHECKING:

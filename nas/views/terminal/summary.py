@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nas.study.database import redacted, storage_url
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, best_of, counts_of
-from nas.study.storage import redacted, storage_url
 from nas.views.format import MISSING, accuracy, clean, count, counts, memory, place, plural
 from nas.views.terminal.command_lines import command, line, where
 from nas.views.terminal.final import final_line

@@ -14,8 +14,8 @@ pytest.importorskip("optuna_dashboard", reason="needs pip install 'optuna-nas[da
 import waitress
 from werkzeug.test import Client
 
+from nas.study.database import open_database, storage_url
 from nas.study.outcome import Outcome
-from nas.study.storage import open_storage, storage_url
 from nas.views.dashboard.site import make_site
 from tests.browser import browser
 from tests.views.dashboard.samples import Sample
@@ -47,7 +47,7 @@ def filled(folder: Path) -> Sample:
 
 def site_of(sample: Sample, **options: Any) -> Any:
     """The dashboard of a study, which reads the database through a connection of its own."""
-    storage = open_storage(storage_url(None, sample.folder), create=False)
+    storage = open_database(storage_url(None, sample.folder), create=False)
     return make_site(storage, sample.name, sample.folder, **options)
 
 

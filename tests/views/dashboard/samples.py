@@ -15,9 +15,9 @@ from sqlalchemy import insert, update
 from nas.recipe import Recipe
 from nas.space.load import load_space
 from nas.study import tables
+from nas.study.database import open_database, storage_url
 from nas.study.outcome import Outcome
-from nas.study.storage import open_storage, storage_url
-from nas.study.store import UUID
+from nas.study.writer import UUID
 from tests.conftest import DIGITS
 
 MIB = 2**20
@@ -32,7 +32,7 @@ class Sample:
     ) -> None:
         self.folder = folder
         self.name = name
-        self.storage = storage or open_storage(storage_url(None, folder), create=True)
+        self.storage = storage or open_database(storage_url(None, folder), create=True)
         self.space = load_space(space)
         self.uuid = str(uuid.uuid4())
         self.study = optuna.create_study(

@@ -12,8 +12,8 @@ import waitress
 
 import nas
 from nas.events import EpochTrained, Event
+from nas.study.database import open_database, storage_url
 from nas.study.outcome import Outcome
-from nas.study.storage import open_storage, storage_url
 from nas.views.dashboard.site import make_site
 from tests.browser import Watched, watched_page
 from tests.views.dashboard.conftest import site_of
@@ -108,7 +108,7 @@ def test_a_search_is_watched_and_a_trial_that_is_failed_there_is_cancelled(
     thread = threading.Thread(target=search)
     thread.start()
     assert trained.wait(120)
-    storage = open_storage(storage_url(None, tmp_path), create=False)
+    storage = open_database(storage_url(None, tmp_path), create=False)
     address = serve(make_site(storage, "real", tmp_path, writable=True))
     with watched_page(browser) as watched:
         watched.page.goto(f"{address}/nas/1")

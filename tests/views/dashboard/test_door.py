@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 
 from nas.errors import StorageError
 from nas.study import tables
-from nas.study.storage import open_storage
+from nas.study.database import open_database
 from nas.views.dashboard.door import Door
 from nas.views.dashboard.site import make_read_only
 from tests.views.dashboard.conftest import site_of
@@ -203,7 +203,7 @@ def test_a_name_that_is_not_ours_is_told_the_options_of_a_proxy() -> None:
 def test_the_database_itself_refuses_writes_through_a_storage_that_was_made_read_only(
     sample: Sample, database_url: str
 ) -> None:
-    storage = open_storage(database_url, create=True)
+    storage = open_database(database_url, create=True)
     optuna.create_study(study_name="before", storage=storage)  # over connections that stay open
     storage.put(tables.epochs, {"study_uuid": "", "number": 0, "epoch": 1})
     make_read_only(storage)

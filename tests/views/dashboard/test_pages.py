@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from werkzeug.test import Client
 
+from nas.study.database import open_database
 from nas.study.outcome import Outcome
-from nas.study.storage import open_storage
 from nas.views.dashboard.site import make_site
 from tests.views.dashboard.conftest import site_of
 from tests.views.dashboard.samples import MIB, Sample
@@ -96,9 +96,9 @@ def test_what_is_not_known_is_not_said(tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_a_study_in_postgresql_is_shown_as_well(postgres_url: str, tmp_path: Path) -> None:
-    sample = Sample(tmp_path, storage=open_storage(postgres_url, create=True))
+    sample = Sample(tmp_path, storage=open_database(postgres_url, create=True))
     sample.complete(0.5, 0.75)
-    storage = open_storage(postgres_url, create=False)
+    storage = open_database(postgres_url, create=False)
     client = Client(make_site(storage, sample.name, tmp_path))
     assert "Best accuracy 0.7500" in words(client.get(f"/nas/{sample.study_id}").text)
     told = client.get(f"/api/studies/{sample.study_id}").get_json()

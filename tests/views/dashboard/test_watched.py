@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from nas.study.database import open_database, storage_url
 from nas.study.outcome import Outcome
-from nas.study.storage import open_storage, storage_url
 from nas.views.dashboard.watched import Watched
 from tests.views.dashboard.samples import Sample
 
 
 def watched(sample: Sample) -> Watched:
-    return Watched(open_storage(storage_url(None, sample.folder), create=False), sample.folder, sample.name)
+    return Watched(open_database(storage_url(None, sample.folder), create=False), sample.folder, sample.name)
 
 
 def test_trials_before_the_first_that_runs_are_read_once(own_sample: Sample) -> None:

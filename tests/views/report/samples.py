@@ -19,9 +19,9 @@ from nas.recipe import Recipe
 from nas.space import DataInfo, Proposal
 from nas.space.load import load_space
 from nas.study import tables
+from nas.study.database import make_folder, open_database, storage_url
 from nas.study.outcome import Outcome
-from nas.study.storage import make_folder, open_storage, storage_url
-from nas.study.store import StudyStore
+from nas.study.writer import StudyWriter
 
 INFO: dict[str, Any] = {
     "name": "cifar10",
@@ -70,8 +70,8 @@ def sample_study(
         space=space, data="cifar10", study=name, trials=max(1, trials), epochs=epochs, folder=folder
     )
     make_folder(folder / name)
-    storage = open_storage(storage_url(None, folder), create=True)
-    store = StudyStore.create(storage, name, folder, recipe, 1, DATA, memory_cap=4 * 2**30)
+    storage = open_database(storage_url(None, folder), create=True)
+    store = StudyWriter.create(storage, name, folder, recipe, 1, DATA, memory_cap=4 * 2**30)
     maker = _Maker(load_space(space).suggest, epochs)
     _fill(store, [maker.trial(number) for number in range(trials)])
     return Study(store)
@@ -85,7 +85,7 @@ def add_baseline(study: Study, space: str) -> None:
     _fill(store, [maker.trial(0, (Outcome.COMPLETED, None))])
 
 
-def _fill(store: StudyStore, made: list[Made]) -> None:
+def _fill(store: StudyWriter, made: list[Made]) -> None:
     with store.engine.begin() as connection:
         for table, rows in (
             *_optuna_rows(store, [frozen for frozen, _, _ in made]),
@@ -97,7 +97,7 @@ def _fill(store: StudyStore, made: list[Made]) -> None:
 
 
 def _optuna_rows(
-    store: StudyStore, trials: list[FrozenTrial]
+    store: StudyWriter, trials: list[FrozenTrial]
 ) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
     """Optuna's own tables, filled at once: its `add_trials` takes a minute for a thousand."""
     schema = MetaData()

@@ -9,9 +9,9 @@ from nas.api.study import Study
 from nas.recipe import Recipe
 from nas.space import DataInfo
 from nas.space.load import Space
+from nas.study.database import make_folder, open_database, storage_url
 from nas.study.outcome import Outcome
-from nas.study.storage import make_folder, open_storage, storage_url
-from nas.study.store import StudyStore
+from nas.study.writer import StudyWriter
 from tests.views.terminal.samples import INFO, epoch
 
 Endings = list[tuple[Outcome, float | None, str | None]]
@@ -35,8 +35,8 @@ def study_in(folder: Path, space: Space, endings: Endings | None = None, name: s
     )
     make_folder(folder / name / "weights")
     (folder / name / "weights" / "trial-00001.safetensors").touch()
-    storage = open_storage(storage_url(None, folder), create=True)
-    store = StudyStore.create(storage, name, folder, recipe, 1, {"info": INFO, "notes": []})
+    storage = open_database(storage_url(None, folder), create=True)
+    store = StudyWriter.create(storage, name, folder, recipe, 1, {"info": INFO, "notes": []})
     store.begin()
     info = DataInfo(**INFO | {name: tuple(INFO[name]) for name in ("shape", "augmentations")})
     for outcome, value, reason in ENDINGS if endings is None else endings:

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from nas.study import tables
 from nas.study.clock import now
-from nas.study.stored import StoredStudy
+from nas.study.reader import StudyReader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Opening:
     result: dict[str, Any] | None
 
 
-def openings(store: StoredStudy) -> list[Opening]:
+def openings(store: StudyReader) -> list[Opening]:
     """Those of a study, the first one first."""
     columns = tables.finals.c
     query = select(tables.finals).where(columns.study_uuid == store.uuid).order_by(columns.opening)
@@ -35,7 +35,7 @@ def openings(store: StoredStudy) -> list[Opening]:
     return [Opening(**{name: row[name] for name in row if name != "study_uuid"}) for row in rows]
 
 
-def enter_opening(store: StoredStudy, settings: dict[str, Any]) -> int:
+def enter_opening(store: StudyReader, settings: dict[str, Any]) -> int:
     """Record that the test images are about to be opened. Returns which opening it is."""
     number = len(openings(store)) + 1
     row = {"study_uuid": store.uuid, "opening": number, "opened_at": now(), "settings": settings}
@@ -43,7 +43,7 @@ def enter_opening(store: StoredStudy, settings: dict[str, Any]) -> int:
     return number
 
 
-def keep_result(store: StoredStudy, opening: int, test_accuracy: float, result: dict[str, Any]) -> None:
+def keep_result(store: StudyReader, opening: int, test_accuracy: float, result: dict[str, Any]) -> None:
     """Record what came of an opening."""
     columns = tables.finals.c
     mine = (columns.study_uuid == store.uuid) & (columns.opening == opening)

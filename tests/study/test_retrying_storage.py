@@ -15,10 +15,10 @@ from optuna.storages import RDBStorage
 from sqlalchemy import Column, Float, Integer, MetaData, Table, event, select, text
 
 from nas.errors import StorageError
-from nas.study import patience
-from nas.study import storage as storage_module
-from nas.study.patience import REPEATABLE, StudyStorage
-from nas.study.storage import open_storage
+from nas.study import database as storage_module
+from nas.study import retrying_storage as patience
+from nas.study.database import open_database
+from nas.study.retrying_storage import REPEATABLE, RetryingStorage
 
 ours = Table(
     "ours",
@@ -30,18 +30,18 @@ ours = Table(
 
 
 @pytest.fixture
-def storage(database_url) -> StudyStorage:
+def storage(database_url) -> RetryingStorage:
     return ready(database_url)
 
 
-def ready(url: str) -> StudyStorage:
-    storage = open_storage(url, create=True)
+def ready(url: str) -> RetryingStorage:
+    storage = open_database(url, create=True)
     ours.metadata.create_all(storage.engine)
     optuna.create_study(storage=storage, study_name="study", direction="maximize")
     return storage
 
 
-def work(storage: StudyStorage, trials: int) -> None:
+def work(storage: RetryingStorage, trials: int) -> None:
     """What a driver does: enqueue, ask, suggest, report in our tables and in Optuna's, prune or tell."""
     study = optuna.load_study(
         storage=storage, study_name="study", sampler=optuna.samplers.RandomSampler(seed=1)
@@ -60,7 +60,7 @@ def work(storage: StudyStorage, trials: int) -> None:
         study.tell(trial.number, x)
 
 
-def contents(storage: StudyStorage) -> tuple[list[object], list[dict[str, object]]]:
+def contents(storage: RetryingStorage) -> tuple[list[object], list[dict[str, object]]]:
     trials = optuna.load_study(storage=storage, study_name="study").get_trials()
     told = [
         (each.number, each.state.name, each.value, each.params, each.user_attrs, each.intermediate_values)
@@ -69,7 +69,7 @@ def contents(storage: StudyStorage) -> tuple[list[object], list[dict[str, object
     return told, [dict(row) for row in storage.read(select(ours).order_by(ours.c.number, ours.c.epoch))]
 
 
-def lose(storage: StudyStorage, number: int, *, committed: bool) -> "count[int]":
+def lose(storage: RetryingStorage, number: int, *, committed: bool) -> "count[int]":
     """Let the answer to commit `number` be lost, after it was committed or instead. Returns their counter."""
     commits = count()
     really = storage.engine.dialect.do_commit
@@ -97,7 +97,7 @@ def test_an_operation_whose_answer_is_lost_is_repeated_and_done_once(tmp_path, m
     ready(f"sqlite:///{empty}").close()
 
     def outcome(number: int) -> tuple[object, int]:
-        storage = open_storage(f"sqlite:///{shutil.copy(empty, tmp_path / f'{number}.db')}", create=False)
+        storage = open_database(f"sqlite:///{shutil.copy(empty, tmp_path / f'{number}.db')}", create=False)
         event.listen(storage.engine, "connect", lambda new, _: new.execute("PRAGMA synchronous=OFF"))
         storage.close()
         storage.wait_out(lambda line: None)
@@ -277,7 +277,7 @@ def test_trials_are_created_under_the_lock_with_an_optuna_that_does_it_by_its_pu
     create = RDBStorage._create_new_trial
     monkeypatch.delattr(RDBStorage, "_create_new_trial")
     monkeypatch.setattr(RDBStorage, "create_new_trial", lambda *given: create(*given)._trial_id)
-    storage = imported_again().StudyStorage(f"sqlite:///{tmp_path}/nas.db", "nas.db", {})
+    storage = imported_again().RetryingStorage(f"sqlite:///{tmp_path}/nas.db", "nas.db", {})
     study = storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE], "study")
     checks = []
     storage.check_lock = lambda: checks.append(len(storage.get_all_trials(study)))

@@ -24,12 +24,12 @@ from nas.space import Proposal
 from nas.study import tables
 from nas.study.checkpoints import keep_only_checkpoints
 from nas.study.clock import now
+from nas.study.database import make_folder, redacted
 from nas.study.outcome import Outcome
-from nas.study.patience import StudyStorage
+from nas.study.reader import UUID, StudyReader, space_facts
 from nas.study.retries import Retry, unrepeated
+from nas.study.retrying_storage import RetryingStorage
 from nas.study.samplers import make_pruner, make_sampler
-from nas.study.storage import make_folder, redacted
-from nas.study.stored import UUID, StoredStudy, space_facts
 from nas.study.weights import KEPT, keep_only
 from nas.training.epoch import Epoch
 
@@ -43,10 +43,10 @@ OUT_OF_MEMORY = "oom"
 OPTUNAS = table("studies", column("study_name"))
 
 
-class StudyStore(StoredStudy):
-    """A study that a driver owns. `StudyStore.create` makes one."""
+class StudyWriter(StudyReader):
+    """A study that a driver owns. `StudyWriter.create` makes one."""
 
-    def __init__(self, storage: StudyStorage, name: str, folder: Path) -> None:
+    def __init__(self, storage: RetryingStorage, name: str, folder: Path) -> None:
         super().__init__(storage, name, folder)
         self._ranking: list[tuple[float, int]] = []
         """(-value, number) of the best trials."""
@@ -56,7 +56,7 @@ class StudyStore(StoredStudy):
     @classmethod
     def create(
         cls,
-        storage: StudyStorage,
+        storage: RetryingStorage,
         name: str,
         folder: Path,
         recipe: Recipe,

@@ -10,16 +10,16 @@ from sqlalchemy import Engine, event, select
 from nas.errors import UnknownName
 from nas.recipe import Recipe
 from nas.study import tables
+from nas.study.database import open_database
 from nas.study.outcome import Outcome
-from nas.study.storage import open_storage
-from nas.study.store import StudyStore
-from nas.study.stored import StoredStudy
+from nas.study.reader import StudyReader
+from nas.study.writer import StudyWriter
 
 
 def test_the_password_of_the_database_is_not_stored(tmp_path):
-    storage = open_storage(f"sqlite:///{tmp_path}/nas.db", create=True)
+    storage = open_database(f"sqlite:///{tmp_path}/nas.db", create=True)
     recipe = Recipe.load(storage="postgresql://me:secret@host/database")
-    store = StudyStore.create(storage, "study", tmp_path, recipe, 1, {})
+    store = StudyWriter.create(storage, "study", tmp_path, recipe, 1, {})
     store.take_over(recipe, memory_cap=2**20)
     assert "secret" not in json.dumps(store.recipe.model_dump(mode="json"))
     assert b"secret" not in (tmp_path / "nas.db").read_bytes()
@@ -29,9 +29,9 @@ def test_a_study_whose_folder_is_a_link_keeps_its_companions_beside_the_link(tmp
     (tmp_path / "studies").mkdir()
     (tmp_path / "large disk").mkdir()
     (tmp_path / "studies" / "study").symlink_to(tmp_path / "large disk")
-    storage = open_storage(f"sqlite:///{tmp_path}/studies/nas.db", create=True)
+    storage = open_database(f"sqlite:///{tmp_path}/studies/nas.db", create=True)
     recipe = Recipe.load(space="mlp")
-    store = StudyStore.create(storage, "study", tmp_path / "studies", recipe, 1, {})
+    store = StudyWriter.create(storage, "study", tmp_path / "studies", recipe, 1, {})
     store.add_companion("study.resnet8", recipe, 1)
     (companion,) = store.companions()
     assert companion.folder == tmp_path / "studies" / "study.resnet8"
@@ -39,14 +39,14 @@ def test_a_study_whose_folder_is_a_link_keeps_its_companions_beside_the_link(tmp
 
 
 def test_the_latest_study_is_the_one_that_was_searched_last(tmp_path):
-    storage = open_storage(f"sqlite:///{tmp_path}/nas.db", create=True)
+    storage = open_database(f"sqlite:///{tmp_path}/nas.db", create=True)
     stores = {}
     for name in ("first", "second", "third"):
-        stores[name] = StudyStore.create(storage, name, tmp_path, Recipe.load(space="mlp"), 1, {})
-        assert StoredStudy.find(storage, None, tmp_path).name == name, "none was searched yet"
+        stores[name] = StudyWriter.create(storage, name, tmp_path, Recipe.load(space="mlp"), 1, {})
+        assert StudyReader.find(storage, None, tmp_path).name == name, "none was searched yet"
     for name in ("third", "first", "second", "first"):
         stores[name].run_begins(["cpu"], {})
-        assert StoredStudy.find(storage, None, tmp_path).name == name
+        assert StudyReader.find(storage, None, tmp_path).name == name
 
 
 @pytest.mark.parametrize(
@@ -60,9 +60,9 @@ def test_the_latest_study_is_the_one_that_was_searched_last(tmp_path):
     ids=["NUL", "high half", "byte", "letters"],
 )
 def test_whatever_a_failure_says_can_be_stored(database_url, tmp_path, said, kept):
-    storage = open_storage(database_url, create=True)
+    storage = open_database(database_url, create=True)
     recipe = Recipe.load(space="mlp", sampler="random", pruner="none")
-    store = StudyStore.create(storage, "study", tmp_path, recipe, 1, {"said": said})
+    store = StudyWriter.create(storage, "study", tmp_path, recipe, 1, {"said": said})
     store.begin()
     trial = store.ask()
     trial.set_user_attr("said", said)
@@ -71,7 +71,7 @@ def test_whatever_a_failure_says_can_be_stored(database_url, tmp_path, said, kep
     (record,) = store.trials()
     assert (record.reason, record.device) == (kept or said, kept or said)
     with pytest.raises(UnknownName):
-        StoredStudy.find(storage, said, tmp_path)
+        StudyReader.find(storage, said, tmp_path)
 
 
 VERSION_1 = """
@@ -95,15 +95,15 @@ def test_a_database_of_the_first_version_is_brought_to_ours(tmp_path):
     file = tmp_path / "nas.db"
     with sqlite3.connect(file) as connection:
         connection.executescript(VERSION_1)
-    storage = open_storage(f"sqlite:///{file}", create=False)
+    storage = open_database(f"sqlite:///{file}", create=False)
     (epoch,) = storage.read(select(tables.epochs))
     assert (epoch["val_accuracy"], epoch["peak_resident"], epoch["peak_allocated"]) == (0.5, 4096, None)
     recipe = Recipe.load(space="mlp", pruner="none")
-    store = StudyStore.create(storage, "study", tmp_path, recipe, 1, {}, memory_cap=2**20)
+    store = StudyWriter.create(storage, "study", tmp_path, recipe, 1, {}, memory_cap=2**20)
     store.begin()
     assert store.memory_cap == 2**20
     assert storage.read(select(tables.schema)) == [{"version": tables.VERSION}]
-    assert open_storage(f"sqlite:///{file}", create=False)
+    assert open_database(f"sqlite:///{file}", create=False)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the process that dies is a fork")
@@ -125,13 +125,13 @@ def test_a_database_that_loses_its_power_while_it_is_brought_to_ours_is_brought_
                 os._exit(9)
 
         try:
-            open_storage(f"sqlite:///{file}", create=False)
+            open_database(f"sqlite:///{file}", create=False)
         finally:
             os._exit(0)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 9
 
-    storage = open_storage(f"sqlite:///{file}", create=False)
+    storage = open_database(f"sqlite:///{file}", create=False)
     (epoch,) = storage.read(select(tables.epochs))
     assert epoch["peak_resident"] == 4096
     assert storage.read(select(tables.schema)) == [{"version": tables.VERSION}]

@@ -14,9 +14,9 @@ from sqlalchemy.exc import ArgumentError
 from nas.errors import StorageError
 from nas.machine.file_systems import network_file_system
 from nas.machine.files import INTACT, disk_errors, expanded_text
-from nas.study.failures import DATABASE_ERRORS, explain
+from nas.study.database_errors import DATABASE_ERRORS, explain
 from nas.study.looking import is_settled, look_options, show_as_ours
-from nas.study.patience import StudyStorage
+from nas.study.retrying_storage import RetryingStorage
 from nas.study.tables import create_tables
 
 UNCHANGED = "Nothing was changed."
@@ -73,7 +73,7 @@ def redacted(url: str) -> str:
     return parsed.update_query_dict(hidden).render_as_string(hide_password=True)
 
 
-def open_storage(url: str, *, create: bool = False, read_only: bool = False) -> StudyStorage:
+def open_database(url: str, *, create: bool = False, read_only: bool = False) -> RetryingStorage:
     """Optuna's storage at `url`, with our tables beside its own.
 
     Args:
@@ -203,17 +203,17 @@ def _head(file: Path) -> bytes | None:
         return stream.read(16)
 
 
-def _look(url: str, shown: str, options: dict[str, Any]) -> StudyStorage:
-    storage = StudyStorage(url, shown, options, read_only=True)
+def _look(url: str, shown: str, options: dict[str, Any]) -> RetryingStorage:
+    storage = RetryingStorage(url, shown, options, read_only=True)
     show_as_ours(storage.engine)
     return storage
 
 
-def _connect(url: str, shown: str, options: dict[str, Any]) -> StudyStorage:
+def _connect(url: str, shown: str, options: dict[str, Any]) -> RetryingStorage:
     """Open the database and create what tables it lacks, while others may be doing the same."""
     for attempts_left in reversed(range(COLLISIONS)):
         try:
-            storage = StudyStorage(url, shown, options)
+            storage = RetryingStorage(url, shown, options)
             create_tables(storage.engine)
             break
         except DATABASE_ERRORS as error:

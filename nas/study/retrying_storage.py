@@ -22,9 +22,9 @@ from sqlalchemy.orm import Session
 from nas.errors import StorageError
 from nas.machine.files import INTACT
 from nas.machine.texts import storable
+from nas.study.connection import LastingConnection
+from nas.study.database_errors import DATABASE_ERRORS, connection_broke, explain, may_pass
 from nas.study.deleted import DatabaseFiles
-from nas.study.failures import DATABASE_ERRORS, connection_broke, explain, may_pass
-from nas.study.kept import KeptConnection
 
 if TYPE_CHECKING:
     from optuna.storages._rdb import models
@@ -65,7 +65,7 @@ REPEATABLE = (
 affair: another version may lack it, and does the same by the public name."""
 
 
-class StudyStorage(RDBStorage):
+class RetryingStorage(RDBStorage):
     """A database that studies lie in. It fails at once until `wait_out` is called."""
 
     def __init__(
@@ -87,7 +87,7 @@ class StudyStorage(RDBStorage):
         if self.engine.dialect.name == "postgresql" and not read_only:
             # one round trip, where a transaction takes three
             autocommit = create_engine(self.engine.url, isolation_level="AUTOCOMMIT", **engine_kwargs)
-        self._kept = KeptConnection(autocommit)
+        self._kept = LastingConnection(autocommit)
         """For a statement that is a transaction of its own."""
         self._files = DatabaseFiles(self.engine.url.database if autocommit is self.engine else None)
         self.engines = {self.engine, autocommit}
@@ -288,7 +288,7 @@ def _storable(value: Any) -> Any:
 
 def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
-    def patient(self: StudyStorage, *arguments: Any, **named: Any) -> Any:
+    def patient(self: RetryingStorage, *arguments: Any, **named: Any) -> Any:
         return self.patiently(lambda: method(self, *arguments, **named))
 
     return patient
@@ -296,4 +296,4 @@ def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
 
 for name in REPEATABLE:
     if hasattr(RDBStorage, name):
-        setattr(StudyStorage, name, _repeatable(getattr(RDBStorage, name)))
+        setattr(RetryingStorage, name, _repeatable(getattr(RDBStorage, name)))

@@ -15,8 +15,8 @@ from nas.errors import StudyError, UnknownName
 from nas.recipe import Recipe
 from nas.space import DataInfo
 from nas.study import tables
-from nas.study.patience import StudyStorage
 from nas.study.records import TrialRecord, read_trials
+from nas.study.retrying_storage import RetryingStorage
 
 UUID = "nas:uuid"
 
@@ -29,10 +29,10 @@ def space_facts(digest: str | None, folder: Path) -> dict[str, Any]:
     return {SPACE: {"digest": digest, "folder": str(folder.absolute())}}
 
 
-class StoredStudy:
-    """A study that exists, to be read. `StoredStudy.find` opens one."""
+class StudyReader:
+    """A study that exists, to be read. `StudyReader.find` opens one."""
 
-    def __init__(self, storage: StudyStorage, name: str, folder: Path) -> None:
+    def __init__(self, storage: RetryingStorage, name: str, folder: Path) -> None:
         self.name = name
         self.folder = (folder / name).absolute()
         """Where weights, logs and the lock lie, whichever database is used."""
@@ -44,7 +44,7 @@ class StoredStudy:
         """Where its search space is found now, if a person has just said so."""
 
     @classmethod
-    def find(cls, storage: StudyStorage, name: str | None, folder: Path) -> Self:
+    def find(cls, storage: RetryingStorage, name: str | None, folder: Path) -> Self:
         """The study called `name`, or the one that was searched last when it is None.
 
         Raises:
@@ -69,7 +69,7 @@ class StoredStudy:
         return store
 
     @classmethod
-    def exists(cls, storage: StudyStorage, name: str) -> bool:
+    def exists(cls, storage: RetryingStorage, name: str) -> bool:
         """Whether the database holds a study of this name, ours or not."""
         return name in optuna.get_all_study_names(storage)
 
@@ -139,7 +139,7 @@ class StoredStudy:
         return dict(self.row["calibration"] or {})
 
     @property
-    def storage(self) -> StudyStorage:
+    def storage(self) -> RetryingStorage:
         """The database that the study lies in."""
         return self._storage
 

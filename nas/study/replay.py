@@ -13,11 +13,11 @@ from nas.errors import NasError, StudyError
 from nas.space import DataInfo, Proposal
 from nas.space.load import Space, is_file, load_space
 from nas.space.user_files import UserFiles
+from nas.study.reader import StudyReader
 from nas.study.records import TrialRecord
-from nas.study.stored import StoredStudy
 
 
-def space_of(store: StoredStudy) -> Space:
+def space_of(store: StudyReader) -> Space:
     """The search space of a study, or of a baseline's, with the training settings that it fixes.
 
     Raises:
@@ -33,7 +33,7 @@ def space_of(store: StoredStudy) -> Space:
     return space.fixing(store.recipe.training)
 
 
-def space_now(store: StoredStudy) -> str:
+def space_now(store: StudyReader) -> str:
     """What finds the search space of a study: its file may have moved together with the study's folder."""
     stored = store.recipe.space
     if not is_file(stored):
@@ -43,7 +43,7 @@ def space_now(store: StoredStudy) -> str:
     return str(found) if moved and UserFiles.read(found).digest == store.space_digest else stored
 
 
-def is_space_of(store: StoredStudy, space: Space) -> bool:
+def is_space_of(store: StudyReader, space: Space) -> bool:
     """Whether a study was made with this space: by its name or its path; else by the content of its file; or
     by what it proposes, in a study from before contents were stored."""
     stored = store.recipe.space
@@ -63,7 +63,7 @@ def is_space_of(store: StoredStudy, space: Space) -> bool:
     return space.version == store.space_version
 
 
-def rebuild(store: StoredStudy, record: TrialRecord, space: Space, info: DataInfo) -> Proposal:
+def rebuild(store: StudyReader, record: TrialRecord, space: Space, info: DataInfo) -> Proposal:
     """The proposal of a trial of `store`, by the space with the training settings that the study fixes.
 
     Raises:

@@ -15,16 +15,16 @@ from sqlalchemy import text
 
 from nas.errors import StorageError
 from nas.machine.file_systems import network_file_system
-from nas.study import storage as storage_module
-from nas.study.storage import open_storage, redacted, storage_errors, storage_url
-from nas.study.store import StudyStore
+from nas.study import database as storage_module
+from nas.study.database import open_database, redacted, storage_errors, storage_url
+from nas.study.writer import StudyWriter
 from tests.scripted import learns, run
 
 Mount = namedtuple("Mount", "mountpoint fstype")
 
 
 def test_sqlite_runs_in_wal_mode_with_full_synchronisation(tmp_path):
-    storage = open_storage(f"sqlite:///{tmp_path}/new/nas.db", create=True)
+    storage = open_database(f"sqlite:///{tmp_path}/new/nas.db", create=True)
     with storage.engine.connect() as connection:
         assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
         assert connection.scalar(text("PRAGMA synchronous")) == 2
@@ -40,15 +40,15 @@ def test_sqlite_synchronises_fully_where_it_was_built_to_do_less(tmp_path, monke
         return sqlite3.Connection.execute(connection, statement, *parameters)
 
     monkeypatch.setattr(storage_module.WalConnection, "execute", hasty, raising=False)
-    storage = open_storage(f"sqlite:///{tmp_path}/nas.db", create=True)
+    storage = open_database(f"sqlite:///{tmp_path}/nas.db", create=True)
     with storage.engine.connect() as connection:
         assert connection.scalar(text("PRAGMA synchronous")) == 2
 
 
 def test_postgresql_is_opened_by_url_through_tcp_and_unix_sockets(postgres, postgres_url):
-    with open_storage(postgres_url, create=True).engine.connect() as connection:
+    with open_database(postgres_url, create=True).engine.connect() as connection:
         assert connection.scalar(text("SELECT version FROM nas_schema")) >= 1
-    again = open_storage(postgres.socket_url(postgres_url.rpartition("/")[-1]), create=False)
+    again = open_database(postgres.socket_url(postgres_url.rpartition("/")[-1]), create=False)
     assert again.get_all_studies() == []
 
 
@@ -80,7 +80,7 @@ def test_a_database_that_cannot_be_opened_is_one_clear_line(tmp_path, url, messa
     (tmp_path / "text.db").write_text("I am no database, and longer than sixteen bytes.")
     (tmp_path / "damaged.db").write_bytes(b"SQLite format 3\0" + b"\x10\x00\x01\x01" + b"damaged" * 2000)
     with pytest.raises(StorageError) as error:
-        open_storage(url.format(folder=tmp_path), create=True)
+        open_database(url.format(folder=tmp_path), create=True)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert (tmp_path / "text.db").read_text().startswith("I am no database")
@@ -91,7 +91,7 @@ def test_a_database_that_cannot_be_opened_is_one_clear_line(tmp_path, url, messa
 )
 def test_every_spelling_of_a_postgresql_url_is_taken(postgres_url, scheme):
     url = postgres_url.replace("postgresql", scheme)
-    storage = open_storage(url, create=True)
+    storage = open_database(url, create=True)
     assert storage.read(text("SELECT count(*) AS tables FROM nas_schema")) == [{"tables": 1}]
     assert storage.shown == url
 
@@ -108,7 +108,7 @@ def test_every_spelling_of_a_postgresql_url_is_taken(postgres_url, scheme):
 def test_a_server_that_refuses_says_why_and_what_to_do(postgres, monkeypatch, user, database, message):
     monkeypatch.delenv("PGPASSWORD", raising=False)
     with pytest.raises(StorageError) as error:
-        open_storage(postgres.url(database, user), create=True)
+        open_database(postgres.url(database, user), create=True)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
     assert "wrong" not in str(error.value)
@@ -117,12 +117,12 @@ def test_a_server_that_refuses_says_why_and_what_to_do(postgres, monkeypatch, us
 def test_a_missing_driver_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(StorageError, match=r"pip install 'optuna-nas\[postgres\]'"):
-        open_storage("postgresql://me@host/database", create=True)
+        open_database("postgresql://me@host/database", create=True)
 
 
 def test_a_study_database_that_is_not_there_is_not_created_by_looking(tmp_path):
     with pytest.raises(StorageError, match="does not exist"):
-        open_storage(f"sqlite:///{tmp_path}/nas.db", create=False)
+        open_database(f"sqlite:///{tmp_path}/nas.db", create=False)
     assert not (tmp_path / "nas.db").exists()
 
 
@@ -134,11 +134,11 @@ def test_a_study_database_that_is_not_there_is_not_created_by_looking(tmp_path):
     ],
 )
 def test_a_database_of_a_newer_schema_is_refused(database_url, statement, message):
-    storage = open_storage(database_url, create=True)
+    storage = open_database(database_url, create=True)
     with storage.engine.begin() as connection:
         connection.execute(text(statement))
     with pytest.raises(StorageError, match=message) as error:
-        open_storage(database_url, create=True)
+        open_database(database_url, create=True)
     assert "\n" not in str(error.value)
 
 
@@ -148,14 +148,14 @@ def test_a_database_that_another_program_has_locked_is_one_clear_line(tmp_path, 
     other.execute("BEGIN EXCLUSIVE")
     other.execute("CREATE TABLE theirs (x)")
     with pytest.raises(StorageError, match="another program has locked it"):
-        open_storage(f"sqlite:///{tmp_path}/nas.db", create=True)
+        open_database(f"sqlite:///{tmp_path}/nas.db", create=True)
     other.execute("COMMIT")
-    open_storage(f"sqlite:///{tmp_path}/nas.db", create=True)
+    open_database(f"sqlite:///{tmp_path}/nas.db", create=True)
 
 
 def test_a_reader_in_the_midst_of_a_long_look_never_blocks_a_writer(tmp_path, monkeypatch):
     monkeypatch.setattr(storage_module, "SQLITE_TIMEOUT", 0.05)
-    storage = open_storage(f"sqlite:///{tmp_path}/nas.db", create=True)
+    storage = open_database(f"sqlite:///{tmp_path}/nas.db", create=True)
     reader = sqlite3.connect(tmp_path / "nas.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM studies").fetchall()
@@ -167,7 +167,7 @@ def test_many_may_open_an_empty_database_at_once(database_url):
 
     def open_it():
         try:
-            open_storage(database_url, create=True)
+            open_database(database_url, create=True)
         except Exception as error:
             errors.append(error)
 
@@ -184,11 +184,11 @@ def test_many_may_open_an_empty_database_at_once(database_url):
 def test_a_database_that_cannot_be_written_is_one_clear_line(tmp_path, readonly):
     folder = tmp_path / "studies"
     url = f"sqlite:///{folder}/nas.db"
-    open_storage(url, create=True).close()
+    open_database(url, create=True).close()
     (folder if readonly == "folder" else folder / "nas.db").chmod(0o555)
     write = (
-        "import sys; from sqlalchemy import text; from nas.study.storage import open_storage;"
-        "open_storage(sys.argv[1], create=True).write(text('UPDATE nas_schema SET version = version'))"
+        "import sys; from sqlalchemy import text; from nas.study.database import open_database;"
+        "open_database(sys.argv[1], create=True).write(text('UPDATE nas_schema SET version = version'))"
     )
     child = subprocess.run(
         [sys.executable, "-c", write, url], preexec_fn=obey_permissions, capture_output=True, text=True
@@ -218,12 +218,12 @@ def test_sqlite_is_refused_on_a_network_file_system(tmp_path, monkeypatch, kind,
     monkeypatch.setattr(psutil, "disk_partitions", lambda all: mounts)
     url = f"sqlite:///{tmp_path}/studies/nas.db"
     if not refused:
-        open_storage(url, create=True)
+        open_database(url, create=True)
         return
     with pytest.raises(
         StorageError, match=r"network file system \(.*Use a local folder with --folder, or Postgr"
     ):
-        open_storage(url, create=True)
+        open_database(url, create=True)
     assert not (tmp_path / "studies").exists()
 
 
@@ -256,7 +256,7 @@ SECRETS = [
 def test_a_password_never_appears(url):
     assert "ecret" not in redacted(url)
     with pytest.raises(StorageError) as error:
-        open_storage(url.replace("host", "127.0.0.1:1"), create=True)
+        open_database(url.replace("host", "127.0.0.1:1"), create=True)
     chain = []
     cause = error.value
     while cause is not None:  # what a log of the whole traceback would show
@@ -268,7 +268,7 @@ def test_a_password_never_appears(url):
 @pytest.mark.parametrize("name", ["{a}", "%20", "ä ö", "a#b", "{}", "a?b", "a@b"])
 def test_any_folder_may_hold_a_database(tmp_path, name):
     folder = tmp_path / name
-    open_storage(storage_url(None, folder), create=True)
+    open_database(storage_url(None, folder), create=True)
     assert (folder / "nas.db").exists()
 
 
@@ -312,6 +312,6 @@ def test_files_of_a_database_that_are_deleted_under_a_search_are_said_to_be(
     assert "intact" not in str(raised.value)
     store.storage.close()
     if left is not None:
-        again = open_storage(f"sqlite:///{tmp_path}/nas.db", create=False)
-        records = StudyStore.find(again, "study", tmp_path).trials()
+        again = open_database(f"sqlite:///{tmp_path}/nas.db", create=False)
+        records = StudyWriter.find(again, "study", tmp_path).trials()
         assert [record.outcome for record in records[:left]] == ["completed"] * left
