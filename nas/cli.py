@@ -15,17 +15,17 @@ with left_at_once():
     from nas.machine.streams import GONE, ReaderGone, standard_streams
 
 COMMANDS = (
-    "searching",
-    "following",
-    "serving",
-    "showing",
-    "reporting",
-    "inspecting",
+    "search",
+    "watch",
+    "dashboard",
+    "show",
+    "report",
+    "inspect",
     "new_space",
-    "finishing",
-    "exporting",
-    "predicting",
-    "datasets",
+    "train",
+    "export",
+    "predict",
+    "data",
 )
 """Modules of `nas.commands`, in the order of `nas --help`."""
 

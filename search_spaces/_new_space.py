@@ -6,7 +6,7 @@ from optuna.trial import BaseTrial
 from torch import nn
 
 from nas.space import DataInfo, Proposal
-from search_spaces.parts.training import suggest_training
+from search_spaces.shared.training import suggest_training
 
 VERSION = 1  # raise it when stored parameters change their meaning
 

@@ -9,10 +9,10 @@ from optuna.trial import BaseTrial
 from torch import nn
 
 from nas.space import DataInfo, Proposal
-from search_spaces.parts.initialisation import INITIALISATIONS, Initialisation, initialise
-from search_spaces.parts.pyramid import fully_connected, suggest_pyramid
-from search_spaces.parts.tenths import suggest_tenths
-from search_spaces.parts.training import suggest_training
+from search_spaces.shared.initialisation import INITIALISATIONS, Initialisation, initialise
+from search_spaces.shared.pyramid import fully_connected, suggest_pyramid
+from search_spaces.shared.tenths import suggest_tenths
+from search_spaces.shared.training import suggest_training
 
 VERSION = 1
 

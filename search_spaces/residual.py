@@ -12,11 +12,11 @@ from optuna.trial import BaseTrial
 from torch import nn
 
 from nas.space import DataInfo, Proposal
-from search_spaces.parts.blocks import BLOCK_KINDS, BlockKind, convolution, residual_block
-from search_spaces.parts.initialisation import ALL_INITIALISATIONS, Initialisation, initialise
-from search_spaces.parts.pyramid import fully_connected, suggest_pyramid
-from search_spaces.parts.tenths import suggest_tenths
-from search_spaces.parts.training import suggest_wide_training
+from search_spaces.shared.blocks import BLOCK_KINDS, BlockKind, convolution, residual_block
+from search_spaces.shared.initialisation import ALL_INITIALISATIONS, Initialisation, initialise
+from search_spaces.shared.pyramid import fully_connected, suggest_pyramid
+from search_spaces.shared.tenths import suggest_tenths
+from search_spaces.shared.training import suggest_wide_training
 
 VERSION = 1
 

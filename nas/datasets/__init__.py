@@ -2,6 +2,6 @@
 
 from nas.datasets.cache import clear_cache
 from nas.datasets.image_data import ImageData, Split
-from nas.datasets.opening import known_datasets, open_data, source_name
+from nas.datasets.load import known_datasets, open_data, source_name
 
 __all__ = ["ImageData", "Split", "clear_cache", "known_datasets", "open_data", "source_name"]

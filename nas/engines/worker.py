@@ -23,9 +23,9 @@ from safetensors.torch import save
 
 from nas.datasets import ImageData
 from nas.engines.checkpoint import Checkpoint
-from nas.engines.constants import measure_constants
 from nas.engines.limits import is_out_of_memory, limited, release
 from nas.engines.messages import Built, Ended, Message, Ready, Setup, Stop, Task, Trained, decode, encode
+from nas.engines.warmup import measure_constants
 from nas.errors import NasError, StorageError, in_one_line
 from nas.machine.allowance import own_memory
 from nas.machine.files import disk_errors, written_whole

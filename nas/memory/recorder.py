@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from nas.memory.cpu_workspace import scratch_bytes
 from nas.memory.program import Events, Role
-from nas.memory.scratch import scratch_bytes
 
 FUSED_SGD = torch.ops.aten._fused_sgd_.default
 """Works in place. Having no fake kernel, it would get real tensors for fake ones, with all their bytes."""

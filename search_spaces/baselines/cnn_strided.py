@@ -6,7 +6,7 @@ from optuna.trial import BaseTrial
 from torch import nn
 
 from nas.space import DataInfo, Proposal
-from search_spaces.parts.training import standard_training
+from search_spaces.shared.training import standard_training
 
 STRIDES = (1, 2, 1, 2)
 

@@ -6,7 +6,7 @@ from optuna.trial import BaseTrial
 from torch import nn
 
 from nas.space import DataInfo, Proposal
-from search_spaces.parts.training import standard_training
+from search_spaces.shared.training import standard_training
 
 SIDE = 32
 """Smaller images are padded by two pixels on every side, as those of MNIST were."""

@@ -4,7 +4,7 @@ from optuna.trial import BaseTrial
 
 from nas.space import DataInfo, Proposal
 from search_spaces.mlp import Mlp
-from search_spaces.parts.training import standard_training
+from search_spaces.shared.training import standard_training
 
 
 def suggest(trial: BaseTrial, data: DataInfo) -> Proposal:

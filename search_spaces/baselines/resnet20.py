@@ -6,8 +6,8 @@ The shortcuts that change the shape are 1x1 projections. The stem halves images 
 from optuna.trial import BaseTrial
 
 from nas.space import DataInfo, Proposal
-from search_spaces.parts.training import standard_training
 from search_spaces.residual import ResidualNetwork, stem_halvings
+from search_spaces.shared.training import standard_training
 
 
 def suggest(trial: BaseTrial, data: DataInfo) -> Proposal:

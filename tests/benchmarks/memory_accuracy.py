@@ -28,8 +28,8 @@ import optuna
 import torch
 from torch import nn
 
-from nas.engines.constants import measure_constants
 from nas.engines.limits import is_out_of_memory, limited, release
+from nas.engines.warmup import measure_constants
 from nas.memory.allocator import MIB
 from nas.memory.calibration import Calibration
 from nas.memory.checkpointing import checkpointed

@@ -16,10 +16,10 @@ from nas.driver.prepare import reopened
 from nas.errors import StudyError
 from nas.events import SearchEnded
 from nas.final.finalists import Finalist, choose_finalists
-from nas.final.opening import predict
+from nas.final.retraining import enqueue_missing
 from nas.final.seeded import SEED, SeededSpace
 from nas.final.settings import FinalSettings
-from nas.final.training import enqueue_missing
+from nas.final.test_images import predict
 from nas.space.load import load_space
 from nas.study.outcome import Outcome
 from nas.study.writer import StudyWriter

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nas.space import Proposal
-from search_spaces.parts.training import suggest_training
+from search_spaces.shared.training import suggest_training
 
 
 class TwoPaths(nn.Module):

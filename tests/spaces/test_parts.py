@@ -14,10 +14,10 @@ from optuna.trial import FixedTrial
 from torch import nn
 
 from nas.space import AUGMENTATIONS, Optimizer, Schedule, Training
-from search_spaces.parts.initialisation import initialise
-from search_spaces.parts.pyramid import fully_connected, suggest_pyramid
-from search_spaces.parts.tenths import suggest_tenths
-from search_spaces.parts.training import standard_training, suggest_training, suggest_wide_training
+from search_spaces.shared.initialisation import initialise
+from search_spaces.shared.pyramid import fully_connected, suggest_pyramid
+from search_spaces.shared.tenths import suggest_tenths
+from search_spaces.shared.training import standard_training, suggest_training, suggest_wide_training
 from tests.conftest import DIGITS
 
 PARAMS = {

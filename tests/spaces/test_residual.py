@@ -14,8 +14,8 @@ from nas.network.layers import layer_table
 from nas.space.load import load_space
 from nas.space.parameters import parameters, smallest
 from nas.testing.spaces import proposals
-from search_spaces.parts.blocks import Residual, SqueezeExcitation, residual_block
 from search_spaces.residual import ResidualNetwork, stem_halvings
+from search_spaces.shared.blocks import Residual, SqueezeExcitation, residual_block
 from tests.conftest import DIGITS
 
 SPACE = load_space("residual")

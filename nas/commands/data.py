@@ -49,7 +49,7 @@ def data(
         print_data(found)
         if sheet is not None:
             sheet = expanded(sheet)
-            from nas.datasets.summary import contact_sheet
+            from nas.datasets.contact_sheet import contact_sheet
 
             contact_sheet(found, sheet)
             print()

@@ -1,7 +1,7 @@
 import json
 from dataclasses import asdict
 
-from nas.engines.constants import measure_constants
+from nas.engines.warmup import measure_constants
 from nas.memory.prediction import MemoryConstants
 from tests.memory.measure import blank_images
 from tests.memory.networks import SHAPE

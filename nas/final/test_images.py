@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from nas.driver.prepare import Prepared
 from nas.errors import StudyError
 from nas.final.finalists import Finalist
+from nas.final.retraining import Trained
 from nas.final.settings import FinalSettings
-from nas.final.training import Trained
 from nas.machine.files import written_whole
 from nas.space import DataInfo
 from nas.study.reader import StudyReader

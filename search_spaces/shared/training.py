@@ -6,7 +6,7 @@ from typing import cast
 from optuna.trial import BaseTrial
 
 from nas.space import AUGMENTATIONS, DataInfo, Optimizer, Schedule, Training
-from search_spaces.parts.tenths import suggest_tenths
+from search_spaces.shared.tenths import suggest_tenths
 
 OPTIMIZERS: tuple[Optimizer, ...] = ("sgd", "adam", "adamw", "nadam")
 SCHEDULES: tuple[Schedule, ...] = ("constant", "step", "cosine", "restarts", "onecycle")

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from nas.datasets import open_data
-from nas.datasets.summary import contact_sheet
+from nas.datasets.contact_sheet import contact_sheet
 from nas.errors import StorageError
 
 from .samples import Pixels, write_folder

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from nas.memory.cpu_workspace import BACKWARD, FORWARD, scratch_bytes
 from nas.memory.program import BatchSizes
-from nas.memory.scratch import BACKWARD, FORWARD, scratch_bytes
 from nas.memory.trace import trace_training
 from tests.memory.measure import measured_training, peak_of
 from tests.memory.networks import CLASSES, SHAPE, plain, settings
