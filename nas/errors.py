@@ -21,11 +21,7 @@ import traceback
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from nas.exporters import Export
-
+from typing import Any, Self
 
 LONGEST = 1000
 """Characters of what an exception says that are kept."""
@@ -37,6 +33,11 @@ def text_of(error: BaseException) -> str:
         return str(error)[: 100 * LONGEST]
     except Exception as broken:
         return f"its text cannot be made: {type(broken).__name__}"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says; its class where it says nothing."""
+    return next(iter(text_of(error).strip().splitlines()), type(error).__name__)
 
 
 def in_one_line(error: BaseException) -> str:
@@ -110,7 +111,7 @@ class SearchFailed(NasError):
 class VerificationFailed(NasError):
     """An exported file that does not do what the network does."""
 
-    def __init__(self, message: str, export: Export | None = None) -> None:
+    def __init__(self, message: str, export: Any = None) -> None:
         super().__init__(message)
         self.export = export
-        """What was written nevertheless: the files of the other formats."""
+        """The `nas.exporters.Export` of what was written nevertheless: the files of the other formats."""

@@ -1,59 +1,47 @@
 """The house: imports go down only, and heavy packages stay in their rooms."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 
-FLOORS = [
-    {"errors", "ending", "texts"},
-    {"sizes", "versions", "disk", "streams", "children", "cgroups"},
-    {"user_cache", "allowance"},
-    {"space", "recipe", "user_files"},
-    {"user_code"},
-    {"plugins"},
-    {"datasets", "layers", "ranges"},
-    {"training", "drawing"},
-    {"memory", "exporters"},
-    {"network_check"},
-    {"study", "engines", "events"},
-    {"active", "devices"},
-    {"ledger", "known", "watchdog", "rebuilding"},
-    {"memory_account"},
-    {"proposing", "placing"},
-    {"driver", "preparation", "costing", "following"},
-    {"running"},
+HALL = {"__init__", "__main__", "cli", "errors", "events", "recipe"}
+"""Files that stand in `nas/` itself: the contract words."""
+
+FLOORS = (
+    {"errors"},
+    {"machine"},
+    {"space", "recipe"},
+    {"datasets"},
+    {"training"},
+    {"study", "memory"},
+    {"events"},
+    {"network"},
+    {"engines", "exporters"},
+    {"driver"},
     {"final"},
-    {"trials"},
+    {"views"},
     {"api"},
-    {"figures"},
-    {"terminal", "dashboard", "report", "testing"},
+    {"testing"},
     {"commands"},
     {"cli"},
     {"__main__", "__init__"},
-]
-"""From the ground up: a room imports from lower floors, and sideways only where SIDEWAYS says so."""
+)
+"""From the ground up: a room imports from lower floors alone, for type checkers too."""
 
-SIDEWAYS = {
-    ("events", "study"),
-    ("space", "errors"),
-    ("ranges", "plugins"),
-    ("versions", "__init__"),
-    ("report", "terminal"),
-    ("dashboard", "terminal"),
-}
-
-SHELL = {"cli", "commands", "terminal"}
+SHELL = {"cli", "commands", "views/terminal"}
 
 FORBIDDEN = {
-    "torch": {"study", "driver", "recipe", "events", "errors", "plugins", "ranges"} | SHELL,
-    "optuna": {"training", "memory", "datasets", "layers", "exporters", "recipe", "errors", "cli"},
-    "sqlalchemy": {"training", "memory", "datasets", "engines", "layers", "driver"} | SHELL,
+    "torch": {"study", "driver/driver", "recipe", "events", "errors", "space/load", "space/contract"} | SHELL,
+    "optuna": {"training", "memory", "datasets", "exporters", "recipe", "errors", "cli"},
+    "sqlalchemy": {"training", "memory", "datasets", "engines", "network", "driver"} | SHELL,
     "rich": {"training", "memory", "datasets", "engines", "study", "driver", "api"},
 }
 """Third-party packages and the rooms that never import them."""
@@ -67,18 +55,18 @@ def room_of(file: Path) -> str:
     return file.relative_to(ROOT / "nas").parts[0].removesuffix(".py")
 
 
-def imported_modules(file: Path) -> Iterator[str]:
-    """Dotted names, late imports included; those for type checkers alone are left out."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    for_checkers = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in for_checkers:
-            continue
+def module_of(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def modules() -> dict[str, Path]:
+    return {module_of(file): file for file in python_files("nas")}
+
+
+def imported_names(file: Path) -> Iterator[str]:
+    """Dotted names, late imports and those for type checkers included."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -87,41 +75,63 @@ def imported_modules(file: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def imported_modules(file: Path) -> Iterator[str]:
+    """Modules of ours: `nas.a.b.name` is `nas.a.b`, unless it is a module itself."""
+    for name in imported_names(file):
+        if name.split(".")[0] == "nas" and name not in ("nas", "nas.__version__"):
+            yield name if name in modules() else name.rpartition(".")[0]
+
+
 def floor(room: str) -> int:
     (level,) = [level for level, rooms in enumerate(FLOORS) if room in rooms]
     return level
 
 
+def test_the_hall_holds_contract_words_only() -> None:
+    assert {file.stem for file in (ROOT / "nas").glob("*.py")} == HALL
+
+
 @pytest.mark.parametrize("file", python_files("nas"), ids=lambda file: str(file.relative_to(ROOT)))
 def test_imports_go_down_only(file: Path) -> None:
     room = room_of(file)
+    inside = file.relative_to(ROOT / "nas").as_posix().removesuffix(".py")
+    for name in imported_names(file):
+        banned = FORBIDDEN.get(name.split(".")[0], set())
+        at = [place for place in banned if inside == place or inside.startswith(f"{place}/")]
+        assert not at or is_for_checkers(file, name), f"{at[0]} must not import {name}"
     for name in imported_modules(file):
-        top, *rest = name.split(".")
-        if top != "nas":
-            assert room not in FORBIDDEN.get(top, ()), f"{room} must not import {top}"
-            continue
-        other = rest[0] if rest and (ROOT / "nas" / rest[0]).exists() else None
-        other = other or (rest[0] if rest and (ROOT / "nas" / f"{rest[0]}.py").exists() else "__init__")
-        if other == room or (room, other) in SIDEWAYS:
-            continue
-        if room in ("engines", "api") and name == "nas":
-            continue  # its folder, its version
-        assert floor(other) < floor(room), f"{room} must not import {other} ({name})"
+        other = room_of(modules()[name])
+        assert other == room or floor(other) < floor(room), f"{room} must not import {other} ({name})"
+
+
+def is_for_checkers(file: Path, name: str) -> bool:
+    """Whether an import is for type checkers alone, which load no package."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.ImportFrom) and name.startswith(f"{inner.module}."):
+                    return True
+    return False
+
+
+def test_no_circle_of_files() -> None:
+    graph = {name: {*imported_modules(file)} - {name} for name, file in modules().items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError, which shows the circle
 
 
 @pytest.mark.parametrize("file", python_files("search_spaces"), ids=lambda file: str(file.relative_to(ROOT)))
 def test_search_spaces_know_only_the_contract(file: Path) -> None:
     allowed = {"optuna", "torch", *sys.stdlib_module_names}
-    for name in imported_modules(file):
+    for name in imported_names(file):
         fine = name.split(".")[0] in allowed or name.startswith(("nas.space.", "search_spaces."))
         assert fine, f"{file.name} must not import {name}"
 
 
-def test_no_module_bears_the_name_of_a_public_function() -> None:
+def test_no_child_of_nas_bears_the_name_of_a_public_function() -> None:
     import nas
 
-    modules = {file.stem for file in python_files("nas")}
-    assert not modules & {name for name in nas.__all__ if name.islower()}
+    children = {path.stem for path in (ROOT / "nas").iterdir()}
+    assert not children & {name for name in nas.__all__ if name.islower()}
 
 
 @pytest.mark.parametrize(

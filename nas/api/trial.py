@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 from nas.datasets import ImageData
 from nas.datasets.rules import rules_of
 from nas.driver.prepare import images_now, open_images
-from nas.errors import DataError, NasError, StudyError
+from nas.errors import DataError, StudyError
 from nas.exporters import MAX_DROP, Export, Origin, Score, TrainedModel, export_model
-from nas.exporters.registry import first_line
-from nas.final.seeded import SEED, SeededSpace
+from nas.final.rebuilt import layers_of, network_of, proposal_of
 from nas.space import DataInfo, Proposal
-from nas.space.load import Space, short_name
+from nas.space.load import short_name
 from nas.space.user_code import aside
 from nas.study.reader import StudyReader
 from nas.study.records import TrialRecord
-from nas.study.replay import rebuild, space_of
 from nas.study.test_openings import Opening
 from nas.study.weights import load_weights, weights_path
 
@@ -54,13 +52,11 @@ class Trial:
         Raises:
             StudyError: the search space has changed since, so that it no longer makes this proposal.
         """
-        return self._rebuild()[1]
+        return proposal_of(self._store, self.record)[1]
 
     def build(self) -> nn.Module:
         """The network with the weights that its training began with."""
-        space, proposal = self._rebuild()
-        model: nn.Module = space.build(proposal, self.data, self.record.seed or 0)
-        return model
+        return network_of(self._store, self.record)
 
     def layers(self) -> LayerTable:
         """The network layer by layer, followed without memory for its weights where that can be.
@@ -68,16 +64,7 @@ class Trial:
         Raises:
             NasError: it cannot be rebuilt, or not be followed.
         """
-        from nas.memory.plan import build_without_memory
-        from nas.network.layers import layer_table
-
-        try:
-            with aside():  # its forward may print
-                return layer_table(build_without_memory(self.build), self.data.shape)
-        except NasError:
-            raise
-        except Exception as error:  # the code may be the author's
-            raise NasError(f"The layers cannot be shown: {first_line(error)}") from error
+        return layers_of(self._store, self.record)
 
     @property
     def weights(self) -> Path | None:
@@ -177,12 +164,6 @@ class Trial:
             return None
         same = (found.fingerprint, found.split_digest) == (facts["fingerprint"], facts["split_digest"])
         return found if same else None
-
-    def _rebuild(self) -> tuple[Space, Proposal]:
-        space = space_of(self._store)
-        if SEED in self.params:  # trained for the final model, on several seeds
-            space = SeededSpace.of(space)
-        return space, rebuild(self._store, self.record, space, self.data)
 
 
 class Final(Trial):

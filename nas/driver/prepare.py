@@ -12,8 +12,8 @@ from optuna.trial import FixedTrial
 
 from nas.datasets import ImageData, known_datasets, open_data, source_name
 from nas.datasets.rules import NEWEST, rules_of
+from nas.driver.resources import Resources, resolve
 from nas.errors import InvalidSetting, StudyError
-from nas.machine.devices import Resources, resolve
 from nas.machine.files import expanded
 from nas.recipe import Recipe, given
 from nas.space.load import Space, load_baseline, load_space, short_name

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, cast
 
-from nas.errors import BrokenFile, NasError, UnknownName
+from nas.errors import BrokenFile, NasError, UnknownName, first_line
 from nas.exporters.runtime import Runtime
 from nas.exporters.trained import TrainedModel
 
@@ -120,12 +120,3 @@ def need(extra: str, *packages: str) -> None:
 def cannot_hold(name: str, error: Exception) -> NasError:
     """What to raise where a network cannot be brought into a format."""
     return NasError(f"The format {name} cannot hold this network: {first_line(error)}")
-
-
-def first_line(error: BaseException) -> str:
-    """Of what an error says; its class where it says nothing."""
-    try:
-        lines = str(error).strip().splitlines()
-    except Exception:  # its text is the author's code too
-        lines = []
-    return lines[0] if lines else type(error).__name__

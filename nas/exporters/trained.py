@@ -79,7 +79,7 @@ class TrainedModel:
         Raises:
             NasError: what it computes depends on the values of an image in a way that no file can hold.
         """
-        from nas.exporters.registry import first_line
+        from nas.errors import first_line
         from nas.network.layers import layer_table
 
         try:

@@ -3,13 +3,13 @@
 import platform
 from importlib.metadata import version
 
-import nas
+from nas import __version__
 
 
 def versions() -> dict[str, str]:
     """Of ourselves, Python, and the two packages that results depend on."""
     return {
-        "nas": nas.__version__,
+        "nas": __version__,
         "python": platform.python_version(),
         "torch": version("torch"),
         "optuna": version("optuna"),

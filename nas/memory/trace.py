@@ -27,10 +27,11 @@ from nas.memory.autocast import CudaAutocast
 from nas.memory.checkpointing import checkpointed
 from nas.memory.program import AllocationProgram, Trace, Untraceable
 from nas.memory.recorder import Recorder
-from nas.network.layers import check_logits, copy_without_memory
+from nas.memory.weightless import copy_without_memory
 from nas.space import Training
 from nas.training.augment import Augmentation
 from nas.training.averaging import WeightAverage
+from nas.training.logits import check_logits
 from nas.training.mixup import mix, mixed_cross_entropy
 from nas.training.optimizers import make_optimizers
 

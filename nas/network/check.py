@@ -14,10 +14,10 @@ from nas.errors import BrokenFile, NasError
 from nas.memory.plan import build_without_memory
 from nas.memory.program import Untraceable
 from nas.memory.trace import trace_training
-from nas.network.layers import WrongLogits, check_logits
 from nas.space import DataInfo
 from nas.space.load import Space
 from nas.space.user_code import THEIR_ERRORS, at_work
+from nas.training.logits import WrongLogits, check_logits
 
 
 def check_first(space: Space, params: Mapping[str, Any], info: DataInfo) -> None:

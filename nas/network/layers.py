@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -12,10 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from nas.errors import NasError
+from nas.memory.weightless import copy_without_memory
 
 
 @dataclass(frozen=True)
@@ -57,27 +54,6 @@ class LayerTable:
         return max((sum(pair) for pair in pairwise([prod(input_shape), *outputs])), default=0)
 
 
-class WrongLogits(NasError):
-    """A network that does not give a number for each class of each image."""
-
-
-def check_logits(output: object, images: int, classes: int) -> None:
-    """Raises:
-    WrongLogits: `output` is not of the shape (images, classes).
-    """
-    if not isinstance(output, Tensor):
-        given = f"a {type(output).__name__}"
-    elif tuple(output.shape) == (images, classes) and output.is_floating_point():
-        return
-    else:
-        shape = ", ".join(["batch", *map(str, output.shape[1:])])
-        given = (
-            f"({shape})" if output.shape[:1] == (images,) else f"{tuple(output.shape)} for {images} images"
-        )
-        given += "" if output.is_floating_point() else f" of {output.dtype}"
-    raise WrongLogits(f"the network gives {given}, and its data needs one logit a class: (batch, {classes}).")
-
-
 def layer_table(model: nn.Module, shape: tuple[int, int, int]) -> LayerTable:
     """Follow one image of `shape` (channels, height, width) through a copy of `model` on the meta device.
 
@@ -114,19 +90,6 @@ def layer_table(model: nn.Module, shape: tuple[int, int, int]) -> LayerTable:
         model(torch.empty(1, *shape, device="meta"))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return LayerTable(tuple(layers), parameters, counter.get_total_flops() // 2)
-
-
-def copy_without_memory(model: nn.Module, empty: Callable[[Tensor], Tensor]) -> nn.Module:
-    """A copy with `empty` of every tensor in its place: parameters, buffers and plain attributes."""
-    # deepcopy takes what its memo already holds for the copy, so that no weight is ever copied
-    replaced: dict[int, Any] = {}
-    for module in model.modules():
-        for value in tree_leaves(vars(module)):
-            if isinstance(value, nn.Parameter):
-                replaced[id(value)] = nn.Parameter(empty(value), requires_grad=value.requires_grad)
-            elif isinstance(value, Tensor):
-                replaced[id(value)] = empty(value)
-    return copy.deepcopy(model, replaced)
 
 
 def _shape(output: Any) -> tuple[int, ...]:

@@ -9,8 +9,7 @@ from itertools import chain, count
 
 from torch import fx, nn
 
-from nas.errors import NasError
-from nas.exporters.registry import first_line
+from nas.errors import NasError, first_line
 
 BASE = '''\
 class Block(nn.Module):

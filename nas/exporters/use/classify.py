@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.datasets.image_files import MAX_PIXELS
-from nas.errors import DataError, StorageError
-from nas.exporters.registry import first_line
+from nas.errors import DataError, StorageError, first_line
 from nas.exporters.runtime import Runtime, probabilities
 from nas.exporters.use.exported import Exported
 

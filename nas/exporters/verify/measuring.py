@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.datasets.image_data import ImageData
-from nas.exporters.registry import first_line, load_exporter
+from nas.errors import first_line
+from nas.exporters.registry import load_exporter
 from nas.exporters.runtime import Runtime, probabilities
 from nas.exporters.verify.checking import Agreement, Request, Result, images_of
 

@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import InvalidSetting, NasError
+from nas.errors import InvalidSetting, NasError, first_line
 from nas.exporters.machine import processor_name
 from nas.exporters.pixels import normalise
-from nas.exporters.registry import Exporter, first_line
+from nas.exporters.registry import Exporter
 from nas.exporters.trained import TrainedModel
 from nas.exporters.verify.checking import Agreement, Request, Result, check, images_of
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from nas.api.trial import Trial
+from nas.final.rebuilt import layers_of
 from nas.network.layers import LayerTable
 from nas.recipe import Recipe
 from nas.study import tables
@@ -87,7 +87,7 @@ class WatchedStudy:
         with self._lock:
             key = _network(record)
             if key not in self._layers:
-                self._layers[key] = Trial(self._store, record).layers()
+                self._layers[key] = layers_of(self._store, record)
             return self._layers[key]
 
     def knows_layers(self, record: TrialRecord) -> bool:

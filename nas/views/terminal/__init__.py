@@ -27,13 +27,12 @@ from nas.views.terminal.spaces import parameters_page, spaces_table
 from nas.views.terminal.summary import best_trial, one_line, summary_page
 
 if TYPE_CHECKING:
-    from nas.api.study import Study
-    from nas.api.trial import Final, Trial
     from nas.datasets import ImageData
     from nas.exporters import Export
     from nas.network.cost import Cost
     from nas.space.load import Space
     from nas.space.parameters import Parameter
+    from nas.views.shown import Final, Study, Trial
 
 View = Callable[[Event], None]
 

@@ -23,8 +23,7 @@ from nas.views.terminal.tables import new_table
 from nas.views.usage import measured_in_words, predicted_in_words
 
 if TYPE_CHECKING:
-    from nas.api.study import Study
-    from nas.api.trial import Trial
+    from nas.views.shown import Study, Trial
 
 LISTED = 40
 """Of more trials than these, the best and the latest are listed, half of each."""

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from nas.driver.resources import resolve
 from nas.errors import DeviceError, InvalidSetting
-from nas.machine import devices
+from nas.machine import allowance, devices
 from nas.recipe import Recipe
 
 MIB, GIB = 2**20, 2**30
@@ -15,9 +16,9 @@ def machine(monkeypatch: pytest.MonkeyPatch):
     """Pretend that the machine has so many cores and graphics cards."""
 
     def make(cores: int = 2, cards: int = 0, gigabytes: float = 64, ulimit: int | None = None) -> None:
-        monkeypatch.setattr(devices.allowance, "processors", lambda: cores)
-        monkeypatch.setattr(devices.allowance, "free_memory", lambda: int(gigabytes * 1e9))
-        monkeypatch.setattr(devices.allowance, "free_for_one_process", lambda: ulimit)
+        monkeypatch.setattr(allowance, "processors", lambda: cores)
+        monkeypatch.setattr(allowance, "free_memory", lambda: int(gigabytes * 1e9))
+        monkeypatch.setattr(allowance, "free_for_one_process", lambda: ulimit)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
@@ -45,7 +46,7 @@ def machine(monkeypatch: pytest.MonkeyPatch):
 )
 def test_auto_means(machine, hardware, settings, expected):
     machine(**hardware)
-    found = devices.resolve(Recipe.load(**settings))
+    found = resolve(Recipe.load(**settings))
     assert (list(found.devices), found.threads, found.precision) == expected
 
 
@@ -64,13 +65,13 @@ def test_auto_means(machine, hardware, settings, expected):
 )
 def test_cap_and_budgets_are_parts_of_what_is_free(machine, hardware, settings, cap, budgets):
     machine(**hardware)
-    found = devices.resolve(Recipe.load(**settings))
+    found = resolve(Recipe.load(**settings))
     assert (found.memory_cap, dict(found.budgets)) == (cap, budgets)
 
 
 def test_a_study_keeps_its_cap_and_has_room_for_one_trial_though_less_is_free_now(machine):
     machine(gigabytes=10)
-    found = devices.resolve(Recipe.load(memory_cap="80%"), memory_cap=12 * GIB)
+    found = resolve(Recipe.load(memory_cap="80%"), memory_cap=12 * GIB)
     assert (found.memory_cap, found.budgets["cpu"]) == (12 * GIB, 15 * GIB + 512 * MIB)
 
 
@@ -86,14 +87,14 @@ def test_a_study_keeps_its_cap_and_has_room_for_one_trial_though_less_is_free_no
 def test_a_budget_that_no_trial_may_fit_is_refused_with_one_that_would_do(machine, settings, message):
     machine(gigabytes=10)
     with pytest.raises(InvalidSetting, match=message):
-        devices.resolve(Recipe.load(**settings))
+        resolve(Recipe.load(**settings))
 
 
 def test_a_study_that_goes_on_may_have_a_budget_that_holds_its_smaller_trials_alone(machine):
     machine(gigabytes=10)
-    assert devices.resolve(Recipe.load(device_memory="2GiB"), memory_cap=2 * GIB).memory_cap == 2 * GIB
+    assert resolve(Recipe.load(device_memory="2GiB"), memory_cap=2 * GIB).memory_cap == 2 * GIB
     with pytest.raises(InvalidSetting, match="Give --device-memory 3GiB or more"):
-        devices.resolve(Recipe.load(device_memory="2GiB"), memory_cap=3 * GIB)
+        resolve(Recipe.load(device_memory="2GiB"), memory_cap=3 * GIB)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_workers_that_do_not_fit_the_budget_are_not_started_and_it_is_said(
     machine, workers, budget, expected
 ):
     machine(cores=6)
-    found = devices.resolve(Recipe.load(workers=workers, device_memory=budget, trials=30))
+    found = resolve(Recipe.load(workers=workers, device_memory=budget, trials=30))
     assert (found.workers, found.threads) == (expected, 6 // expected)
     fewer = workers not in ("auto", expected)
     assert (found.note or "").startswith(f"--device-memory has room for {expected} of {workers}") is fewer
