@@ -10,6 +10,8 @@ model = study.best.load_model()
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from nas.machine.moved import find_moved_modules
+
 if TYPE_CHECKING:
     from nas.api.study import Study, load_study, search
     from nas.api.trial import Trial
@@ -30,6 +32,8 @@ _HOMES = {
     "Recipe": "nas.recipe",
     "NasError": "nas.errors",
 }
+
+find_moved_modules()
 
 __all__ = ["NasError", "Recipe", "Study", "Trial", "export", "inspect", "load_study", "search"]
 

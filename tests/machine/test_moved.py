@@ -1,0 +1,48 @@
+"""Files of others name modules by where they once stood."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from nas.machine.moved import place_now
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("search_spaces.parts.training", "search_spaces.shared.training"),
+        ("search_spaces.parts.blocks", "search_spaces.shared.blocks"),
+        ("nas.exporters.parts.formats", "nas.exporters.registry"),
+        ("nas.exporters.parts.trained", "nas.exporters.trained"),
+        ("nas.exporters.parts.pixels", "nas.exporters.pixels"),
+        ("nas.figures", "nas.views.figures"),
+    ],
+)
+def test_an_old_name_is_the_same_module(old, new):
+    assert importlib.import_module(old) is importlib.import_module(new)
+    assert importlib.import_module(new).__name__ == new
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from nas import figures; figures.learning_curves",
+        "import nas.figures; nas.figures.history",
+        "from nas.figures.curves import history",
+        "import nas; from search_spaces.parts.training import suggest_training",
+        "from nas.space import DataInfo, Proposal; from search_spaces.parts.pyramid import *",
+        "from nas.testing import ExporterContract",
+        "from nas.api import Study, load_study, search",
+    ],
+)
+def test_lines_of_old_files_work_in_a_fresh_process(line):
+    subprocess.run([sys.executable, "-c", line], check=True)
+
+
+@pytest.mark.parametrize("name", ["nas", "nas.space", "nas.figure", "search_spaces.cnn_fc", "nas.exporters"])
+def test_what_has_not_moved_is_found_as_before(name):
+    assert place_now(name) is None
+    if name != "nas.figure":
+        assert importlib.import_module(name).__name__ == name
