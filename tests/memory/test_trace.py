@@ -56,7 +56,7 @@ def test_a_program_holds_for_every_batch_size(build: Build, batch_size: int, pre
     check_prediction(build, settings(batch_size), precision=precision)
 
 
-@one_at_a_time(build=NETWORKS, accumulation=[2, 8])
+@one_at_a_time(build=NETWORKS, accumulation=[4, 8, 2])
 def test_accumulation_is_predicted(build: Build, accumulation: int) -> None:
     check_prediction(build, settings(128), accumulation=accumulation)
 

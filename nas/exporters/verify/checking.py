@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +23,9 @@ RANDOM_IMAGES = 256
 
 RANDOM_BYTES = 2**28
 """Of large images there are no more than take these bytes."""
+
+SECONDS = 0.3
+"""How long a latency is measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,8 @@ class Request:
     """File of the logits (images, classes) to agree with; None to measure latencies alone."""
     batches: tuple[int, ...] = ()
     """Batch sizes in which these are computed."""
+    seconds: float = field(default_factory=lambda: SECONDS)
+    """How long each latency is measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
