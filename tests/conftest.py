@@ -23,6 +23,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # several test processes share th
 
 preloaded.install()
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell leaves it to what it starts with &
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 Nas = Callable[..., tuple[int, str, str]]
 
 DIGITS = DataInfo(
@@ -42,7 +45,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("NAS_CACHE", str(folder))
         patch.delenv("NAS_STORAGE", raising=False)
-        patch.setattr("nas.exporters.parts.checking.SECONDS", 0.02)  # of a latency that no test looks at
+        patch.setattr("nas.exporters.verify.checking.SECONDS", 0.02)  # of a latency that no test looks at
         patch.setattr(os, "fsync", lambda descriptor: None)  # no test outlives a power cut
         yield folder
 

@@ -18,7 +18,7 @@ from nas.recipe import Recipe
         "nas search --space ./my_space.py --recipe studies/cifar10.toml --device cuda:1",
     )
 )
-@takes_settings
+@takes_settings(runs_files=True)
 def search(
     recipe: Recipe,
     *,
@@ -50,7 +50,7 @@ def search(
 
 
 @app.command("recipe", epilog=examples("nas recipe > my.toml", "nas recipe --recipe my.toml --epochs 40"))
-@takes_settings
+@takes_settings(runs_files=False)
 def print_recipe(recipe: Recipe) -> None:
     """Print the resolved recipe as a file that --recipe reads."""
     unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")

@@ -1,6 +1,6 @@
 """`--recipe` and a flag for every setting of a recipe."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -11,8 +11,35 @@ import typer
 from nas.recipe import Recipe
 
 
-def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command `--recipe` and a flag for every setting of a recipe, and hand it the resolved one."""
+def takes_settings(*, runs_files: bool) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command `--recipe` and a flag for every setting of a recipe, and hand it the resolved one.
+
+    Args:
+        runs_files: whether the command runs the search space and the baselines.
+    """
+
+    def wrapped(command: Callable[..., None]) -> Callable[..., None]:
+        own = list(signature(command).parameters.values())[1:]
+
+        @wraps(command)
+        def with_settings(**values: Any) -> None:
+            file = values.pop("recipe")
+            settings = {name: values.pop(name) for name in Recipe.model_fields}
+            settings = {name: None if value == [] else value for name, value in settings.items()}
+            recipe = Recipe.load(file, **settings)
+            if file is not None and runs_files:
+                check_files(recipe, file, settings)
+            command(recipe, **values)
+
+        with_settings.__signature__ = Signature([*flags(), *own])  # type: ignore[attr-defined]
+        with_settings.__annotations__ = {}
+        return with_settings
+
+    return wrapped
+
+
+def flags() -> list[Parameter]:
+    """`--recipe`, and one for every setting."""
 
     def flag(name: str, annotation: Any, text: str, **options: Any) -> Parameter:
         repeatable = get_origin(annotation) in (dict, tuple)
@@ -21,24 +48,28 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
         annotated = Annotated[kind | None, option]
         return Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotated)
 
-    flags = [flag("recipe", Path, "TOML file of settings; flags override it.")]
+    found = [flag("recipe", Path, "TOML file of settings; flags override it.")]
     for name, field in Recipe.model_fields.items():
         environment = {"envvar": "NAS_STORAGE"} if name == "storage" else {}
         shown = field.default not in (None, False, (), {})
         text = f"{field.description} (default {field.default})" if shown else str(field.description)
-        flags.append(flag(name, field.annotation, f"{text[0].upper()}{text[1:]}.", **environment))
-    own = list(signature(command).parameters.values())[1:]
+        found.append(flag(name, field.annotation, f"{text[0].upper()}{text[1:]}.", **environment))
+    return found
 
-    @wraps(command)
-    def with_settings(**values: Any) -> None:
-        file = values.pop("recipe")
-        settings = {name: values.pop(name) for name in Recipe.model_fields}
-        settings = {name: None if value == [] else value for name, value in settings.items()}
-        command(Recipe.load(file, **settings), **values)
 
-    with_settings.__signature__ = Signature([*flags, *own])  # type: ignore[attr-defined]
-    with_settings.__annotations__ = {}
-    return with_settings
+def check_files(recipe: Recipe, file: Path, flags: Mapping[str, Any]) -> None:
+    """Files that a recipe alone names are not run, unless this user has run them before.
+
+    Raises:
+        StudyError: this user has not.
+    """
+    from nas.space.load import check_known
+
+    if flags["space"] is None:
+        check_known(recipe.space, str(file), "--space")
+    if flags["baseline"] is None:
+        for name in recipe.baseline:
+            check_known(name, str(file), "--baseline")
 
 
 def metavar(annotation: Any) -> str | None:

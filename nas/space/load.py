@@ -213,6 +213,23 @@ def _modules(package: ModuleType) -> list[str]:
 
 NAME_IT = "--space FILE with nas search, train or export, --baseline FILE with nas search, or nas spaces FILE"
 
+
+def check_known(name: str, who: str, option: str) -> None:
+    """A file that only `who` names, such as a recipe that somebody sent, is not run unseen.
+
+    Raises:
+        StudyError: this user has not run it as it is now. It names the `option` to name it with.
+        InvalidSetting: there is no such file.
+    """
+    if is_file(name):
+        path = expanded(name).resolve()
+        if not UserFiles.read(path).known:
+            raise StudyError(
+                f"{path} is not run because {who} names it: you have not run it before, as it is now. If you"
+                f" trust it, name it yourself, once: {option} {name}."
+            )
+
+
 _imported: dict[Path, UserModule] = {}
 """As they were when they were last run."""
 

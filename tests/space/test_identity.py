@@ -1,5 +1,6 @@
 """A path is not an identity: what moved goes on, and no file is run because a database names it."""
 
+import builtins
 import json
 import shutil
 import sqlite3
@@ -217,3 +218,18 @@ def test_nothing_is_lost_where_the_cache_cannot_be_written(nas, project, tmp_pat
     (tmp_path / "cache" / "user_files").write_text("in the way")
     space = project / "my_space.py"
     assert search(nas, project, "--space", space, "--trials", 2)[0] == 0
+
+
+@pytest.mark.parametrize("setting", ["space", "baseline"])
+def test_a_file_that_only_a_recipe_names_is_not_run_unseen(nas, scripted, tmp_path, setting):
+    file = tmp_path / "sent.py"
+    file.write_text(RAN + MINIMAL)
+    (tmp_path / "sent.toml").write_text(f"{setting} = {str(file)!r}\n")
+    before = getattr(builtins, "ran", 0)
+    code, _, err = nas("search", "--recipe", "sent.toml", *TINY)
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"--{setting} {file}" in err
+    assert getattr(builtins, "ran", 0) == before
+    assert nas("recipe", "--recipe", "sent.toml")[0] == 0, "which runs nothing"
+    load_space(str(file))  # its user has named it
+    assert nas("search", "--recipe", "sent.toml", *TINY)[0] == 0 or setting == "baseline"
