@@ -53,7 +53,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator
             raise Stop("nothing is trained here")
 
         with pytest.MonkeyPatch.context() as before:
-            before.setattr(api, "run_search", lambda run, watch: None)
+            before.setattr("nas.api.study.run_search", lambda run, watch: None)
             api.search(space="mlp", device="cpu", threads=1, workers=1)
         patch.setattr(api, "search", stop)
         patch.setattr(costing, "cost", stop)

@@ -189,6 +189,10 @@ class Final(Trial):
         self.opened_at = opening.opened_at
         """UTC."""
 
+    def build(self) -> nn.Module:
+        """The network with the weights that the final training began with."""
+        return network_of(self._store, self.record, self.result["seed"])
+
     @property
     def weights(self) -> Path | None:
         file = self._store.folder / self.result["weights"]

@@ -32,10 +32,17 @@ def proposal_of(store: StudyReader, record: TrialRecord) -> tuple[Space, Proposa
     return space, rebuild(store, record, space, store.info)
 
 
-def network_of(store: StudyReader, record: TrialRecord) -> nn.Module:
-    """The network of a trial with the weights that its training began with. Raises as `proposal_of`."""
+def network_of(store: StudyReader, record: TrialRecord, seed: int | None = None) -> nn.Module:
+    """The network of a trial with the weights that its training began with.
+
+    Args:
+        seed: of a training that is not the trial's own.
+
+    Raises:
+        StudyError, NasError: as `proposal_of`.
+    """
     space, proposal = proposal_of(store, record)
-    model: nn.Module = space.build(proposal, store.info, record.seed or 0)
+    model: nn.Module = space.build(proposal, store.info, record.seed or 0 if seed is None else seed)
     return model
 
 

@@ -78,7 +78,7 @@ def test_rules_of_a_newer_nas_are_refused(tmp_path: Path) -> None:
 def test_a_study_goes_on_under_the_rules_that_it_began_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api, "run_search", lambda run, watch: None)
+    monkeypatch.setattr("nas.api.study.run_search", lambda run, watch: None)
     thumbnails_in_a_class(tmp_path / "pets")
 
     def search(trials: int) -> StudyReader:

@@ -210,7 +210,9 @@ class Silent(Exception):
         raise RuntimeError("no text")
 
 
-@pytest.mark.parametrize(("error", "said"), [(Silent(), "Silent"), (SystemExit(0), "0")])
+@pytest.mark.parametrize(
+    ("error", "said"), [(Silent(), "its text cannot be made: RuntimeError"), (SystemExit(0), "0")]
+)
 def test_code_of_the_author_that_fails_in_an_odd_way_is_one_line(
     tmp_path: Path, error: BaseException, said: str
 ) -> None:

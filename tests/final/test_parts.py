@@ -21,6 +21,7 @@ from nas.final.seeded import SEED, SeededSpace
 from nas.final.settings import FinalSettings
 from nas.final.test_images import predict
 from nas.space.load import load_space
+from nas.study.database import open_database
 from nas.study.outcome import Outcome
 from nas.study.writer import StudyWriter
 from nas.training.images import Examples, Images, Joined
@@ -41,8 +42,8 @@ def finalists(study: nas.Study, **settings: object) -> list[Finalist]:
 def test_a_schedule_that_needs_validation_images_is_replaced_and_said(copied):
     study = nas.load_study(STUDY, folder=copied().folder)
     plateau = study.store.recipe.model_copy(update={"training": {"schedule": "plateau"}})
-    writable = StudyWriter(study.store.storage, STUDY, study.store.folder.parent)
-    writable.take_over(plateau, study.store.memory_cap)
+    database = open_database(study.store.storage.url)
+    StudyWriter(database, STUDY, study.store.folder.parent).take_over(plateau, study.store.memory_cap)
     with sqlite3.connect(study.store.folder.parent / "nas.db") as database:
         database.execute("UPDATE nas_trials SET digest = NULL")
     found = finalists(study)

@@ -80,7 +80,12 @@ def test_who_is_known_keeps_the_seat_that_a_stranger_has_to_leave(port: int) -> 
 
 @pytest.mark.parametrize("length", ["Content-Length: 157286400", "Transfer-Encoding: chunked"])
 @pytest.mark.parametrize("expect", ["", "Expect: 100-continue\r\n"])
-def test_a_stranger_is_answered_before_the_body_is_read(port: int, length: str, expect: str) -> None:
+def test_a_stranger_is_answered_before_the_body_is_read(
+    port: int, length: str, expect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        guard, "PATIENCE", 0.5
+    )  # then the connection is closed, and all of the answer is here
     with socket.create_connection(("127.0.0.1", port), timeout=LIMIT) as stranger:
         stranger.sendall(
             f"POST /api/studies HTTP/1.1\r\nHost: localhost\r\n{expect}{length}\r\n\r\n".encode()

@@ -8,7 +8,6 @@ import pytest
 from rich.console import Console
 from torch import nn
 
-from nas.api.trial import Trial
 from nas.views import terminal
 from nas.views.terminal.live import LiveView
 from nas.views.terminal.progress import DecodeProgress
@@ -110,7 +109,8 @@ def test_a_network_whose_space_has_changed_is_told_not_guessed(study, capsys, mo
 
 
 def test_a_network_that_cannot_be_followed_is_said(study, capsys, monkeypatch):
-    monkeypatch.setattr(Trial, "build", lambda trial: nn.Linear(3, 3))  # as a space's author may get it wrong
+    wrong = nn.Linear(3, 3)  # as a space's author may get it
+    monkeypatch.setattr("nas.final.rebuilt.network_of", lambda store, record: wrong)
     terminal.print_trial(study.trial(3))
     out = capsys.readouterr().out
     assert "The layers cannot be shown: " in out
