@@ -64,6 +64,7 @@ def test_two_workers_take_turns_where_the_budget_has_room_for_one(make_store, ml
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("real_start")  # forks share their server's pages
 @pytest.mark.parametrize("budget", [600, 1200, 1500])
 def test_the_processes_of_a_search_stay_under_the_budget_together(tmp_path: Path, budget: int) -> None:
     settings = ["--trials", "6", "--epochs", "2", "--workers", "2", "--folder", str(tmp_path), "-q"]

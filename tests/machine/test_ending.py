@@ -16,17 +16,18 @@ from nas.machine import ending
 from nas.machine.ending import PLANNING, ends_as_it_says, left_at_once
 
 HANGING = """
-import os, signal, sys, torch
+import os, signal, threading, torch
 from dataclasses import dataclass
 from nas.space import Proposal, Training
 
 @dataclass(frozen=True)
 class Hanging:
     def build(self, data):
-        if "nas.engines.worker" not in sys.orig_argv:  # in the driver, which plans
+        if threading.current_thread().name == "nas-planning":
             os.kill(os.getpid(), signal.SIGINT)
             while True:
                 torch.zeros(3) + 1
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, data.num_classes))
 
 def suggest(trial, data):
     return Proposal(Hanging(), Training(batch_size=32, optimizer="sgd", learning_rate=0.1))
