@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 class Trial:
     """One trial of a study, as it is stored."""
 
-    _kept = "Only the best three trials of a study keep their weights."
+    _kept = (
+        "Only the best three trials of a study keep theirs; where their files were removed, nas train trains"
+        " the best anew."
+    )
 
     def __init__(self, store: StudyReader, record: TrialRecord) -> None:
         self._store = store
@@ -83,7 +86,10 @@ class Trial:
                 another network now.
         """
         if self.weights is None:
-            raise StudyError(f"Trial {self.number} of {self._store.name!r} has no weights. {self._kept}")
+            file = weights_path(self._store.folder, self.number)
+            raise StudyError(
+                f"Trial {self.number} of {self._store.name!r} has no weights, in {file}. {self._kept}"
+            )
         model = self.build()
         load_weights(model, self.weights)
         return model.eval()

@@ -92,3 +92,14 @@ def digest_files(entries: Iterable[FileEntry]) -> str:
     for entry in entries:
         digest.update(f"{entry.path}\0{entry.size}\0{entry.modified}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def why_not(path: Path, wanted: str) -> str:
+    """Why what lies at `path` is not the `wanted`: "file" or "folder"."""
+    if path.is_symlink() and not path.exists():
+        return "it is a link to what is not there"
+    if path.is_dir():
+        return f"it is a folder, no {wanted}"
+    if path.exists():
+        return f"it is no {wanted}"
+    return f"there is no such {wanted}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.datasets.files import digest_files, walk
+from nas.datasets.files import digest_files, walk, why_not
 from nas.datasets.image_files import is_image, open_image
 from nas.datasets.junk import DATABASE, NO_IMAGES, copies_among, copies_within, is_left_out, results_among
 from nas.datasets.layout import LAYOUT, Layout, find_layout
@@ -39,7 +39,7 @@ class Folder:
     def __init__(self, path: Path, rules: int = NEWEST) -> None:
         """Raises DataError where there is no such folder."""
         if not path.is_dir():
-            raise DataError(f"No dataset at {path}: there is no such folder.")
+            raise DataError(f"No dataset at {path}: {why_not(path, 'folder')}.")
         self.name = path.name
         self._place = str(path)
         self._path = path

@@ -79,14 +79,15 @@ def allowing(max_pixels: int, rules: int = NEWEST) -> Iterator[None]:
 
     with _LIMITS, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        before = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
+        before = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
         if rules > FIRST:  # Pillow refuses twice as many pixels as it says
             Image.MAX_IMAGE_PIXELS = max_pixels / 2  # type: ignore[assignment]
             PngImagePlugin.MAX_TEXT_CHUNK = MAX_TEXT
+            PngImagePlugin.MAX_TEXT_MEMORY = 4 * MAX_TEXT
         try:
             yield
         finally:
-            Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = before
+            Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = before
 
 
 def open_image(path: Path, rules: int = NEWEST) -> Image.Image:

@@ -108,11 +108,13 @@ def _find(source: str, data_dir: Path | None, rules: int) -> Source:
         return Vision(source, downloads)
     if points := [point for point in entry_points(group=DATASETS) if point.name == source]:
         return _of_others(points[0], downloads)
+    if "://" in source:
+        raise DataError(f"{source} is an address: download the images first, and give their folder. {LAYOUT}")
     path = _path(source)
     if source.endswith(".npz"):
         return Npz(path)
     if path.is_file():
-        raise DataError(f"{path} is {_kind_of_file(path)}.")
+        raise DataError(f"{path} is {_kind_of_file(path)}")
     if "/" in source or os.sep in source or path.is_dir():
         return Folder(path, rules)
     hint = "Your own: give the path of a folder of class folders, or of an .npz file."

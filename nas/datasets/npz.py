@@ -13,7 +13,7 @@ import psutil
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from nas.datasets.files import FileEntry, digest_files
+from nas.datasets.files import FileEntry, digest_files, why_not
 from nas.datasets.npy import BLOCK
 from nas.datasets.source import SPLITS, Listing
 from nas.errors import DataError
@@ -42,7 +42,7 @@ class Npz:
     def __init__(self, path: Path) -> None:
         """Raises DataError where there is no such file."""
         if not path.is_file():
-            raise DataError(f"No dataset at {path}: there is no such file.")
+            raise DataError(f"No dataset at {path}: {why_not(path, 'file')}.")
         self.name = path.stem
         self._place = str(path)
         self._path = path

@@ -65,13 +65,13 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
     name = _check_name(recipe.study or f"{space_name}-{source_name(recipe.data)}")
     url = storage_url(recipe.storage, recipe.folder)
     with closing(open_database(url, create=True)) as storage, study_lock(storage, name):
-        make_folder(recipe.folder / name)
         store = StudyWriter.find(storage, name, recipe.folder) if StudyWriter.exists(storage, name) else None
         recipe = _continued(store, asked) if store else Recipe.load(**asked | {"study": name})
         space = load_space(recipe.space, named="space" in asked).fixing(recipe.training)
         data = open_images(recipe, progress, rules=rules_of(store.data) if store else NEWEST)
         _check_baselines(recipe, data)  # before anything is trained
         resources = resolve(recipe, store.memory_cap if store else None)
+        make_folder(recipe.folder / name)
         recipe = recipe.model_copy(
             update={
                 "precision": resources.precision,

@@ -157,9 +157,10 @@ class Proposer:
         """
         if self._listed or len(self._unfit) < (of or UNFIT):
             return
-        smallest, cap = -(-min(self._unfit) // MIB) * MIB, in_mib(self._memory.cap)
+        smallest, cap = -(-min(self._unfit) // MIB) * MIB, self._memory.cap
+        shown = in_mib(cap) if cap >= MIB else f"{cap:,} bytes"
         raise SearchFailed(
-            f"None of the last {len(self._unfit)} proposals fits the memory cap of {cap}. The"
+            f"None of the last {len(self._unfit)} proposals fits the memory cap of {shown}. The"
             f" smallest needs {in_mib(smallest)}: start another study with --study OTHER --memory-cap"
             f" {exact_size(smallest)} or more."
         )

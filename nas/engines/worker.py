@@ -103,7 +103,7 @@ class Worker:
             how, reason = "no room", str(error)
         except NasError as error:
             how, reason = "failed", str(error)
-        except Exception as error:
+        except BaseException as error:  # of the author's code, whatever it derives from
             out_of_memory = is_out_of_memory(error)
             if not out_of_memory:
                 with suppress(OSError):  # the log may lie on a full disk

@@ -58,12 +58,17 @@ def export(
         mean, std = mean or images.mean, std or images.std
     if input_shape is None or not classes:
         raise InvalidSetting("nas.export needs input_shape and classes, or data, which tells both.")
+    names = tuple(classes)
+    if not all(isinstance(name, str) and name.strip() and name.isprintable() for name in names):
+        raise InvalidSetting(f"classes must be the names of the classes, in order, not {classes!r}.")
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise InvalidSetting(f"No two classes may have one name: {', '.join(sorted(twice))}.")
     channels = input_shape[0]
     facts = {} if images is None else {name: getattr(images, name) for name in FACTS}
     trained = TrainedModel(
         model=model,
         input_shape=input_shape,
-        classes=tuple(classes),
+        classes=names,
         mean=tuple(mean or (0.0,) * channels),
         std=tuple(std or (1.0,) * channels),
         data=images.info.name if images else None,

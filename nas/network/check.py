@@ -16,7 +16,7 @@ from nas.memory.program import Untraceable
 from nas.memory.trace import trace_training
 from nas.space import DataInfo
 from nas.space.load import Space
-from nas.space.user_code import THEIR_ERRORS, at_work
+from nas.space.user_code import at_work
 from nas.training.logits import WrongLogits, check_logits
 
 
@@ -41,7 +41,9 @@ def check_first(space: Space, params: Mapping[str, Any], info: DataInfo) -> None
         if not isinstance(error, Untraceable):
             raise
         run_once(build(), space, info)
-    except THEIR_ERRORS:  # on tensors without bytes; real ones tell
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # on tensors without bytes; real ones tell
         run_once(build(), space, info)
 
 
@@ -58,7 +60,9 @@ def run_once(network: nn.Module, space: Space, info: DataInfo) -> None:
             check_logits(network.eval()(images), len(images), info.num_classes)
     except WrongLogits as error:
         raise BrokenFile(f"{space.file}: {error}") from error
-    except THEIR_ERRORS as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         kinds = {each.dtype for each in network.parameters()} - {images.dtype}
         of_another_kind = "".join(
             f" Its weights are {kind} where images are {images.dtype}: does it call torch.set_default_dtype?"

@@ -21,7 +21,7 @@ import search_spaces.baselines
 from nas.errors import BrokenFile, InvalidSetting, StudyError, UnknownName, text_of
 from nas.machine.files import expanded
 from nas.space import DataInfo, Proposal, override
-from nas.space.user_code import THEIR_ERRORS, UserModule, aside, at_work, seeded
+from nas.space.user_code import UserModule, aside, at_work, seeded
 from nas.space.user_files import UserFiles
 
 if TYPE_CHECKING:
@@ -100,7 +100,9 @@ class Space:
         try:
             with surroundings:
                 return function(*arguments)
-        except THEIR_ERRORS as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # SystemExit too, which would end us without a word
             if type(error).__name__ == "StorageInternalError" or type(error).__module__.startswith(
                 "sqlalchemy"
             ):
@@ -193,8 +195,10 @@ def load_space(name: str, *, named: bool = True) -> Space:
         try:
             with aside():
                 module, source, short = points[0].load(), name, name
-        except THEIR_ERRORS as error:
-            raise BrokenFile(f"Search space {name!r} ({points[0].value}): {error}") from error
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            raise BrokenFile(f"Search space {name!r} ({points[0].value}): {text_of(error)}") from error
         if not isinstance(module, ModuleType):
             raise BrokenFile(f"Search space {name!r} ({points[0].value}): it is no module.")
     if not callable(getattr(module, "suggest", None)):

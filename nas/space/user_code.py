@@ -22,9 +22,6 @@ from typing import Any
 from nas.errors import BrokenFile, SearchesItself
 from nas.space.user_files import MAIN, UserFiles
 
-THEIR_ERRORS = (Exception, SystemExit)
-"""What a user's code may end in. SystemExit would end us without a word."""
-
 _this_thread = threading.local()
 
 
@@ -59,7 +56,7 @@ class UserModule(MetaPathFinder):
                 loader.exec_module(self.module)
         except BaseException as error:
             del sys.modules[name]
-            if isinstance(error, SearchesItself) or not isinstance(error, THEIR_ERRORS):
+            if isinstance(error, SearchesItself | KeyboardInterrupt):
                 raise
             raise self.blamed(error) from error
         finally:

@@ -1,5 +1,6 @@
 """Names, paths and settings of `open_data`."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -134,3 +135,25 @@ def test_the_largest_class_is_compared_with_the_smallest(tmp_path: Path) -> None
     data = open_data(str(tmp_path / "pets"))
     assert data.class_counts["train"] == (42, 14)
     assert data.imbalance == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("https://example.org/images", "is an address: download the images first"),
+        ("./gone", "it is a link to what is not there"),
+        ("./device", "it is no folder"),
+        ("folder.npz", "it is a folder, no file"),
+        ("./nowhere", "there is no such folder"),
+    ],
+)
+def test_what_is_no_dataset_is_told_as_what_it_is(
+    source: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("gone").symlink_to("elsewhere")
+    Path("folder.npz").mkdir()
+    os.mkfifo("device")
+    with pytest.raises(DataError, match=said) as error:
+        open_data(source)
+    assert ".." not in str(error.value)

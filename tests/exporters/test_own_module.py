@@ -124,3 +124,11 @@ def test_the_command_says_what_failed_and_ends_with_one(
     code, _, err = nas("export", "--out", "file", "--format", "source")
     assert code == 2
     assert "is a file" in err
+
+
+@pytest.mark.parametrize("classes", [["a", "a"], [1, 2], ["", "a"], ["a\nb", "c"]], ids=str)
+def test_names_of_classes_that_cannot_be_told_apart_or_shown_are_refused(tmp_path, classes):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    with pytest.raises(InvalidSetting, match="class"):
+        nas.export(network, tmp_path / "out", input_shape=(1, 2, 2), classes=classes, formats=["source"])
+    assert not (tmp_path / "out").exists()

@@ -20,6 +20,8 @@ from nas.space.load import load_space
 from tests.conftest import DIGITS
 from tests.space.test_load import MINIMAL
 
+RAISES = 'raise BaseException("odd")\n'
+
 NETWORK = "nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, data.num_classes))"
 
 
@@ -199,3 +201,17 @@ def test_a_later_network_that_is_no_classifier_is_not_planned(tmp_path):
     planner.close()
     assert planned.plan is not None
     assert re.search(r"space\.py: the network gives \(batch, 11\)", refused.reason)
+
+
+@pytest.mark.parametrize("where", ["import", "suggest", "build"])
+def test_what_derives_from_no_exception_is_the_authors_error_too(nas, tmp_path, where):
+    lines = {
+        "import": RAISES + MINIMAL,
+        "suggest": MINIMAL.replace("def suggest(trial, data):\n", f"def suggest(trial, data):\n    {RAISES}"),
+        "build": MINIMAL.replace("def build(self, data):\n", f"def build(self, data):\n        {RAISES}"),
+    }
+    (tmp_path / "odd.py").write_text(lines[where])
+    assert lines[where] != MINIMAL
+    code, _, err = nas("search", "--space", "./odd.py", "--device", "cpu", "--workers", 1, "-q")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "BaseException: odd" in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def load(folder: Path, threads: int) -> Runtime:
     import torch
 
     torch.set_num_threads(threads)
+    logging.getLogger("torch.export").setLevel(logging.CRITICAL)  # of a broken file the error tells enough
     program = torch.export.load(folder / PROGRAM)
     takes = program.example_inputs[0][0].dtype if program.example_inputs else torch.float32
     model = program.module()

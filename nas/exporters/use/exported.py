@@ -128,8 +128,8 @@ def _facts(content: Any) -> dict[str, Any]:
     if any(abs(value) < 1e-9 for value in numbers["std"]):
         raise ValueError("std must not be 0")
     classes = _several("classes", content["classes"], str)
-    if not classes:
-        raise ValueError("it names no classes")
+    if not classes or len(set(classes)) < len(classes):
+        raise ValueError("it must name classes, none of them twice")
     if not isinstance(content["formats"], dict):
         raise TypeError("formats must have names")
     formats = {name: _several("formats", files, str) for name, files in content["formats"].items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from nas.space.load import Space
     from nas.space.parameters import Parameter
     from nas.views.shown import Final, Study, Trial
+
+FALLBACK = 80
+"""Columns of a terminal that does not say how wide it is."""
 
 View = Callable[[Event], None]
 
@@ -140,7 +144,8 @@ def _console() -> Console:
     """Standard output, which may be of an encoding that lacks some of our characters. Texts are no markup."""
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
-    return Console(highlight=False, markup=False, emoji=False)
+    width = FALLBACK if os.environ.get("COLUMNS") == "0" else None
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def _can_redraw(console: Console) -> bool:

@@ -19,11 +19,14 @@ SPLITS = ("train", "val", "test")
 def data_page(data: ImageData) -> Group:
     """Shape, splits and classes with their counts, the imbalance, and what was done to the images."""
     table = new_table(show_footer=True)
-    table.add_column("class", Text("total", style="bold"), no_wrap=True, overflow="ellipsis")
+    table.add_column("class", Text("total", style="bold"))  # the one that gives way to the others
     for split in SPLITS:
-        table.add_column(split, Text(f"{data.counts[split]:,}", style="bold"), justify="right")
+        table.add_column(split, Text(f"{data.counts[split]:,}", style="bold"), justify="right", no_wrap=True)
     for index, name in enumerate(data.classes):
-        table.add_row(Text(clean(name)), *(f"{data.class_counts[split][index]:,}" for split in SPLITS))
+        table.add_row(
+            Text(clean(name), no_wrap=True, overflow="ellipsis"),
+            *(f"{data.class_counts[split][index]:,}" for split in SPLITS),
+        )
     kinds = ", ".join(data.info.augmentations) or "none"
     facts = f"{shape(data.info.shape)}, {data.info.num_classes} classes, augmentations: {kinds}"
     balance = f"The largest training class has {data.imbalance:.2f} times the images of the smallest."

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from PIL import Image
 
 from nas.api.trial import Trial
 from nas.network.layers import Layer, LayerTable
@@ -180,3 +181,19 @@ def test_a_parameter_shows_its_range(mlp: Space, name, distribution, kind, value
 def test_a_conditional_parameter_tells_how_often_it_is_asked(mlp: Space):
     shown = assert_fits(parameters_page(mlp, [Parameter("rate", FloatDistribution(0, 1), 0.25)]))
     assert row_of(shown, "rate")[-2:] == ["in", "25%"]
+
+
+@pytest.mark.parametrize("columns", ["20", "80", "0"])
+def test_counts_are_shown_beside_class_names_of_any_length(nas, tmp_path, monkeypatch, columns):
+    for name in ("00000_Animalia_Annelida_Clitellata_Haplotaxida_Lumbricidae_Lumbricus_terrestris", "b"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for index in range(12):
+            Image.new("RGB", (4, 4), (index, 0, 0)).save(tmp_path / "pets" / name / f"{index}.png")
+    monkeypatch.setenv("COLUMNS", columns)
+    code, out, _ = nas("data", "./pets")
+    assert code == 0
+    rows = [line.split()[-3:] for line in out.splitlines()]
+    assert ["train", "val", "test"] in rows
+    counts = [row for row in rows if len(row) == 3 and all(cell.isdecimal() for cell in row)]
+    assert len(counts) == 3, "of two classes and in all"
+    assert counts[0] == counts[1]
