@@ -219,6 +219,13 @@ def _explain(error: ValidationError, known: list[str]) -> str:
             reasons[f"unknown setting {name!r}"] = [hint]
         else:
             reason = problem["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            given = "that" if name == "storage" else repr(problem["input"])  # it may hold a password
-            reasons.setdefault(f"{name} cannot be {given}, expected", []).append(reason)
+            reasons.setdefault(f"{name} cannot be {_shown(name, problem['input'])}, expected", []).append(
+                reason
+            )
     return "; ".join(f"{setting}: {' or '.join(dict.fromkeys(why))}" for setting, why in reasons.items())
+
+
+def _shown(name: str, value: object) -> str:
+    """A value as a message quotes it; not what may hold a database's password, at whatever depth."""
+    kinds = {dict: "a table", list: "a list", tuple: "a list"}
+    return "that" if name == "storage" else kinds.get(type(value)) or repr(value)

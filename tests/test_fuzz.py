@@ -227,7 +227,9 @@ def test_recipes(examples: int) -> None:
         st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le"]),
     )
     leaky = example([("storage", "")], "[{}]", f"'postgresql://me:{SECRET}@127.0.0.1/x'", b"", "utf-8")
-    fuzz(examples)(leaky(some(a_recipe)))()
+    by_mistake = f"'postgresql://127.0.0.1/x?password={SECRET}'"
+    of_a_table = example([("[study]", ""), ("storage", "")], "{}", by_mistake, b"", "utf-8")
+    fuzz(examples)(of_a_table(leaky(some(a_recipe))))()
 
 
 @fuzz(100)
@@ -253,6 +255,7 @@ def test_urls(examples: int) -> None:
     some = given(urls())(a_url)
     for password in (f"{SECRET}/@", f"{SECRET}@{SECRET}@", f"{{{SECRET}}}@"):
         some = example(f"postgresql://me:{password}127.0.0.1:1/x")(some)
+    some = example("postgresql://127.0.0.1/\udc80")(some)
     fuzz(examples)(some)()
 
 

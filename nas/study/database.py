@@ -145,7 +145,8 @@ def make_folder(folder: Path) -> Path:
 def _read(url: str) -> URL | None:
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # ValueError: of a port that is no number
+        parsed.render_as_string()
+    except (ArgumentError, ValueError):  # ValueError: of a port that is no number, half of a surrogate pair
         return None
     rest = parsed.database if parsed.get_backend_name() != "sqlite" else None
     return None if "@" in f"{parsed.host}{rest}" else parsed  # of a password that nobody encoded
