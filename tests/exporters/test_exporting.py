@@ -21,7 +21,7 @@ from nas.errors import BrokenFile, InvalidSetting, NasError, StorageError, Unkno
 from nas.exporters import TrainedModel, export_model, known_exporters
 from nas.exporters.checksums import write_sums
 from nas.exporters.registry import load_exporter
-from nas.exporters.verify.checking import Agreement
+from nas.exporters.verify.measuring import Agreement
 from nas.exporters.verify.verification import Reference, Verification, judge
 from nas.space import DataInfo
 from nas.space.load import load_space

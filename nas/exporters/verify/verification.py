@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import InvalidSetting, NasError, first_line
-from nas.exporters.machine import processor_name
 from nas.exporters.pixels import normalise
 from nas.exporters.registry import Exporter
 from nas.exporters.trained import TrainedModel
-from nas.exporters.verify.checking import Agreement, Request, Result, check, images_of
+from nas.exporters.verify.measuring import Agreement, Request, check, images_of, processor_name
 
 BATCHES = (1, 7, 256)
 TIMED = (1, 64)
@@ -162,7 +161,7 @@ def verify(
     Raises:
         NasError: they cannot be loaded or run.
     """
-    result: Result = check(
+    result = check(
         Request(
             format=name,
             folder=str(folder),
