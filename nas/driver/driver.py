@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Set
+from typing import TYPE_CHECKING
 
 from optuna.exceptions import UpdateFinishedTrialError
 
 from nas.driver.live_trial import LiveTrial
 from nas.driver.memory_budget import MemoryBudget
 from nas.driver.placement import Placement
-from nas.driver.proposer import Planner, Proposer
+from nas.driver.proposer import Proposer
 from nas.driver.watchdog import Watchdog
 from nas.engines.base import Engine
 from nas.engines.messages import Built, Died, Ended, Message, NotPlanned, Planned, Ready, Trained
@@ -29,6 +30,9 @@ from nas.study.outcome import Outcome
 from nas.study.records import best_of
 from nas.study.writer import StudyWriter
 from nas.training.epoch import Epoch
+
+if TYPE_CHECKING:
+    from nas.engines.planner import Planner  # torch comes with it
 
 FAILURES = 5
 """So many failures in a row end the search: of trials, also of those that have used up their retries, or of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Set
+from dataclasses import asdict
 
 from nas.driver.live_trial import LiveTrial
 from nas.driver.memory_budget import MemoryBudget
@@ -70,7 +71,7 @@ class Placement:
                     self._engine.retire(idle)
                     self._memory.forget(idle)
                 choice = self._memory.choose(self._waiting, free)
-                first = self._waiting[0].needed
+                first = self._waiting[0].reservation
                 if choice is None and not self._workers and (reason := self._memory.shortage(first)):
                     raise SearchFailed(reason)
             if choice is None:
@@ -100,6 +101,6 @@ class Placement:
             network=in_words(trial.proposal.description["architecture"]),
             retry_of=trial.retry_of,
             device=device,
-            reserved=trial.plan.predicted,
-            plan=plan_in_words(trial.plan.levers),
+            reservation=trial.plan.reservation,
+            plan=plan_in_words(asdict(trial.plan.levers)),
         )

@@ -27,6 +27,10 @@ class MemoryConstants:
     factor: float = 1.0
     """What a step of training is multiplied by, which alone is not measured: see `nas.memory.calibration`."""
 
+    def at_least(self, other: MemoryConstants) -> MemoryConstants:
+        """The larger of each."""
+        return MemoryConstants(**{name: max(size, getattr(other, name)) for name, size in vars(self).items()})
+
     @property
     def resident(self) -> tuple[int, int]:
         """What lies in the caching allocator before a step and after it: measured, never multiplied."""

@@ -185,7 +185,7 @@ def test_epochs_out_of_a_checkpoint_teach_nothing_about_memory(make_store, mlp, 
     store = make_store(trials=1, epochs=2)
 
     def script(task: Task) -> Iterator[Message]:
-        yield measured(epoch(task.number, 1, again=again), 8 * task.plan.predicted)
+        yield measured(epoch(task.number, 1, again=again), 8 * task.plan.reservation)
         yield from (epoch(task.number, 2), *ends("completed", "")(task))
 
     run(store, mlp, script)

@@ -4,7 +4,6 @@ import queue
 import random
 import re
 import sys
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -196,7 +195,7 @@ def test_a_later_network_that_is_no_classifier_is_not_planned(tmp_path):
     planner.open()
     for width in (1, 2):
         proposal = space.suggest(FixedTrial({"lr": 0.05, "width": width}), DIGITS)
-        planner.plan(width, proposal, asdict(MemoryConstants()))
+        planner.plan(width, proposal, MemoryConstants())
     planned, refused = answers.get(timeout=60), answers.get(timeout=60)
     planner.close()
     assert planned.plan is not None
