@@ -18,7 +18,7 @@ from nas.space.user_code import aside
 from nas.study.reader import StudyReader
 from nas.study.records import TrialRecord
 from nas.study.test_openings import Opening
-from nas.study.weights import load_weights, weights_path
+from nas.study.trial_files import load_weights, weights_path
 
 if TYPE_CHECKING:
     from torch import nn

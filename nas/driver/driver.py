@@ -25,9 +25,9 @@ from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, Why, WorkerReady
 from nas.space import DataInfo
 from nas.space.load import Space
-from nas.study.checkpoints import remove_checkpoints
 from nas.study.outcome import Outcome
 from nas.study.records import best_of
+from nas.study.trial_files import remove_checkpoints
 from nas.study.writer import StudyWriter
 from nas.training.epoch import Epoch
 

@@ -12,9 +12,8 @@ from nas.engines.messages import Died, Ended, Task
 from nas.errors import SearchFailed
 from nas.events import TrialStarted
 from nas.space import in_words
-from nas.study.checkpoints import checkpoint_path
 from nas.study.records import plan_in_words
-from nas.study.weights import weights_path
+from nas.study.trial_files import checkpoint_path, weights_path
 from nas.study.writer import StudyWriter
 
 

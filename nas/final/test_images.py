@@ -23,7 +23,7 @@ from nas.machine.files import written_whole
 from nas.space import DataInfo
 from nas.study.reader import StudyReader
 from nas.study.test_openings import enter_opening, final_weights, openings
-from nas.study.weights import load_weights, weights_path
+from nas.study.trial_files import load_weights, weights_path
 from nas.training.images import Examples, Images
 from nas.training.loop import EVALUATED_AT_ONCE
 

@@ -10,7 +10,7 @@ from nas.engines.messages import Died, Ended, Message, Task
 from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, WorkerReady
 from nas.space.load import Space, load_space
-from nas.study.checkpoints import checkpoint_path
+from nas.study.trial_files import checkpoint_path
 from nas.study.writer import StudyWriter
 from tests.driver.test_proposer import measured, small_space
 from tests.scripted import CAP, Script, ScriptedEngine, ends, epoch, learns, make_driver, outcomes, run
