@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Engine, Executable, RowMapping, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -38,31 +38,12 @@ LONGEST_PAUSE = 15.0
 """Seconds between two attempts, at most; the first pauses are short."""
 
 REPEATABLE = (
-    "get_study_id_from_name",
-    "get_study_name_from_id",
-    "get_study_directions",
-    "get_study_user_attrs",
-    "get_study_system_attrs",
-    "set_study_user_attr",
-    "set_study_system_attr",
-    "get_all_studies",
-    "get_trial",
-    "get_trial_id_from_study_id_trial_number",
-    "get_trial_param",
-    "get_trial_user_attrs",
-    "get_trial_system_attrs",
-    "set_trial_user_attr",
-    "set_trial_system_attr",
-    "set_trial_intermediate_value",
-    "set_trial_param",
-    "get_all_trials",
-    "get_best_trial",
-    "_set_trial_param",
-    "_get_trials",
-    "_get_best_trial_id",
+    *(name for name in vars(BaseStorage) if name.startswith(("get_", "set_"))),
+    *("_set_trial_param", "_get_trials", "_get_best_trial_id"),
 )
-"""Optuna's operations that read, or write one value under its key. What begins with an underscore is its own
-affair: another version may lack it, and does the same by the public name."""
+"""Optuna's operations that read, or write one value under its key; `RetryingStorage` has its own way with one
+of them. What begins with an underscore is Optuna's own affair: another version may lack it, and does the same
+by the public name."""
 
 
 class RetryingStorage(RDBStorage):
@@ -295,5 +276,5 @@ def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for name in REPEATABLE:
-    if hasattr(RDBStorage, name):
+    if hasattr(RDBStorage, name) and name not in vars(RetryingStorage):
         setattr(RetryingStorage, name, _repeatable(getattr(RDBStorage, name)))

@@ -13,6 +13,7 @@ from optuna.trial import FixedTrial
 import nas as package
 from nas.engines.planner import Planner
 from nas.errors import BrokenFile, SearchesItself
+from nas.memory.planned import MemoryPlan
 from nas.memory.prediction import MemoryConstants
 from nas.network.check import check_first
 from nas.space.load import load_space
@@ -198,7 +199,7 @@ def test_a_later_network_that_is_no_classifier_is_not_planned(tmp_path):
         planner.plan(width, proposal, MemoryConstants())
     planned, refused = answers.get(timeout=60), answers.get(timeout=60)
     planner.close()
-    assert planned.plan is not None
+    assert isinstance(planned.answer, MemoryPlan)
     assert re.search(r"space\.py: the network gives \(batch, 11\)", refused.reason)
 
 
