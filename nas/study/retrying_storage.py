@@ -22,7 +22,6 @@ from sqlalchemy.orm import Session
 from nas.errors import StorageError
 from nas.machine.files import INTACT
 from nas.machine.texts import storable
-from nas.study.connection import LastingConnection
 from nas.study.database_errors import DATABASE_ERRORS, connection_broke, explain, may_pass
 from nas.study.deleted import DatabaseFiles
 
@@ -64,21 +63,20 @@ class RetryingStorage(RDBStorage):
         logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)  # we say it ourselves
         template = url.replace("{", "{{").replace("}", "}}")  # Optuna would fill in what stands in braces
         super().__init__(template, engine_kwargs=engine_kwargs, skip_table_creation=read_only)
-        autocommit: Engine = self.engine
-        if self.engine.dialect.name == "postgresql" and not read_only:
-            # one round trip, where a transaction takes three
-            autocommit = create_engine(self.engine.url, isolation_level="AUTOCOMMIT", **engine_kwargs)
-        self._kept = LastingConnection(autocommit)
+        self._autocommit: Engine = self.engine
         """For a statement that is a transaction of its own."""
-        self._files = DatabaseFiles(self.engine.url.database if autocommit is self.engine else None)
-        self.engines = {self.engine, autocommit}
+        if self.engine.dialect.name == "postgresql" and not read_only:
+            # one round trip, where a transaction takes three and a ping one more; `patiently` does without
+            options = engine_kwargs | {"isolation_level": "AUTOCOMMIT", "pool_pre_ping": False}
+            self._autocommit = create_engine(self.engine.url, **options)
+        self._files = DatabaseFiles(self.engine)
+        self.engines = {self.engine, self._autocommit}
         """All whose connections read and write."""
         for engine in self.engines:
             event.listen(engine, "before_cursor_execute", _with_storable_texts, retval=True)
 
     def close(self) -> None:
         """Close all connections; whatever comes next opens new ones."""
-        self._kept.close()
         for engine in self.engines:
             engine.dispose()
         self._files.forget()
@@ -105,7 +103,7 @@ class RetryingStorage(RDBStorage):
         Raises:
             StorageError: the database failed, or was away for too long; or its files were deleted.
         """
-        if self._kept.is_open and (loss := self._files.loss(self._kept)):
+        if loss := self._files.loss():
             raise StorageError(loss)
         began, pause, broke = 0.0, 0.1, False
         while True:
@@ -181,15 +179,15 @@ class RetryingStorage(RDBStorage):
         self._commit((self._puts[kind], row), *((other, None) for other in others))
 
     def _commit(self, *statements: tuple[Executable, Mapping[str, Any] | None]) -> None:
+        engine = self._autocommit if len(statements) == 1 else self.engine
+
         def transaction() -> None:
-            if len(statements) == 1:
-                self._kept.execute(*statements[0])
-                return
-            with self.engine.begin() as connection:
+            with engine.begin() as connection:
                 for statement in statements:
                     connection.execute(*statement)
 
         self.patiently(transaction)
+        self._files.watch()
 
     def _put_statement(self, table: Table, names: list[str]) -> Executable:
         dialect = sqlite if self.engine.dialect.name == "sqlite" else postgresql
