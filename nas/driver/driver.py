@@ -76,10 +76,10 @@ class Driver:
         self.memory = memory
         self.recipe = store.recipe
         self._trials: dict[int, LiveTrial] = {}
-        """Asked and not told yet, by number."""
+        """Trials that are asked and not told yet, by number."""
         self._watchdog = Watchdog(info.num_train)
         self._opened: float | None = None
-        """When workers were started, until one is ready."""
+        """Moment when workers were started, until one is ready."""
         self._failures = 0
         self._stopping = False
         records = store.trials()

@@ -30,13 +30,13 @@ class LiveTrial:
     recoveries: int = 0
     """Times it ran out of memory."""
     trouble: str | None = None
-    """What happened the last time."""
+    """What happened when it ran out of memory the last time."""
     plan: MemoryPlan | None = None
-    """None until it is planned."""
+    """How it trains; None until it is planned."""
     overtaken: int = 0
     """Trials that came later and started earlier."""
     worker: int | None = None
-    """None while it waits."""
+    """Index of the worker that has it; None while it waits."""
     built: bool = False
     """Whether its worker has built it."""
     multiply_adds: int | None = None

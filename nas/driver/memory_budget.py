@@ -28,7 +28,7 @@ class _Process:
     """A worker that has said `Ready`."""
 
     name: str
-    """What its device calls itself."""
+    """Name of the worker's device."""
     idle: int
     """Bytes of the device that it holds between trials."""
     resident: int
@@ -36,7 +36,7 @@ class _Process:
     new: int
     """Bytes of the process alone before its first trial, on a processor; 0 where nobody knows."""
     own: int
-    """The same after its last trial."""
+    """Bytes of the process alone after its last trial; as `new` before any."""
 
 
 class MemoryBudget:

@@ -26,9 +26,9 @@ class Placement:
         self._engine = engine
         self._memory = memory
         self._waiting: list[LiveTrial] = []
-        """Planned, and taken by no worker, in order."""
+        """Trials that are planned, and taken by no worker, in order."""
         self._workers: dict[int, int] = {}
-        """By trial, until the worker is free again."""
+        """Worker of each trial by its number, until the worker is free again."""
 
     @property
     def placed(self) -> Set[int]:

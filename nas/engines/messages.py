@@ -23,7 +23,7 @@ class Setup:
     device: str
     threads: int
     precision: str
-    """fp32 or bf16."""
+    """Precision of training: fp32 or bf16."""
     with_val: bool = False
     """Whether the validation images are trained on too; what is then told of them is not validation."""
     compile: bool = False
@@ -62,11 +62,11 @@ class Ready:
     device: str
     """The device's own name."""
     constants: MemoryConstants
-    """As measured."""
+    """Memory that all its trials share, as measured."""
     resident: int = 0
     """Bytes of the process before its first trial, and of the images that it will read."""
     own: int = 0
-    """Of them, those that no other process shares."""
+    """Bytes of the process that no other shares, before its first trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class Trained:
     number: int
     epoch: Epoch
     again: bool = False
-    """It was trained before the trial was interrupted, and comes from the checkpoint."""
+    """Whether it was trained before the trial was interrupted, and comes from the checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,7 +55,7 @@ class Predictions:
 
     plain: Labels
     mirrored: Labels | None
-    """With logits averaged over each image and its mirror image, if that was asked for."""
+    """Classes by logits averaged over each image and its mirror image, if that was asked for."""
 
 
 def check_unopened(store: StudyReader, again: bool) -> None:

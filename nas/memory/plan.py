@@ -82,9 +82,9 @@ class _Predictor:
     constants: MemoryConstants
     classes: int | None = None
     _programs: dict[tuple[bool, bool], AllocationProgram] = field(default_factory=dict, init=False)
-    """For any batch size, by kind."""
+    """Programs for any batch size, by kind."""
     _traced: dict[Levers, AllocationProgram] = field(default_factory=dict, init=False)
-    """For one micro-batch each."""
+    """Programs for one micro-batch each."""
 
     def ways(self) -> Iterator[Levers]:
         """From the fastest to the most frugal."""

@@ -51,7 +51,7 @@ class DoesNotFit:
     """No plan keeps a network under the memory cap. `str` says why, in one line."""
 
     cap: int
-    """Bytes allowed."""
+    """Bytes that are allowed."""
     smallest_cap: int
     """Bytes that would do."""
     memory: Memory

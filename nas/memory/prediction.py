@@ -17,7 +17,7 @@ class MemoryConstants:
     """What all trials of a worker share; measured, in bytes unless said otherwise."""
 
     context: int = 0
-    """What the process takes outside the caching allocator; on a CPU, beside the tensors of a step."""
+    """Bytes that the process takes outside the caching allocator; on a CPU, beside the tensors of a step."""
     workspace: int = 0
     """What CUDA's libraries keep inside the caching allocator."""
     data: int = 0

@@ -58,20 +58,20 @@ class RetryingStorage(RDBStorage):
         self._on_wait: Callable[[str], None] | None = None
         self._limit = LONGEST_WAIT
         self._new_trial: tuple[type, int] | None = None
-        """Optuna's model, and its key."""
+        """Optuna's model of the trial that was created last, and its key."""
         self._puts: dict[tuple[Any, ...], Executable] = {}
         logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)  # we say it ourselves
         template = url.replace("{", "{{").replace("}", "}}")  # Optuna would fill in what stands in braces
         super().__init__(template, engine_kwargs=engine_kwargs, skip_table_creation=read_only)
         self._autocommit: Engine = self.engine
-        """For a statement that is a transaction of its own."""
+        """Engine for a statement that is a transaction of its own."""
         if self.engine.dialect.name == "postgresql" and not read_only:
             # one round trip, where a transaction takes three and a ping one more; `patiently` does without
             options = engine_kwargs | {"isolation_level": "AUTOCOMMIT", "pool_pre_ping": False}
             self._autocommit = create_engine(self.engine.url, **options)
         self._files = DatabaseFiles(self.engine)
         self.engines = {self.engine, self._autocommit}
-        """All whose connections read and write."""
+        """Engines whose connections read and write."""
         for engine in self.engines:
             event.listen(engine, "before_cursor_execute", _with_storable_texts, retval=True)
 

@@ -50,7 +50,7 @@ class StudyWriter(StudyReader):
         self._ranking: list[tuple[float, int]] = []
         """(-value, number) of the best trials."""
         self._sampler = self._study.sampler
-        """As the recipe names it."""
+        """The sampler that the recipe names."""
 
     @classmethod
     def create(

@@ -30,13 +30,13 @@ from nas.machine import children
 PROCESS = "nas.exporters.verify.measuring"
 
 RANDOM_IMAGES = 256
-"""Without a dataset."""
+"""Images that are drawn where there is no dataset."""
 
 RANDOM_BYTES = 2**28
 """Of large images there are no more than take these bytes."""
 
 SECONDS = 0.3
-"""How long a latency is measured."""
+"""Seconds for which a latency is measured."""
 
 LEAST, MOST = 10, 1000
 """The runs that the measuring of a latency takes at least and at most."""
@@ -60,9 +60,9 @@ class Request:
     logits: str | None = None
     """File of the logits (images, classes) to agree with; None to measure latencies alone."""
     batches: tuple[int, ...] = ()
-    """Batch sizes in which these are computed."""
+    """Batch sizes in which the logits are computed."""
     seconds: float = field(default_factory=lambda: SECONDS)
-    """How long each latency is measured."""
+    """Seconds for which each latency is measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,18 +71,18 @@ class Agreement:
 
     batch_size: int
     largest_difference: float
-    """Of any logit; NaN where any is no number."""
+    """The largest of any logit; NaN where any is no number."""
     mean_difference: float
-    """Of all logits: the root of the mean of the squares."""
+    """The root of the mean of the squares, over all logits."""
     largest_shift: float
-    """Of the probability of any class."""
+    """The most that the probability of any class differs."""
     mean_shift: float
     """The part of an image's probability that other classes have, half the sum of what differs; mean of all
     images."""
     agreement: float
     """Part of the images for which both predict the same class."""
     accuracy: float | None
-    """Of the file's predictions, in [0, 1]; None on random images."""
+    """Accuracy of the file's predictions, in [0, 1]; None on random images."""
 
 
 @dataclass(frozen=True, kw_only=True)

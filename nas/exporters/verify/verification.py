@@ -50,11 +50,11 @@ class Reference:
 
     logits: Path
     images: int
-    """Their number."""
+    """Number of the images."""
     accuracy: float | None
-    """In [0, 1]; None on random images."""
+    """Accuracy in [0, 1]; None on random images."""
     largest: float
-    """Of the absolute logits."""
+    """The largest of the absolute logits."""
     spread: float
     """Standard deviation of the logits."""
     threads: int
@@ -69,23 +69,23 @@ class Verification:
     size: int
     """Bytes of the files."""
     batches: tuple[Agreement, ...]
-    """At each batch size."""
+    """Agreement with the network at each batch size."""
     latency: Mapping[int, float]
     """Median seconds of one run, by batch size."""
 
     @property
     def largest_difference(self) -> float:
-        """Of any logit."""
+        """The largest difference of any logit."""
         return float(np.max([each.largest_difference for each in self.batches]))
 
     @property
     def mean_difference(self) -> float:
-        """Of all logits, in the worst batches."""
+        """The mean difference of all logits, in the worst batches."""
         return max(each.mean_difference for each in self.batches)
 
     @property
     def largest_shift(self) -> float:
-        """Of any probability."""
+        """The largest difference of any probability."""
         return max(each.largest_shift for each in self.batches)
 
     @property
@@ -100,7 +100,7 @@ class Verification:
 
     @property
     def accuracy(self) -> float | None:
-        """The lowest, in [0, 1]; None on random images."""
+        """The lowest accuracy, in [0, 1]; None on random images."""
         known = [each.accuracy for each in self.batches if each.accuracy is not None]
         return min(known, default=None)
 
