@@ -29,7 +29,7 @@ from nas.errors import NasError, StorageError, in_one_line
 from nas.machine.allowance import own_memory
 from nas.machine.files import disk_errors, written_whole
 from nas.machine.versions import versions
-from nas.memory.checkpointing import checkpointed
+from nas.memory.activation_checkpoints import checkpointed
 from nas.network.check import run_once
 from nas.network.layers import layer_table
 from nas.space.load import load_space

@@ -16,8 +16,8 @@ from tempfile import mkdtemp
 from filelock import FileLock, Timeout
 
 from nas.errors import StorageError
-from nas.exporters.checksums import SUMS, as_written, read_small
 from nas.exporters.exchange import exchange
+from nas.exporters.sha256sums import SUMS, as_written, read_small
 from nas.machine.files import flush
 
 ARCHITECTURE = "architecture.json"

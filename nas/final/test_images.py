@@ -21,8 +21,8 @@ from nas.final.retraining import Trained
 from nas.final.settings import FinalSettings
 from nas.machine.files import written_whole
 from nas.space import DataInfo
+from nas.study.openings import enter_opening, final_weights, openings
 from nas.study.reader import StudyReader
-from nas.study.test_openings import enter_opening, final_weights, openings
 from nas.study.trial_files import load_weights, weights_path
 from nas.training.images import Examples, Images
 from nas.training.loop import EVALUATED_AT_ONCE

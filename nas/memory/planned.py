@@ -18,7 +18,7 @@ class Levers:
     accumulation: int
     """Micro-batches whose gradients add up to one step: a power of two."""
     checkpointing: bool
-    """Whether the network is trained as `nas.memory.checkpointing.checkpointed` wraps it."""
+    """Whether the network is trained as `nas.memory.activation_checkpoints.checkpointed` wraps it."""
 
     @property
     def kind(self) -> tuple[bool, bool]:

@@ -22,7 +22,7 @@ from nas.training.averaging import WeightAverage
 from nas.training.epoch import Diverged, Epoch
 from nas.training.evaluate import evaluate
 from nas.training.images import Batch, Images
-from nas.training.live import LiveBytes
+from nas.training.live_bytes import LiveBytes
 from nas.training.mixup import draw_shares, mix, mixed_cross_entropy
 from nas.training.optimizers import load_state, make_optimizers, set_learning_rate, state_tensors
 from nas.training.pause import Pause

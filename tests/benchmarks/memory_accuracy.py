@@ -30,9 +30,9 @@ from torch import nn
 
 from nas.engines.limits import is_out_of_memory, limited, release
 from nas.engines.warmup import measure_constants
+from nas.memory.activation_checkpoints import checkpointed
 from nas.memory.allocator import MIB
 from nas.memory.calibration import Calibration
-from nas.memory.checkpointing import checkpointed
 from nas.memory.plan import plan_memory
 from nas.memory.planned import DoesNotFit, Levers, MemoryPlan
 from nas.memory.prediction import Device, MemoryConstants, predict

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nas.errors import NasError
-from nas.exporters.checksums import write_sums
-from nas.exporters.own import remember
+from nas.exporters.provenance import remember
+from nas.exporters.sha256sums import write_sums
 from nas.exporters.use.exported import Exported
 from nas.exporters.verify import measuring
 from nas.exporters.verify.measuring import Request, check

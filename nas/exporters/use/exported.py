@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from nas.errors import NasError, StorageError, UnknownName, first_line
-from nas.exporters.checksums import check_sums, read_small
 from nas.exporters.folder import ARCHITECTURE, restore
-from nas.exporters.own import is_own
+from nas.exporters.provenance import is_own
 from nas.exporters.registry import holds_code, load_exporter
 from nas.exporters.runtime import Runtime
+from nas.exporters.sha256sums import check_sums, read_small
 from nas.exporters.verify.measuring import Request, check
 
 PREFERRED = ("onnx", "torch", "source", "int8")

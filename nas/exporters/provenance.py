@@ -11,7 +11,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from nas.exporters.checksums import SUMS, read_small
+from nas.exporters.sha256sums import SUMS, read_small
 from nas.machine.user_cache import cache_root
 
 
