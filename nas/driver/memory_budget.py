@@ -78,10 +78,6 @@ class MemoryBudget:
         factors = [self._calibration(process.name).factor for process in self._processes.values()]
         return replace(self._constants, factor=max(factors, default=1.0))
 
-    def excess(self, needed: int | None) -> float:
-        """Bytes needed over bytes allowed, less one; 0 where nothing is known."""
-        return 0.0 if needed is None else needed / self.cap - 1
-
     # who holds what ----------------------------------------------------------------------------------------
 
     def ready(self, message: Ready) -> bool:

@@ -112,7 +112,7 @@ class Proposer:
 
     def planned(self, trial: LiveTrial, planned: Planned) -> tuple[Outcome, str | None]:
         """Take the answer: the trial waits, does not fit, or is beyond all plans and pruned."""
-        excess = self._memory.excess(planned.needed)
+        excess = planned.needed / self._memory.cap - 1  # bytes needed over bytes allowed
         earlier = self._known.first(trial)
         if earlier.number != trial.number:
             return Outcome.DUPLICATE, self._repeats(trial, earlier)

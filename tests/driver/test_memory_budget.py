@@ -196,8 +196,3 @@ def test_the_ratio_is_of_a_step_alone_and_not_of_what_was_measured_before(
     learned = account("cuda:0").learn(trial, cast(Epoch, SimpleNamespace(**peaks)))
     assert learned
     assert Calibration.from_json(learned[1]).factor == factor
-
-
-@pytest.mark.parametrize(("needed", "excess"), [(GIB, 0.0), (2 * GIB, 1.0), (GIB // 2, -0.5), (None, 0.0)])
-def test_the_excess_is_what_is_needed_over_what_is_allowed(needed: int | None, excess: float) -> None:
-    assert MemoryBudget(GIB, ["cpu"], {"cpu": GIB}, {}).excess(needed) == excess

@@ -90,6 +90,7 @@ class Result:
     """What was measured."""
 
     batches: tuple[Agreement, ...]
+    """Agreement with the network at each batch size."""
     latency: dict[int, float]
     """Median seconds of one run, by batch size."""
 
