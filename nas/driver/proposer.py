@@ -112,23 +112,24 @@ class Proposer:
 
     def planned(self, trial: LiveTrial, planned: Planned) -> tuple[Outcome, str | None]:
         """Take the answer: the trial waits, does not fit, or is beyond all plans and pruned."""
-        excess = planned.needed / self._memory.cap - 1  # bytes needed over bytes allowed
+        answer = planned.answer
+        needed = answer.reservation if isinstance(answer, MemoryPlan) else answer.smallest_cap
+        excess = needed / self._memory.cap - 1
         earlier = self._known.first(trial)
         if earlier.number != trial.number:
             return Outcome.DUPLICATE, self._repeats(trial, earlier)
         constraints = earlier.constraints or {MEMORY: excess}
-        answer = planned.answer
         if isinstance(answer, MemoryPlan):
             new, trial.plan = trial.plan is None, answer
             self._unfit.clear()
-            self._known.settle(trial, answer.reservation, constraints)
+            self._known.settle(trial, needed, constraints)
             if new:
                 self._enter(trial, Outcome.WAITING, constraints, **trial.planned)
             else:
                 self._store.describe(trial.number, **trial.planned)
             return Outcome.WAITING, None
         if trial.plan is None:
-            needed, reason = answer.smallest_cap, str(answer)
+            reason = str(answer)
             self._known.settle(trial, needed, constraints)
             columns = {"predicted": needed, "predicted_memory": answer.memory.parts}
             self._enter(trial, Outcome.DOES_NOT_FIT, constraints, reason=reason, **columns)

@@ -123,12 +123,6 @@ class Planned:
     number: int
     answer: MemoryPlan | DoesNotFit
 
-    @property
-    def needed(self) -> int:
-        """Bytes that the plan takes, or the smallest cap that would do."""
-        found = self.answer
-        return found.reservation if isinstance(found, MemoryPlan) else found.smallest_cap
-
 
 @dataclass(frozen=True, kw_only=True)
 class NotPlanned:

@@ -103,7 +103,7 @@ class Trainer:
             "average": self._average.model.state_dict() if self._average else None,
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
             "generator": self._generator.get_state(),
-            "pause": self._pause.to_plain() if self._pause else None,
+            "pause": self._pause._asdict() if self._pause else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

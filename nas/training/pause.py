@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -34,7 +34,3 @@ class Pause(NamedTuple):
         torch.set_rng_state(self.random.cpu())
         if device.type == "cuda" and self.device_random is not None:
             torch.cuda.set_rng_state(self.device_random.cpu(), device)
-
-    def to_plain(self) -> dict[str, Any]:
-        """For a state dictionary."""
-        return self._asdict()
