@@ -34,7 +34,7 @@ INCOMPARABLE = (
 
 def seconds(value: object) -> object:
     """A duration in seconds: a number, or a text such as "90s", "1.5h" or "1h30m"."""
-    if not isinstance(value, str) or re.fullmatch(r"[\d.]+", value):
+    if not isinstance(value, str) or value == "auto" or re.fullmatch(r"[\d.]+", value):
         return value
     number = r"(\d+(?:\.\d+)?)"
     match = re.fullmatch(f"(?:{number}h)?(?:{number}m)?(?:{number}s)?", value.replace(" ", ""))
@@ -84,6 +84,13 @@ class Recipe(BaseModel):
     trials: Count = Field(30, description="trained trials in all; ask for more later")
     time_limit: Annotated[float, BeforeValidator(seconds), Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description="end this run, its baselines included, after 90s, 30m, 1h30m"
+    )
+    trial_time: Annotated[
+        Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"], BeforeValidator(seconds)
+    ] = Field(
+        "auto",
+        description="what one trial may take: 90s, 5m, or auto: a sixth of --time-limit; without one, so many"
+        " times the work of the first trial",
     )
     target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="end the search when a trial reaches this"

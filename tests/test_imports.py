@@ -21,6 +21,7 @@ FLOORS = (
     {"space", "recipe"},
     {"datasets"},
     {"training"},
+    {"seconds"},
     {"study", "memory"},
     {"events"},
     {"network"},

@@ -18,6 +18,7 @@ from nas.driver.live_trial import LiveTrial
 from nas.driver.memory_budget import MemoryBudget
 from nas.driver.placement import Placement
 from nas.driver.proposer import Proposer
+from nas.driver.time_budget import TimeBudget
 from nas.driver.watchdog import Watchdog
 from nas.engines.base import Engine
 from nas.engines.messages import Built, Died, Ended, Message, NotPlanned, Planned, Ready, Trained
@@ -28,7 +29,7 @@ from nas.space.load import Space
 from nas.study.outcome import Outcome
 from nas.study.records import best_of
 from nas.study.trial_files import remove_checkpoints
-from nas.study.writer import StudyWriter
+from nas.study.writer import TIME, StudyWriter
 from nas.training.epoch import Epoch
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ class Driver:
         self._failures = 0
         self._stopping = False
         records = store.trials()
-        self.proposing = Proposer(store, space, info, planner, memory, records, listed)
+        self.times = TimeBudget(store.recipe, info, records, bound=not listed)
+        self.proposing = Proposer(store, space, info, planner, memory, self.times, records, listed)
         self.placing = Placement(store, engine, memory)
         self._charged = sum(record.outcome.charged for record in records)
         best = best_of(records)
@@ -108,11 +110,13 @@ class Driver:
         """
         if deadline is None:
             deadline = time.monotonic() + (self.recipe.time_limit or math.inf)
+        self.times.begins(deadline)
         try:
             if self._why_end(deadline) is None:
                 self._open()
                 self._planner.open()
             while (why := self._why_end(deadline)) is None:
+                yield from self._give_up_what_cannot_end()
                 yield from self.placing.place(self._trials.values())
                 if lacking := self._lacks_trials():
                     yield from self._ask()
@@ -124,6 +128,7 @@ class Driver:
             yield from self._interrupt()
             yield SearchEnded(why=why)
         finally:
+            self.times.remember()
             for trial in self._trials.values():  # only after an error: nobody listens any more
                 self.store.settle(trial.trial)
 
@@ -136,7 +141,17 @@ class Driver:
             return "target"
         if self.proposing.exhausted and not self._trials:
             return "exhausted"
-        return "time" if time.monotonic() >= deadline else None
+        if time.monotonic() >= deadline or (self.times.nothing_can_end and not self._trials):
+            return "time"
+        return None
+
+    def _give_up_what_cannot_end(self) -> Iterator[Event]:
+        """Of the trials that wait for a worker: what is left of the time does not suffice any more."""
+        for trial in self.placing.waiting:
+            if verdict := self.times.out_of_time(trial):
+                trial.trial.set_constraint(TIME, verdict.excess)
+                self.proposing.forget(trial)
+                yield from self._tell(trial, Outcome.DOES_NOT_FIT, reason=verdict.why)
 
     def _open(self) -> None:
         self._opened = time.monotonic()
@@ -146,7 +161,7 @@ class Driver:
 
     def _lacks_trials(self) -> bool:
         """Whether a free worker has no trial yet, or too few are asked ahead, as far as the budget goes."""
-        if self._stopping or self.proposing.exhausted:
+        if self._stopping or self.proposing.exhausted or self.times.nothing_can_end:
             return False
         if self._charged + len(self._trials) >= self.recipe.trials:
             return False
@@ -181,6 +196,7 @@ class Driver:
     def _handle(self, message: Message) -> Iterator[Event]:
         if isinstance(message, Ready):
             first, self._opened = self.memory.ready(message), None
+            self.times.ready(message)
             for trial in self._trials.values() if first else ():
                 self.proposing.plan(trial)
             yield WorkerReady(worker=message.worker, device=message.device)
@@ -231,6 +247,8 @@ class Driver:
         self.store.report(trial.trial, epoch)
         yield EpochTrained(number=number, epoch=epoch)
         self._watchdog.learn(trial)
+        if not again and trial.worker is not None and self.times.learn(trial, trial.worker):
+            self.store.describe(number, pace=trial.pace)
         if not again and (learned := self.memory.learn(trial, epoch)):
             self.store.keep_calibration(*learned)
         if epoch.number == self.recipe.epochs:

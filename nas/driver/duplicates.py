@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nas.driver.live_trial import LiveTrial
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
+from nas.study.writer import TIME
 from nas.training.epoch import Epoch
 
 EXHAUSTED = 100
@@ -41,8 +42,8 @@ class Duplicates:
         self.repeated = 0
         """Duplicates since the last proposal that was new."""
         for record in records:
-            if record.outcome in TRAINED and record.digest:
-                told = constraints.get(record.number, {})
+            told = constraints.get(record.number, {})
+            if record.outcome in TRAINED and record.digest and not told.get(TIME, 0.0) > 0:
                 earlier = SeenProposal(record.number, record.epochs, record.predicted, told)
                 self._trials.setdefault(record.digest, earlier)
 

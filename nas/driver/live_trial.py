@@ -10,6 +10,7 @@ from typing import Any
 from optuna.trial import Trial
 
 from nas.memory.planned import MemoryPlan
+from nas.seconds.work import Work
 from nas.space import Proposal
 from nas.training.epoch import Epoch
 
@@ -33,6 +34,12 @@ class LiveTrial:
     """What happened when it ran out of memory the last time."""
     plan: MemoryPlan | None = None
     """How it trains; None until it is planned."""
+    work: Work | None = None
+    """What an epoch does; None where nothing could be predicted."""
+    epoch_seconds: float | None = None
+    """Predicted seconds of an epoch, validation included."""
+    pace: float | None = None
+    """Pace of the worker that trains it: see `nas.seconds.rates`."""
     overtaken: int = 0
     """Trials that came later and started earlier."""
     worker: int | None = None
@@ -82,4 +89,6 @@ class LiveTrial:
             "predicted_memory": self.plan.parts,
             "predicted": self.plan.reservation,
             "recoveries": self.recoveries,
+            "work": self.work,
+            "predicted_seconds": self.epoch_seconds,
         }

@@ -35,6 +35,11 @@ class Placement:
         """Numbers of the trials that workers have; of some they have yet to hear that they are told."""
         return self._workers.keys()
 
+    @property
+    def waiting(self) -> list[LiveTrial]:
+        """Trials that are planned and wait for a worker, in order."""
+        return list(self._waiting)
+
     def wait(self, trial: LiveTrial, *, first: bool = False) -> None:
         """A trial that is planned waits for a worker, behind the others or before them."""
         self._waiting.insert(0 if first else len(self._waiting), trial)

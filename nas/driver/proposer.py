@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nas.driver.duplicates import Duplicates, SeenProposal
 from nas.driver.live_trial import LiveTrial
 from nas.driver.memory_budget import MemoryBudget
+from nas.driver.time_budget import TimeBudget, duration
 from nas.engines.messages import Planned
 from nas.errors import SearchFailed
 from nas.machine.sizes import exact_size, in_mib
@@ -17,7 +18,7 @@ from nas.space.load import Space
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from nas.study.retries import Retry
-from nas.study.writer import MEMORY, OUT_OF_MEMORY, StudyWriter
+from nas.study.writer import MEMORY, OUT_OF_MEMORY, TIME, StudyWriter
 
 if TYPE_CHECKING:
     from nas.engines.planner import Planner  # torch comes with it
@@ -41,6 +42,7 @@ class Proposer:
         info: DataInfo,
         planner: Planner,
         memory: MemoryBudget,
+        times: TimeBudget,
         records: list[TrialRecord],
         listed: bool,
     ) -> None:
@@ -53,11 +55,14 @@ class Proposer:
         self._info = info
         self._planner = planner
         self._memory = memory
+        self._times = times
         self._seed = store.recipe.seed
         self._known = Duplicates(records, store.constraints)
         self._listed = listed
         self._unfit: list[int] = []
         """Bytes that each proposal needed since the last one that fits."""
+        self._too_long: list[float] = []
+        """Seconds that each proposal needed since the last one that may take them."""
 
     @property
     def exhausted(self) -> bool:
@@ -122,6 +127,16 @@ class Proposer:
         if isinstance(answer, MemoryPlan):
             new, trial.plan = trial.plan is None, answer
             self._unfit.clear()
+            self._times.predict(trial)
+            verdict = self._times.judge(trial) if new else None
+            if verdict is not None:
+                constraints = {**constraints, TIME: verdict.excess}
+            if verdict is not None and verdict.excess > 0:
+                self._known.forget(trial)  # under a longer limit it may be proposed again
+                self._enter(trial, Outcome.DOES_NOT_FIT, constraints, reason=verdict.why, **trial.planned)
+                self._too_long.append(verdict.needed)
+                return Outcome.DOES_NOT_FIT, verdict.why
+            self._too_long.clear()
             self._known.settle(trial, needed, constraints)
             if new:
                 self._enter(trial, Outcome.WAITING, constraints, **trial.planned)
@@ -144,6 +159,11 @@ class Proposer:
         """Raises:
         SearchFailed: the last `of` proposals did not fit; by default, as many as end a search.
         """
+        if not self._listed and len(self._too_long) >= UNFIT:
+            raise SearchFailed(
+                f"None of the last {UNFIT} proposals can be trained in what a trial may take. The cheapest"
+                f" needs about {duration(min(self._too_long))}: go on with a longer --trial-time."
+            )
         if self._listed or len(self._unfit) < (of or UNFIT):
             return
         smallest, cap = -(-min(self._unfit) // MIB) * MIB, self._memory.cap

@@ -7,6 +7,7 @@ from typing import Any
 from nas.memory.planned import DoesNotFit, MemoryPlan
 from nas.memory.prediction import MemoryConstants
 from nas.memory.program import Memory
+from nas.seconds.work import StepWork
 from nas.training.epoch import Epoch
 
 
@@ -67,6 +68,8 @@ class Ready:
     """Bytes of the process before its first trial, and of the images that it will read."""
     own: int = 0
     """Bytes of the process that no other shares, before its first trial."""
+    pace: float = 1.0
+    """Seconds of a small training step over those of the reference: see `nas.seconds.rates`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +139,13 @@ Command = Setup | Task | Stop
 Message = Ready | Built | Trained | Ended | Died | Planned | NotPlanned
 
 _KINDS = {kind.__name__: kind for kind in (Setup, Task, Stop, Ready, Built, Trained, Ended)}
-_NESTED = {"epoch": Epoch, "plan": MemoryPlan, "memory": Memory, "constants": MemoryConstants}
+_NESTED = {
+    "epoch": Epoch,
+    "plan": MemoryPlan,
+    "memory": Memory,
+    "constants": MemoryConstants,
+    "work": StepWork,
+}
 
 
 def encode(message: Command | Message) -> bytes:

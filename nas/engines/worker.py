@@ -24,7 +24,7 @@ from nas.datasets import ImageData
 from nas.engines.checkpoint import Checkpoint
 from nas.engines.limits import is_out_of_memory, limited, release
 from nas.engines.messages import Built, Ended, Message, Ready, Setup, Stop, Task, Trained, decode, encode
-from nas.engines.warmup import measure_constants
+from nas.engines.warmup import measure_constants, measure_pace
 from nas.errors import NasError, StorageError, in_one_line
 from nas.machine.allowance import own_memory
 from nas.machine.files import disk_errors, written_whole
@@ -58,6 +58,7 @@ class Worker:
             self.images = self.images.with_val()
         self.device_name = device_name(setup.device)
         self.constants = measure_constants(self.images)
+        self.pace = measure_pace(self.device, setup.precision)
         gc.collect()
         gc.freeze()  # what stays for ever, modules above all: `release` need not look through it every time
 
@@ -73,6 +74,7 @@ class Worker:
             constants=self.constants,
             resident=resident,
             own=own_memory(),
+            pace=self.pace,
         )
         self._send(ready)
         while True:

@@ -16,6 +16,7 @@ from nas.memory.planned import DoesNotFit, Levers, MemoryPlan
 from nas.memory.prediction import Device, MemoryConstants, predict, smallest_cap
 from nas.memory.program import AllocationProgram, BatchSizes, Memory
 from nas.memory.trace import Precision, trace_training
+from nas.seconds.work import StepWork
 from nas.space import Training
 
 MIN_BATCH_NORM_BATCH = 16
@@ -62,6 +63,8 @@ def plan_memory(
                     **asdict(levers),
                     memory=(memory := predictor.predict(levers, cap)),
                     reservation=constants.calibrated(memory.reserved),
+                    work=predictor.work(levers),
+                    evaluation_batch=predictor.batches(levers).evaluation,
                 )
     frugal, enough, memory = predictor.most_frugal(ways)
     bf16 = None
@@ -97,12 +100,15 @@ class _Predictor:
                 yield Levers(micro_batch, accumulation, checkpointing)
 
     def predict(self, levers: Levers, cap: int) -> Memory:
-        return predict(self._program(levers.kind), self._batches(levers), self.device, self.constants, cap)
+        return predict(self._program(levers.kind), self.batches(levers), self.device, self.constants, cap)
+
+    def work(self, levers: Levers) -> StepWork:
+        return self._program(levers.kind).work(self.batches(levers))
 
     def fits(self, levers: Levers, cap: int) -> bool:
         """Whether a way stays under the cap, evaluation apart: for half the work of `predict`."""
         try:
-            predict(self._program_for(levers), self._batches(levers), self.device, self.constants, cap)
+            predict(self._program_for(levers), self.batches(levers), self.device, self.constants, cap)
         except OutOfMemory:
             return False
         return True
@@ -113,7 +119,7 @@ class _Predictor:
         Accumulation keeps the gradients beside what such a step of a micro-batch needs; checkpoints spare
         nothing of what would be needed without any image.
         """
-        batches = BatchSizes(0) if levers.checkpointing else self._batches(levers)
+        batches = BatchSizes(0) if levers.checkpointing else self.batches(levers)
         peak = self._program((False, False)).peak(batches)
         return self.constants.calibrated(self.constants.beside(peak).reserved)
 
@@ -132,11 +138,11 @@ class _Predictor:
     def smallest_cap(self, levers: Levers) -> tuple[int, Memory]:
         """The smallest cap in bytes that a way survives, and its peak then."""
         program = self._program_for(levers)
-        batches = self._batches(levers)
+        batches = self.batches(levers)
         enough = smallest_cap(program, batches, self.device, self.constants)
         return enough, predict(program, batches, self.device, self.constants, enough)
 
-    def _batches(self, levers: Levers) -> BatchSizes:
+    def batches(self, levers: Levers) -> BatchSizes:
         evaluation = min(self.constants.evaluation_batch, levers.micro_batch)
         return BatchSizes(levers.micro_batch, levers.accumulation, evaluation)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nas.memory.allocator import MIB
 from nas.memory.program import Memory
+from nas.seconds.work import StepWork
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,10 @@ class MemoryPlan(Levers):
     """Bytes that the trial's process takes at most, context included, calibrated."""
     memory: Memory | None
     """The predicted peak, before calibration; None where nothing could be predicted."""
+    work: StepWork | None = None
+    """What a step does, and an evaluation; None where nothing could be predicted."""
+    evaluation_batch: int = 0
+    """Images of that evaluation."""
 
     @property
     def levers(self) -> Levers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Literal, NamedTuple, Self
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import NasError
+from nas.seconds.work import StepWork
 
 Role = (
     Literal["parameters", "buffers", "gradients", "optimizer_state"]
@@ -100,6 +101,8 @@ class Trace:
     state of the optimizer."""
     evaluation: Events
     """A forward without gradients, on as many images."""
+    work: StepWork
+    """What is done in a step, and in that forward."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +117,10 @@ class AllocationProgram:
     """Bytes of each block at no image."""
     per_image: NDArray[np.int64]
     """Bytes that one more image adds to each block."""
+    images: tuple[int, int]
+    """Numbers of images of two traces."""
+    other_work: StepWork
+    """What is done at the second of these numbers."""
 
     @classmethod
     def from_traces(cls, small: Trace, large: Trace, images: tuple[int, int]) -> Self:
@@ -130,7 +137,7 @@ class AllocationProgram:
         few, many = images
         sizes = np.array(small.sizes)
         per_image = (np.array(large.sizes) - sizes) // (many - few)
-        return cls(small, sizes - few * per_image, per_image)
+        return cls(small, sizes - few * per_image, per_image, images, large.work)
 
     @classmethod
     def from_trace(cls, trace: Trace, images: int) -> Self:
@@ -139,7 +146,7 @@ class AllocationProgram:
         of_batch = list(trace.of_batch)
         per_image = np.zeros_like(sizes)
         per_image[of_batch] = sizes[of_batch] // images
-        return cls(trace, sizes - images * per_image, per_image)
+        return cls(trace, sizes - images * per_image, per_image, (images, images), trace.work)
 
     @cached_property
     def later_step(self) -> Events:
@@ -163,6 +170,17 @@ class AllocationProgram:
         images[[event for event in self.trace.evaluation if event >= 0]] = batches.evaluation
         sizes: NDArray[np.int64] = self.base + self.per_image * images
         return sizes
+
+    def work(self, batches: BatchSizes) -> StepWork:
+        """What is done in a step of such batches, and in an evaluation of one."""
+        few, many = self.images
+        if few == many:
+            return self.trace.work
+
+        def at(images: int) -> StepWork:
+            return self.trace.work.between(self.other_work, (images - few) / (many - few))
+
+        return replace(at(batches.micro_batch), evaluation=at(batches.evaluation).evaluation)
 
     def peak(self, batches: BatchSizes) -> Memory:
         """The most that live tensors need at once, from the second step on, evaluation included."""

@@ -1,4 +1,4 @@
-"""Follows storages: when they come, when they go, and what they are for."""
+"""Follows storages: when they come, when they go, and what they are for; and the work that is done."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from torch.utils._pytree import tree_leaves
 
 from nas.memory.cpu_workspace import scratch_bytes
 from nas.memory.program import Events, Role
+from nas.seconds.operations import work_of
+from nas.seconds.work import total
 
 FUSED_SGD = torch.ops.aten._fused_sgd_.default
 """Works in place. Having no fake kernel, it would get real tensors for fake ones, with all their bytes."""
@@ -32,14 +34,15 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.sizes: list[int] = []
         """Bytes of each block."""
         self._events: list[int] = []
+        self._work: dict[str, float] = {}
         self._live: dict[int, tuple[int, weakref.ref[torch.UntypedStorage]]] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func is FUSED_SGD:
-            return None
-        output = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        output = None if func is FUSED_SGD else func(*args, **kwargs)
+        self._work = total((1, self._work), (1, work_of(func, args, kwargs, output)))
         for tensor in tree_leaves(output):
             if isinstance(tensor, Tensor):
                 self._block(tensor)
@@ -65,6 +68,11 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """What happened since the last call."""
         events, self._events = tuple(self._events), []
         return events
+
+    def take_work(self) -> dict[str, float]:
+        """What was done since the last call, in the kinds of `nas.seconds.work`."""
+        work, self._work = self._work, {}
+        return work
 
     def _block(self, tensor: Tensor) -> int:
         storage = tensor.untyped_storage()

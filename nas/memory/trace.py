@@ -28,6 +28,7 @@ from nas.memory.autocast import CudaAutocast
 from nas.memory.program import AllocationProgram, Trace, Untraceable
 from nas.memory.recorder import Recorder
 from nas.memory.weightless import copy_without_memory
+from nas.seconds.work import StepWork
 from nas.space import Training
 from nas.training.augment import Augmentation
 from nas.training.averaging import WeightAverage
@@ -144,13 +145,18 @@ class _Rehearsal:
     def trace(self, accumulate: bool, evaluate: bool) -> Trace:
         with self.recorder:
             self.model.train()
+            self.recorder.take_work()
             of_batch = self._step(accumulate)
+            rest = self.recorder.take_work()
             self.recorder.label_temporaries("optimizer_state")
             step = self.recorder.take_events()
             if evaluate:
                 self.model.eval()
                 self._evaluate()
             evaluation = self.recorder.take_events()
+            work = StepWork(
+                micro_batch=self.micro_batch_work, step=rest, evaluation=self.recorder.take_work()
+            )
         return Trace(
             roles=tuple(self.recorder.roles),
             sizes=tuple(self.recorder.sizes),
@@ -158,6 +164,7 @@ class _Rehearsal:
             load=self.load,
             step=step,
             evaluation=evaluation,
+            work=work,
         )
 
     def _step(self, accumulate: bool) -> list[int]:
@@ -166,6 +173,7 @@ class _Rehearsal:
         of_batch = self.recorder.label("batch", pixels, labels)
         for _ in range(2 if accumulate else 1):
             self._train(pixels, labels)
+            self.micro_batch_work = self.recorder.take_work()
         gradients = (parameter.grad for parameter in self.model.parameters())
         self.recorder.label("gradients", *(gradient for gradient in gradients if gradient is not None))
         if self.training.clip_norm:

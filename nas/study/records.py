@@ -52,6 +52,12 @@ class TrialRecord:
     """`micro_batch`, `accumulation`, `checkpointing`."""
     predicted: int | None = None
     """Bytes of the process at its peak: the parts, calibrated by what was measured before."""
+    work: dict[str, float] | None = None
+    """What an epoch does, by kind: multiply-adds, bytes, calls."""
+    predicted_seconds: float | None = None
+    """Predicted seconds of an epoch, validation included."""
+    pace: float | None = None
+    """Pace of its worker: seconds of a small step over those of the reference."""
     deaths: int | None = None
     """Workers that died of it."""
     recoveries: int | None = None

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from nas.errors import StorageError
 
-VERSION = 3
+VERSION = 4
 """Version of these tables, to be raised with every column that is added or renamed; Optuna keeps its own in
 `alembic_version` and `version_info`."""
 
@@ -77,6 +77,9 @@ trials = Table(
     Column("predicted_memory", JSON),  # bytes by part
     Column("predicted", BigInteger),  # bytes of the process at its peak: the parts, calibrated
     Column("deaths", Integer),  # workers that died of it
+    Column("work", JSON),  # of an epoch, by kind: multiply-adds, bytes, calls
+    Column("predicted_seconds", Float),  # of an epoch, validation included
+    Column("pace", Float),  # of its worker: seconds of a small step over those of the reference
     Column("recoveries", Integer),  # times it ran out of memory and went on with a more frugal plan
 )
 

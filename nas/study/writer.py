@@ -35,6 +35,9 @@ from nas.training.epoch import Epoch
 MEMORY = "memory"
 """The constraint on every trial: bytes needed over bytes allowed, less one."""
 
+TIME = "seconds"
+"""The constraint on every trial that time limits: seconds needed over seconds allowed, less one."""
+
 OUT_OF_MEMORY = "oom"
 """The constraint on a trial that no plan could train, though the prediction said so."""
 

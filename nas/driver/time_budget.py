@@ -1,0 +1,201 @@
+"""What the driver knows of time: what an epoch of a trial takes, what a trial may take, what is left."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from nas.driver.live_trial import LiveTrial
+from nas.engines.messages import Ready
+from nas.recipe import Recipe
+from nas.seconds.machine import remember, remembered
+from nas.seconds.rates import Rates, Sample, reference, seconds_of
+from nas.seconds.work import Work
+from nas.space import DataInfo
+from nas.study.records import TrialRecord
+from nas.training.epoch import Epoch
+
+SHARE = 1 / 6
+"""The part of a time limit that one trial may take."""
+
+MULTIPLE = 60
+"""Without a time limit a trial may be so many times the work of the study's first one."""
+
+CAREFUL = 1.1
+"""A trial is started if so many times its predicted seconds are left."""
+
+SETTLED = 5
+"""Trials after which predictions are good: until then, `CAREFUL` is doubled in its distance from 1."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a trial would take, beside what it may take."""
+
+    needed: float
+    """Seconds; or its work, where no clock decides."""
+    allowed: float
+    why: str
+    """What sets the limit, in words."""
+
+    @property
+    def excess(self) -> float:
+        """What it needs over what is allowed, less one: above 0, the trial may not start."""
+        return self.needed / max(self.allowed, 1e-3) - 1
+
+
+class TimeBudget:
+    """Predicts the seconds of trials, and compares them with what they may take.
+
+    Without a time limit, and without `--trial-time`, nothing is decided by seconds: only predicted work is
+    compared with predicted work, so that a seed proposes the same trials on every machine.
+    """
+
+    def __init__(
+        self, recipe: Recipe, info: DataInfo, records: Sequence[TrialRecord], *, bound: bool
+    ) -> None:
+        """Args:
+        records: trials of the study so far, which teach how predictions fare.
+        bound: whether a trial may take too long at all: baselines may take what they need.
+        """
+        self._recipe, self._info, self._bound = recipe, info, bound
+        self._deadline = math.inf
+        self._workers: dict[int, tuple[str, float]] = {}
+        """Name of the device and pace, by worker."""
+        self._rates: dict[str, Rates] = {}
+        self._measured = list(samples_of(records))
+        self._learned: dict[int, Sample] = {}
+        """The sample of each trial of this run, by its number."""
+        self._first = next((record.work for record in records if record.work), None)
+        self._cheapest = math.inf
+        """Seconds of the cheapest trial that was predicted in this run."""
+
+    def begins(self, deadline: float) -> None:
+        """The run has so long, by `time.monotonic`."""
+        self._deadline = deadline
+
+    @property
+    def left(self) -> float:
+        """Seconds until the run's time is up; infinite without a limit."""
+        return self._deadline - time.monotonic()
+
+    def ready(self, message: Ready) -> None:
+        """A worker stands."""
+        self._workers[message.worker] = message.device, message.pace
+        if message.device not in self._rates:
+            known = [sample for device, sample in self._measured if device == message.device]
+            self._rates[message.device] = Rates(message.device, [*remembered(message.device), *known])
+
+    def predict(self, trial: LiveTrial) -> None:
+        """Note what an epoch of a planned trial does, and how many seconds that takes where it takes most."""
+        plan, training = trial.plan, trial.proposal.training
+        assert plan is not None
+        if plan.work is None:
+            return
+        batch = min(training.batch_size, self._info.num_train)
+        trial.work = plan.work.epoch(
+            steps=self._info.num_train // batch,
+            accumulation=plan.accumulation,
+            evaluations=math.ceil(self._info.num_val / max(1, plan.evaluation_batch)),
+        )
+        self._first = self._first or trial.work
+        seconds = [self._rates[device].predict(trial.work, pace) for device, pace in self._workers.values()]
+        trial.epoch_seconds = max(seconds, default=None)
+        if trial.epoch_seconds is not None:
+            self._cheapest = min(self._cheapest, trial.epoch_seconds * self._recipe.epochs)
+
+    def judge(self, trial: LiveTrial) -> Verdict | None:
+        """A planned trial beside its share, or beside what is left; None where nothing limits it."""
+        if not self._bound or trial.retry_of is not None or trial.work is None:
+            return None  # one that goes on from its checkpoint has been let in before
+        limit, share = self._recipe.time_limit, self._recipe.trial_time
+        if share == "auto" and limit is None:
+            return self._by_work(trial.work)
+        if trial.epoch_seconds is None:
+            return None
+        needed = trial.epoch_seconds * self._recipe.epochs
+        if share != "auto":
+            allowed = share
+        elif limit is not None:  # the cheapest one may always take what it needs
+            allowed = max(SHARE * limit, self._cheapest)
+        reason = f"needs about {duration(needed)}, and a trial may take {duration(allowed)} (--trial-time)"
+        verdict = Verdict(needed, allowed, reason)
+        return verdict if verdict.excess > 0 else self.out_of_time(trial) or verdict
+
+    def out_of_time(self, trial: LiveTrial) -> Verdict | None:
+        """Of a trial that cannot end any more in what is left; None of one that can."""
+        if not self._bound or trial.retry_of is not None or trial.epoch_seconds is None:
+            return None
+        needed, left = trial.epoch_seconds * self._recipe.epochs, max(0.0, self.left)
+        if needed * self._careful <= left:
+            return None
+        return Verdict(
+            needed, left / self._careful, f"needs about {duration(needed)}, and {duration(left)} are left"
+        )
+
+    @property
+    def nothing_can_end(self) -> bool:
+        """Whether not even the cheapest trial that is known could end in what is left."""
+        return self._bound and self._cheapest < math.inf and self._cheapest * self._careful > self.left
+
+    def learn(self, trial: LiveTrial, worker: int) -> bool:
+        """Compare the epochs of a trial with their prediction. Returns whether it is the first time."""
+        device, pace = self._workers.get(worker, (None, 1.0))
+        if trial.work is None or device is None:
+            return False
+        trial.pace = pace
+        rates, sample = self._rates[device], Sample(trial.work, typical_seconds(trial.curve), pace)
+        if earlier := self._learned.get(trial.number):
+            rates.correct(earlier, sample)
+        else:
+            rates.add(sample)
+        first = trial.number not in self._learned
+        self._learned[trial.number] = sample
+        return first
+
+    def remember(self) -> None:
+        """Keep what was learned for the next study on this machine."""
+        for device, rates in self._rates.items():
+            if self._learned:
+                remember(device, rates.samples)
+
+    @property
+    def _careful(self) -> float:
+        settled = all(len(rates) >= SETTLED for rates in self._rates.values())
+        return CAREFUL if settled else 1 + 2 * (CAREFUL - 1)
+
+    def _by_work(self, work: Work) -> Verdict | None:
+        """By the reference alone, which is the same on every machine."""
+        if self._first is None:
+            return None
+        rates = reference("cpu")
+        needed, first = seconds_of(work, rates), seconds_of(self._first, rates)
+        reason = (
+            f"{needed / first:,.0f} times the work of the first trial, and {MULTIPLE} times is the most: give"
+            " --trial-time for more"
+        )
+        return Verdict(needed, MULTIPLE * first, reason)
+
+
+def samples_of(records: Iterable[TrialRecord]) -> Iterable[tuple[str, Sample]]:
+    """What stored trials teach, with the names of their devices."""
+    for record in records:
+        if record.work and record.pace and record.device and record.epochs:
+            yield record.device, Sample(record.work, typical_seconds(record.epochs), record.pace)
+
+
+def typical_seconds(epochs: Sequence[Epoch]) -> float:
+    """The median of the epochs but the first, which prepares kernels, where there are others."""
+    return median(epoch.seconds for epoch in (epochs[1:] or epochs))
+
+
+def duration(seconds: float) -> str:
+    """About how long, such as "14 minutes"."""
+    if seconds < 90:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,33 @@
+"""What earlier studies on this machine have taught of its devices' speed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from nas.machine.files import written_whole
+from nas.machine.user_cache import cache_root
+from nas.seconds.rates import Sample
+
+
+def remembered(device: str) -> list[Sample]:
+    """Trials on a device of this name, oldest first; none where nobody has kept any, or the file is broken."""
+    try:
+        return [Sample(**each) for each in json.loads(_file(device).read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def remember(device: str, samples: Iterable[Sample]) -> None:
+    """Keep these for the next study; not where the cache folder cannot be written, which costs accuracy."""
+    file = _file(device)
+    with suppress(OSError), written_whole(file) as stream:
+        stream.write(json.dumps([asdict(sample) for sample in samples]).encode())
+
+
+def _file(device: str) -> Path:
+    return cache_root() / "seconds" / f"{hashlib.sha256(device.encode()).hexdigest()[:16]}.json"
