@@ -7,7 +7,6 @@ from itertools import pairwise
 import pytest
 from optuna.samplers import PartialFixedSampler, RandomSampler
 
-from nas.driver.duplicates import EXHAUSTED
 from nas.driver.proposer import LEAST_EXCESS
 from nas.errors import SearchFailed
 from nas.events import Notice, SearchEnded
@@ -147,12 +146,13 @@ def test_a_sampler_that_repeats_itself_does_not_end_a_search_that_has_more_to_fi
     assert min(repeated[1:]) >= 6, "and the sampler is asked again after each that is new"
 
 
-def test_a_space_with_nothing_new_to_offer_ends_the_search(make_store, tmp_path):
+def test_a_space_with_nothing_new_to_offer_ends_the_search(make_store, tmp_path, monkeypatch):
+    monkeypatch.setattr("nas.driver.duplicates.EXHAUSTED", 12)
     store = make_store(trials=10, epochs=1)
     events, engine = run(store, small_space(tmp_path, choices=2), learns(0.5))
     assert events[-1] == SearchEnded(why="exhausted")
     assert len(engine.given) == 2
-    assert outcomes(store)[-EXHAUSTED:] == ["duplicate"] * EXHAUSTED
+    assert outcomes(store)[-12:] == ["duplicate"] * 12
 
 
 def test_a_proposal_whose_trial_failed_may_be_tried_again(make_store, tmp_path):
