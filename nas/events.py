@@ -57,7 +57,7 @@ class TrialStarted:
     retry_of: int | None
     device: str = ""
     """Whose budget it uses."""
-    reserved: int | None = None
+    reservation: int | None = None
     """Bytes of the budget that are kept for it."""
     plan: str | None = None
     """How its batches are trained, such as "4 x 32 images, checkpoints"."""

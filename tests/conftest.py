@@ -45,7 +45,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("NAS_CACHE", str(folder))
         patch.delenv("NAS_STORAGE", raising=False)
-        patch.setattr("nas.exporters.verify.checking.SECONDS", 0.02)  # of a latency that no test looks at
+        patch.setattr("nas.exporters.verify.measuring.SECONDS", 0.02)  # of a latency that no test looks at
         patch.setattr(os, "fsync", lambda descriptor: None)  # no test outlives a power cut
         yield folder
 

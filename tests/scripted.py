@@ -2,13 +2,16 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from nas.driver.driver import Driver
 from nas.driver.memory_budget import MemoryBudget
-from nas.engines.messages import Died, Ended, Message, Plan, Planned, Ready, Task, Trained
+from nas.engines.messages import Died, Ended, Message, Planned, Ready, Task, Trained
 from nas.events import Event
+from nas.memory.planned import DoesNotFit, Levers, MemoryPlan
+from nas.memory.prediction import MemoryConstants
+from nas.memory.program import Memory
 from nas.space import Proposal
 from nas.space.load import Space
 from nas.study.writer import StudyWriter
@@ -38,7 +41,7 @@ class ScriptedEngine:
 
     def open(self) -> None:
         for worker in range(len(self.tasks)):
-            self.post(Ready(worker=worker, device="cpu", constants={}))
+            self.post(Ready(worker=worker, device="cpu", constants=MemoryConstants()))
 
     def free_workers(self) -> dict[int, str]:
         return {worker: "cpu" for worker, task in enumerate(self.tasks) if task is None}
@@ -96,23 +99,23 @@ class ScriptedPlanner:
         self,
         number: int,
         proposal: Proposal,
-        constants: Mapping[str, Any],
-        after: Mapping[str, Any] | None = None,
+        constants: MemoryConstants,
+        after: Levers | None = None,
     ) -> None:
-        accumulation = 1 if after is None else 2 * after["accumulation"]
+        accumulation = 1 if after is None else 2 * after.accumulation
         needed = self._need(number, proposal) // accumulation
-        plan = None
+        answer: MemoryPlan | DoesNotFit
         if accumulation <= 4 and needed <= CAP:
-            parts = {"activations": needed}
-            plan = Plan(
+            answer = MemoryPlan(
                 micro_batch=64 // accumulation,
                 accumulation=accumulation,
                 checkpointing=False,
-                predicted=needed,
-                parts=parts,
+                reservation=needed,
+                memory=Memory(activations=needed),
             )
-        reason = None if plan else f"needs {needed} bytes"
-        self._engine.post(Planned(number=number, plan=plan, needed=needed, reason=reason))
+        else:
+            answer = DoesNotFit(cap=CAP, smallest_cap=needed, memory=Memory(activations=needed))
+        self._engine.post(Planned(number=number, answer=answer))
 
 
 def epoch(number: int, step: int, accuracy: float = 0.5, *, again: bool = False) -> Trained:

@@ -20,9 +20,9 @@ from nas.machine.files import expanded
 from nas.recipe import Recipe
 from nas.space.load import short_name
 from nas.study.database import open_database, storage_errors, storage_url
+from nas.study.openings import openings
 from nas.study.reader import StudyReader
 from nas.study.records import TrialRecord, best_of, counts_of, random_start
-from nas.study.test_openings import openings
 
 
 class Study:

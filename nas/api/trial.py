@@ -15,10 +15,10 @@ from nas.final.rebuilt import layers_of, network_of, proposal_of
 from nas.space import DataInfo, Proposal
 from nas.space.load import short_name
 from nas.space.user_code import aside
+from nas.study.openings import Opening
 from nas.study.reader import StudyReader
 from nas.study.records import TrialRecord
-from nas.study.test_openings import Opening
-from nas.study.weights import load_weights, weights_path
+from nas.study.trial_files import load_weights, weights_path
 
 if TYPE_CHECKING:
     from torch import nn

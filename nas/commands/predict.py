@@ -93,9 +93,8 @@ def bench(
     Of an export that you did not make on this machine, only formats that cannot hold code (onnx, int8) are
     run, unless you add --trust.
     """
-    from nas.exporters.machine import processor_name
-    from nas.exporters.use.bench import latencies
     from nas.exporters.use.exported import Exported
+    from nas.exporters.verify.measuring import processor_name
     from nas.machine.allowance import processors
     from nas.views.terminal import print_bench
 
@@ -111,7 +110,7 @@ def bench(
         try:
             if name in opened.withheld:
                 raise NasError(opened.refusal())
-            measured[name] = latencies(opened, name, sizes, threads)
+            measured[name] = opened.latencies(name, sizes, threads)
         except NasError as error:
             if formats:
                 raise

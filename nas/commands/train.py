@@ -52,7 +52,7 @@ def train(
     """
     from nas import api
     from nas.events import Event, SearchStarted
-    from nas.study.test_openings import openings
+    from nas.study.openings import openings
     from nas.views.terminal import choose_view, decode_progress, print_final
 
     found = api.load_study(study, storage=storage, folder=folder, space=space)

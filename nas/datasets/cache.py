@@ -15,8 +15,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from nas.datasets.checksums import flush, is_whole, seal
+from nas.datasets.checksums import is_whole, seal
 from nas.errors import StorageError
+from nas.machine.files import flush
 from nas.machine.user_cache import cache_root
 
 FORMAT = 2

@@ -7,12 +7,12 @@ finds such accidents; it is no protection against somebody who wants to deceive.
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
 from nas.errors import StorageError
+from nas.machine.files import flush
 
 SUMS = "sums.json"
 TEST = "test_"
@@ -63,17 +63,6 @@ def check_test(folder: Path) -> None:
     raise StorageError(
         f"The decoded test split in {folder} cannot be read: {reason}. Start again: it is decoded anew."
     )
-
-
-def flush(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    if os.name == "nt" and path.is_dir():  # folders cannot be opened there
-        return
-    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _read(folder: Path) -> dict[str, tuple[int, int]]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Set
+from typing import TYPE_CHECKING
 
 from optuna.exceptions import UpdateFinishedTrialError
 
 from nas.driver.live_trial import LiveTrial
 from nas.driver.memory_budget import MemoryBudget
 from nas.driver.placement import Placement
-from nas.driver.proposer import Planner, Proposer
+from nas.driver.proposer import Proposer
 from nas.driver.watchdog import Watchdog
 from nas.engines.base import Engine
 from nas.engines.messages import Built, Died, Ended, Message, NotPlanned, Planned, Ready, Trained
@@ -24,11 +25,14 @@ from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, Why, WorkerReady
 from nas.space import DataInfo
 from nas.space.load import Space
-from nas.study.checkpoints import remove_checkpoints
 from nas.study.outcome import Outcome
 from nas.study.records import best_of
+from nas.study.trial_files import remove_checkpoints
 from nas.study.writer import StudyWriter
 from nas.training.epoch import Epoch
+
+if TYPE_CHECKING:
+    from nas.engines.planner import Planner  # torch comes with it
 
 FAILURES = 5
 """So many failures in a row end the search: of trials, also of those that have used up their retries, or of
@@ -72,10 +76,10 @@ class Driver:
         self.memory = memory
         self.recipe = store.recipe
         self._trials: dict[int, LiveTrial] = {}
-        """Asked and not told yet, by number."""
+        """Trials that are asked and not told yet, by number."""
         self._watchdog = Watchdog(info.num_train)
         self._opened: float | None = None
-        """When workers were started, until one is ready."""
+        """Moment when workers were started, until one is ready."""
         self._failures = 0
         self._stopping = False
         records = store.trials()

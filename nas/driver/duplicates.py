@@ -25,7 +25,7 @@ class SeenProposal:
     number: int
     curve: Sequence[Epoch]
     predicted: int | None = None
-    """Bytes."""
+    """Bytes that it was predicted to need."""
     constraints: Mapping[str, float] | None = None
     """What the sampler was told of it; None before it is planned."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from optuna.trial import Trial
 
-from nas.engines.messages import Plan
+from nas.memory.planned import MemoryPlan
 from nas.space import Proposal
 from nas.training.epoch import Epoch
 
@@ -30,13 +30,13 @@ class LiveTrial:
     recoveries: int = 0
     """Times it ran out of memory."""
     trouble: str | None = None
-    """What happened the last time."""
-    plan: Plan | None = None
-    """None until it is planned."""
+    """What happened when it ran out of memory the last time."""
+    plan: MemoryPlan | None = None
+    """How it trains; None until it is planned."""
     overtaken: int = 0
     """Trials that came later and started earlier."""
     worker: int | None = None
-    """None while it waits."""
+    """Index of the worker that has it; None while it waits."""
     built: bool = False
     """Whether its worker has built it."""
     multiply_adds: int | None = None
@@ -58,10 +58,10 @@ class LiveTrial:
         return self.trial.number
 
     @property
-    def needed(self) -> int:
-        """Bytes of its reservation."""
+    def reservation(self) -> int:
+        """Bytes that are kept for its process."""
         assert self.plan is not None
-        return self.plan.predicted
+        return self.plan.reservation
 
     @property
     def last(self) -> Epoch | None:
@@ -78,8 +78,8 @@ class LiveTrial:
         """Columns of `nas_trials`: how it trains and what that takes."""
         assert self.plan is not None
         return {
-            "plan": self.plan.levers,
+            "plan": asdict(self.plan.levers),
             "predicted_memory": self.plan.parts,
-            "predicted": self.plan.predicted,
+            "predicted": self.plan.reservation,
             "recoveries": self.recoveries,
         }

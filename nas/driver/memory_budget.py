@@ -1,23 +1,26 @@
-"""What the driver knows of memory: the cap of a trial, the budget of each card, who holds what, and how
-predictions have fared so far."""
+"""What the driver knows of memory: the cap of a trial, the budget of each device, which worker holds what,
+who starts next, and how predictions have fared so far."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from nas.driver.ledger import Ledger
 from nas.driver.live_trial import LiveTrial
 from nas.engines.base import cpu_limit
 from nas.engines.messages import Died, Ready
 from nas.machine.sizes import in_mib, whole_mib
 from nas.memory.calibration import Calibration
+from nas.memory.prediction import MemoryConstants
 from nas.study.records import comparable
 from nas.training.epoch import Epoch
 
 NEAR = 0.9
 """A worker that dies with so much of what it was allowed has died of it."""
+
+OVERTAKEN = 4
+"""So many trials may start before one that came earlier and does not fit yet; then all wait for it."""
 
 
 @dataclass
@@ -25,7 +28,7 @@ class _Process:
     """A worker that has said `Ready`."""
 
     name: str
-    """Of its device."""
+    """Name of the worker's device."""
     idle: int
     """Bytes of the device that it holds between trials."""
     resident: int
@@ -33,11 +36,14 @@ class _Process:
     new: int
     """Bytes of the process alone before its first trial, on a processor; 0 where nobody knows."""
     own: int
-    """The same after the last one."""
+    """Bytes of the process alone after its last trial; as `new` before any."""
 
 
 class MemoryBudget:
-    """One ledger per card, and one calibration per kind of card."""
+    """Reservations of workers on their devices, and one calibration for each kind of device.
+
+    An idle worker holds what its process cannot give back.
+    """
 
     def __init__(
         self,
@@ -55,51 +61,67 @@ class MemoryBudget:
         self.cap = cap
         self.workers = len(devices)
         self._devices = devices
-        self._ledger = Ledger(budgets)
+        self._budgets = dict(budgets)
+        self._held: dict[int, int] = {}
+        """Bytes, by worker."""
         self._calibrations = {name: Calibration.from_json(kept) for name, kept in calibrations.items()}
-        self._constants: dict[str, int] | None = None
+        self._constants: MemoryConstants | None = None
         self._processes: dict[int, _Process] = {}
 
     # what planning needs -----------------------------------------------------------------------------------
 
     @property
-    def constants(self) -> dict[str, Any] | None:
-        """Fields of `MemoryConstants`: the largest that workers measured; None before any has."""
+    def constants(self) -> MemoryConstants | None:
+        """The largest that workers measured; None before any has."""
         if self._constants is None:
             return None
         factors = [self._calibration(process.name).factor for process in self._processes.values()]
-        return {**self._constants, "factor": max(factors, default=1.0)}
-
-    def excess(self, needed: int | None) -> float:
-        """Bytes needed over bytes allowed, less one; 0 where nothing is known."""
-        return 0.0 if needed is None else needed / self.cap - 1
+        return replace(self._constants, factor=max(factors, default=1.0))
 
     # who holds what ----------------------------------------------------------------------------------------
 
     def ready(self, message: Ready) -> bool:
         """A worker stands. Returns whether it is the first, so that planning can begin."""
-        first = self._constants is None
-        before = self._constants or {}
-        self._constants = {name: max(size, before.get(name, 0)) for name, size in message.constants.items()}
+        first, constants = self._constants is None, message.constants
+        self._constants = constants.at_least(self._constants or constants)
         device = self._devices[message.worker]
         own = message.own if device == "cpu" else 0
-        idle = own or sum(message.constants.get(name, 0) for name in ("context", "workspace", "data"))
+        idle = own or constants.context + sum(constants.resident)
         self._processes[message.worker] = _Process(message.device, idle, message.resident, own, own)
-        held = self._ledger.held(message.worker)  # more than idle, if it was started with a trial
-        self._ledger.hold(message.worker, device, max(idle, held))
+        # it holds more than idle, if it was started with a trial
+        self._held[message.worker] = max(idle, self.held(message.worker))
         return first
 
+    def held(self, worker: int) -> int:
+        """Bytes that a worker holds."""
+        return self._held.get(worker, 0)
+
+    def used(self, device: str) -> int:
+        """Bytes of a device that its workers hold."""
+        return sum(size for worker, size in self._held.items() if self._devices[worker] == device)
+
     def choose(self, waiting: Sequence[LiveTrial], free: Mapping[int, str]) -> tuple[LiveTrial, int] | None:
-        """The next trial to start, with the free worker to take it; the worker holds its reservation then."""
-        choice = self._ledger.choose(waiting, free, self._footprint)
-        if choice is not None:
-            trial, worker = choice
-            self._ledger.hold(worker, free[worker], self._footprint(trial, worker))
-        return choice
+        """The first trial that fits, with the free worker to take it; the worker holds its reservation then.
+
+        Args:
+            waiting: in the order in which they came.
+            free: device by worker that has nothing to do.
+        """
+        for place, trial in enumerate(waiting):
+            for worker, device in free.items():
+                size = self._footprint(trial, worker)
+                if self.used(device) - self.held(worker) + size <= self._budgets[device]:
+                    for earlier in waiting[:place]:
+                        earlier.overtaken += 1
+                    self._held[worker] = size
+                    return trial, worker
+            if trial.overtaken >= OVERTAKEN:
+                return None
+        return None
 
     def shortage(self, reservation: int) -> str | None:
         """What to do if a trial does not even fit a processor that is all its own; None if it does."""
-        for device, budget in self._ledger.budgets.items():
+        for device, budget in self._budgets.items():
             needed = self._process_on(device) + cpu_limit(reservation)
             if device == "cpu" and self._process_on(device) and needed > budget:
                 return (
@@ -111,7 +133,7 @@ class MemoryBudget:
 
     def idle(self, free: Mapping[int, str]) -> list[int]:
         """Free workers whose processes hold memory that a waiting trial could use."""
-        return [worker for worker in free if self._ledger.held(worker)]
+        return [worker for worker in free if self.held(worker)]
 
     def free(self, worker: int, own: int = 0) -> None:
         """A worker has ended its trial.
@@ -122,13 +144,13 @@ class MemoryBudget:
         process = self._processes.get(worker)
         if process and process.own and own:
             process.idle = process.own = own
-        self._ledger.hold(worker, self._devices[worker], process.idle if process else 0)
+        self._held[worker] = process.idle if process else 0
 
     def forget(self, worker: int) -> None:
         """A worker's process is gone."""
         if process := self._processes.get(worker):
             process.own = process.new  # of the next one
-        self._ledger.forget(worker)
+        self._held.pop(worker, None)
 
     # what was measured -------------------------------------------------------------------------------------
 
@@ -138,22 +160,22 @@ class MemoryBudget:
         Returns the device's name and its calibration for the study to keep.
         """
         measured = epoch.peak_reserved or epoch.peak_allocated
-        if trial.measured or not measured or trial.plan is None or not trial.plan.parts:
+        if trial.measured or not measured or trial.plan is None or trial.plan.memory is None:
             return None
         if (name := self._name(trial)) is None:
             return None
         trial.measured = True
-        parts, reserved = trial.plan.parts, bool(epoch.peak_reserved)
+        memory, reserved = trial.plan.memory, bool(epoch.peak_reserved)
         # segments hold what was there before too, which was measured
-        known = parts.get("data", 0) + parts.get("workspace", 0) if reserved else 0
+        known = memory.data + memory.workspace if reserved else 0
         calibration = self._calibration(name)
-        calibration.add(comparable(parts, reserved=reserved) - known, measured - known)
+        calibration.add(comparable(memory.parts, reserved=reserved) - known, measured - known)
         return name, calibration.to_json()
 
     def out_of_memory(self, trial: LiveTrial) -> tuple[str, dict[str, Any]] | None:
         """A trial needed more than its reservation. Returns as `learn`."""
         assert trial.plan is not None
-        if (name := self._name(trial)) is None or not trial.plan.parts:
+        if (name := self._name(trial)) is None or trial.plan.memory is None:
             return None
         calibration = self._calibration(name)
         calibration.out_of_memory()
@@ -173,13 +195,13 @@ class MemoryBudget:
         process = self._processes.get(trial.worker)
         if process is None or not process.resident:
             return False
-        return death.resident - process.resident >= NEAR * cpu_limit(trial.plan.predicted)
+        return death.resident - process.resident >= NEAR * cpu_limit(trial.reservation)
 
     def _footprint(self, trial: LiveTrial, worker: int) -> int:
         """Bytes that a worker holds with a trial: on a processor its process, and all that a limit allows."""
         process, device = self._processes.get(worker), self._devices[worker]
         own = process.own if process else self._process_on(device)
-        return own + cpu_limit(trial.needed) if own else trial.needed
+        return own + cpu_limit(trial.reservation) if own else trial.reservation
 
     def _process_on(self, device: str) -> int:
         """Bytes of a new process, by those that have started; 0 where nobody knows, and on a card."""

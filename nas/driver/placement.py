@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Set
+from dataclasses import asdict
 
 from nas.driver.live_trial import LiveTrial
 from nas.driver.memory_budget import MemoryBudget
@@ -11,9 +12,8 @@ from nas.engines.messages import Died, Ended, Task
 from nas.errors import SearchFailed
 from nas.events import TrialStarted
 from nas.space import in_words
-from nas.study.checkpoints import checkpoint_path
 from nas.study.records import plan_in_words
-from nas.study.weights import weights_path
+from nas.study.trial_files import checkpoint_path, weights_path
 from nas.study.writer import StudyWriter
 
 
@@ -26,9 +26,9 @@ class Placement:
         self._engine = engine
         self._memory = memory
         self._waiting: list[LiveTrial] = []
-        """Planned, and taken by no worker, in order."""
+        """Trials that are planned, and taken by no worker, in order."""
         self._workers: dict[int, int] = {}
-        """By trial, until the worker is free again."""
+        """Worker of each trial by its number, until the worker is free again."""
 
     @property
     def placed(self) -> Set[int]:
@@ -70,7 +70,7 @@ class Placement:
                     self._engine.retire(idle)
                     self._memory.forget(idle)
                 choice = self._memory.choose(self._waiting, free)
-                first = self._waiting[0].needed
+                first = self._waiting[0].reservation
                 if choice is None and not self._workers and (reason := self._memory.shortage(first)):
                     raise SearchFailed(reason)
             if choice is None:
@@ -100,6 +100,6 @@ class Placement:
             network=in_words(trial.proposal.description["architecture"]),
             retry_of=trial.retry_of,
             device=device,
-            reserved=trial.plan.predicted,
-            plan=plan_in_words(trial.plan.levers),
+            reservation=trial.plan.reservation,
+            plan=plan_in_words(asdict(trial.plan.levers)),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from nas.driver.duplicates import Duplicates, SeenProposal
 from nas.driver.live_trial import LiveTrial
@@ -11,12 +11,16 @@ from nas.driver.memory_budget import MemoryBudget
 from nas.engines.messages import Planned
 from nas.errors import SearchFailed
 from nas.machine.sizes import exact_size, in_mib
-from nas.space import DataInfo, Proposal
+from nas.memory.planned import MemoryPlan
+from nas.space import DataInfo
 from nas.space.load import Space
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from nas.study.retries import Retry
 from nas.study.writer import MEMORY, OUT_OF_MEMORY, StudyWriter
+
+if TYPE_CHECKING:
+    from nas.engines.planner import Planner  # torch comes with it
 
 UNFIT = 200
 """So many proposals in a row that do not fit the memory cap end the search."""
@@ -25,24 +29,6 @@ LEAST_EXCESS = 0.01
 """Of a trial that was predicted to fit and did not."""
 
 MIB = 2**20
-
-
-class Planner(Protocol):
-    """Finds out how a proposal can train within the memory cap; answers `Planned` or `NotPlanned`."""
-
-    def open(self) -> None:
-        """There will be something to plan: called once, while the first workers start."""
-        ...
-
-    def plan(
-        self,
-        number: int,
-        proposal: Proposal,
-        constants: Mapping[str, Any],
-        after: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Plan trial `number`, more frugally than `after` if given."""
-        ...
 
 
 class Proposer:
@@ -124,31 +110,34 @@ class Proposer:
             after = trial.plan.levers if trial.plan else None
             self._planner.plan(trial.number, trial.proposal, self._memory.constants, after)
 
-    def planned(self, trial: LiveTrial, answer: Planned) -> tuple[Outcome, str | None]:
+    def planned(self, trial: LiveTrial, planned: Planned) -> tuple[Outcome, str | None]:
         """Take the answer: the trial waits, does not fit, or is beyond all plans and pruned."""
-        excess = self._memory.excess(answer.needed)
+        answer = planned.answer
+        needed = answer.reservation if isinstance(answer, MemoryPlan) else answer.smallest_cap
+        excess = needed / self._memory.cap - 1
         earlier = self._known.first(trial)
         if earlier.number != trial.number:
             return Outcome.DUPLICATE, self._repeats(trial, earlier)
         constraints = earlier.constraints or {MEMORY: excess}
-        if answer.plan is not None:
-            new, trial.plan = trial.plan is None, answer.plan
+        if isinstance(answer, MemoryPlan):
+            new, trial.plan = trial.plan is None, answer
             self._unfit.clear()
-            self._known.settle(trial, answer.needed, constraints)
+            self._known.settle(trial, needed, constraints)
             if new:
                 self._enter(trial, Outcome.WAITING, constraints, **trial.planned)
             else:
                 self._store.describe(trial.number, **trial.planned)
             return Outcome.WAITING, None
         if trial.plan is None:
-            self._known.settle(trial, answer.needed, constraints)
-            columns = {"predicted": answer.needed, "predicted_memory": answer.parts}
-            self._enter(trial, Outcome.DOES_NOT_FIT, constraints, reason=answer.reason, **columns)
-            self._unfit.append(answer.needed)
-            return Outcome.DOES_NOT_FIT, answer.reason
+            reason = str(answer)
+            self._known.settle(trial, needed, constraints)
+            columns = {"predicted": needed, "predicted_memory": answer.memory.parts}
+            self._enter(trial, Outcome.DOES_NOT_FIT, constraints, reason=reason, **columns)
+            self._unfit.append(needed)
+            return Outcome.DOES_NOT_FIT, reason
         excess = max(excess, LEAST_EXCESS)
         trial.trial.set_constraint(OUT_OF_MEMORY, excess)
-        self._known.settle(trial, trial.plan.predicted, {**constraints, OUT_OF_MEMORY: excess})
+        self._known.settle(trial, trial.reservation, {**constraints, OUT_OF_MEMORY: excess})
         return Outcome.PRUNED, f"out of memory: {trial.trouble}"
 
     def check_that_something_fits(self, of: int | None = None) -> None:

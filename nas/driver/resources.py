@@ -40,9 +40,9 @@ class Resources:
     """What a run trains on."""
 
     devices: tuple[str, ...]
-    """Of each worker: cpu, cuda:<i> or mps."""
+    """Device of each worker: cpu, cuda:<i> or mps."""
     threads: int
-    """Of one worker."""
+    """Threads of one worker."""
     precision: Literal["fp32", "bf16"]
     memory_cap: int
     """Bytes that one trial may use."""

@@ -10,7 +10,7 @@ from nas.driver.live_trial import LiveTrial
 from nas.errors import SearchFailed
 
 MULTIPLE = 20
-"""Of the expected time."""
+"""So many times the expected time, and a worker hangs."""
 
 SHORTEST = 300.0
 """Seconds that no worker is too slow for, on the busiest machine."""
@@ -40,7 +40,7 @@ class Watchdog:
         self._slowest: float | None = None
         self._looked = time.monotonic()
         self._leaving: dict[int, float] = {}
-        """Since when a worker should come back from a trial that is told."""
+        """Moment since which a worker should come back, by the trial that is told."""
 
     def learn(self, trial: LiveTrial) -> None:
         """From the last epoch of a trial."""

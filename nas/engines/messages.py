@@ -1,31 +1,13 @@
 """What driver and workers say to each other: plain data, one JSON object a line."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from nas.memory.planned import DoesNotFit, MemoryPlan
+from nas.memory.prediction import MemoryConstants
+from nas.memory.program import Memory
 from nas.training.epoch import Epoch
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How a trial trains within its memory."""
-
-    micro_batch: int
-    """Images of one forward and backward."""
-    accumulation: int
-    """Micro-batches that make a batch, and a step."""
-    checkpointing: bool
-    """Whether activations are computed again in the backward."""
-    predicted: int
-    """Bytes that its process takes at most, as far as is known: its reservation."""
-    parts: dict[str, int]
-    """Bytes of the prediction by part, before calibration; empty where nothing could be predicted."""
-
-    @property
-    def levers(self) -> dict[str, int]:
-        """The choices alone."""
-        return {name: getattr(self, name) for name in ("micro_batch", "accumulation", "checkpointing")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +23,7 @@ class Setup:
     device: str
     threads: int
     precision: str
-    """fp32 or bf16."""
+    """Precision of training: fp32 or bf16."""
     with_val: bool = False
     """Whether the validation images are trained on too; what is then told of them is not validation."""
     compile: bool = False
@@ -56,7 +38,7 @@ class Task:
     params: dict[str, Any]
     seed: int
     epochs: int
-    plan: Plan
+    plan: MemoryPlan
     weights: str
     """File to write the weights to after the last epoch."""
     checkpoint: str
@@ -79,12 +61,12 @@ class Ready:
     worker: int
     device: str
     """The device's own name."""
-    constants: dict[str, int]
-    """Fields of `nas.memory.prediction.MemoryConstants`, measured."""
+    constants: MemoryConstants
+    """Memory that all its trials share, as measured."""
     resident: int = 0
     """Bytes of the process before its first trial, and of the images that it will read."""
     own: int = 0
-    """Of them, those that no other process shares."""
+    """Bytes of the process that no other shares, before its first trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +88,7 @@ class Trained:
     number: int
     epoch: Epoch
     again: bool = False
-    """It was trained before the trial was interrupted, and comes from the checkpoint."""
+    """Whether it was trained before the trial was interrupted, and comes from the checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,14 +121,7 @@ class Planned:
     """From the planner: how a trial can train within the memory cap, or that it cannot."""
 
     number: int
-    plan: Plan | None
-    """None if it does not fit."""
-    needed: int
-    """Bytes that the plan takes, or the smallest cap that would do."""
-    parts: dict[str, int] = field(default_factory=dict)
-    """Of `needed`, before calibration."""
-    reason: str | None = None
-    """Why it does not fit."""
+    answer: MemoryPlan | DoesNotFit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +136,7 @@ Command = Setup | Task | Stop
 Message = Ready | Built | Trained | Ended | Died | Planned | NotPlanned
 
 _KINDS = {kind.__name__: kind for kind in (Setup, Task, Stop, Ready, Built, Trained, Ended)}
-_NESTED = {"epoch": Epoch, "plan": Plan}
+_NESTED = {"epoch": Epoch, "plan": MemoryPlan, "memory": Memory, "constants": MemoryConstants}
 
 
 def encode(message: Command | Message) -> bytes:
@@ -171,8 +146,12 @@ def encode(message: Command | Message) -> bytes:
 
 def decode(line: bytes) -> Any:
     """The message that `encode` wrote."""
-    content = json.loads(line)
-    for name, kind in _NESTED.items():
-        if name in content:
-            content[name] = kind(**content[name])
+    content = _with_nested(json.loads(line))
     return _KINDS[content.pop("kind")](**content)
+
+
+def _with_nested(content: dict[str, Any]) -> dict[str, Any]:
+    for name in _NESTED.keys() & content.keys():
+        if content[name] is not None:
+            content[name] = _NESTED[name](**_with_nested(content[name]))
+    return content

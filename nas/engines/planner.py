@@ -5,20 +5,20 @@ from __future__ import annotations
 import atexit
 import queue
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from torch import nn
 
 from nas.engines.base import Post
-from nas.engines.messages import NotPlanned, Plan, Planned
+from nas.engines.messages import NotPlanned, Planned
 from nas.errors import NasError, in_one_line
 from nas.machine.ending import PLANNING, wait_for_planning
-from nas.memory.plan import DoesNotFit, Levers, plan_memory
+from nas.memory.plan import plan_memory
+from nas.memory.planned import DoesNotFit, Levers, MemoryPlan
 from nas.memory.prediction import MemoryConstants
-from nas.memory.program import Untraceable
+from nas.memory.program import Memory, Untraceable
 from nas.network.layers import layer_table
 from nas.space import DataInfo, Proposal
 from nas.space.load import Space
@@ -39,7 +39,7 @@ class _Request:
     number: int
     proposal: Proposal
     constants: MemoryConstants
-    after: Mapping[str, Any] | None
+    after: Levers | None
 
 
 class Planner:
@@ -78,16 +78,16 @@ class Planner:
         self,
         number: int,
         proposal: Proposal,
-        constants: Mapping[str, Any],
-        after: Mapping[str, Any] | None = None,
+        constants: MemoryConstants,
+        after: Levers | None = None,
     ) -> None:
         """Plan trial `number`.
 
         Args:
-            constants: fields of `MemoryConstants`, calibration included.
-            after: the levers of a plan that was not frugal enough.
+            constants: calibration included.
+            after: what was not frugal enough.
         """
-        self._requests.put(_Request(number, proposal, MemoryConstants(**constants), after))
+        self._requests.put(_Request(number, proposal, constants, after))
 
     def close(self) -> None:
         """Wait until it has done what it is at, but not for ever: a network may hang, and
@@ -101,22 +101,23 @@ class Planner:
         with suppress(Exception):  # what fails here fails again with a request, and is told then
             layer_table(nn.Identity(), (1, 1, 1))  # its first use imports much of torch
         while (request := self._requests.get()) is not None and not self._closed:
+            number, message = request.number, None
             try:
                 with aside():  # a forward may print
-                    answer: Planned | NotPlanned = self._answer(request)
+                    message = Planned(number=number, answer=self._answer(request))
             except WrongLogits as error:
-                answer = NotPlanned(number=request.number, reason=f"{self._space.file}: {error}")
+                reason = f"{self._space.file}: {error}"
             except NasError as error:
-                answer = NotPlanned(number=request.number, reason=str(error))
+                reason = str(error)
             except BaseException as error:  # of a network: its author must see it, and the search must go on
-                answer = NotPlanned(number=request.number, reason=in_one_line(error))
-            self._post(answer)
+                reason = in_one_line(error)
+            self._post(message or NotPlanned(number=number, reason=reason))
 
-    def _answer(self, request: _Request) -> Planned:
+    def _answer(self, request: _Request) -> MemoryPlan | DoesNotFit:
         training, seed = request.proposal.training, request.proposal.seed(self._seed)
         training = replace(training, batch_size=min(training.batch_size, self._data.num_train))
         try:
-            found = plan_memory(
+            return plan_memory(
                 lambda: self._space.build(request.proposal, self._data, seed),
                 self._data.shape,
                 training,
@@ -124,33 +125,17 @@ class Planner:
                 precision=self._precision,
                 device=self._device,
                 constants=request.constants,
-                after=Levers(**request.after) if request.after else None,
+                after=request.after,
                 classes=self._data.num_classes,
                 ask_bf16=False,  # a search would not change its precision for the answer
             )
-        except Untraceable as error:
+        except Untraceable:  # nothing is known, so it gets all that it may have
             if request.after:
-                return Planned(number=request.number, plan=None, needed=self._cap, reason=str(error))
-            return Planned(number=request.number, plan=self._whole_cap(training.batch_size), needed=self._cap)
-        if isinstance(found, DoesNotFit):
-            return Planned(
-                number=request.number,
-                plan=None,
-                needed=found.smallest_cap,
-                parts=found.memory.parts,
-                reason=str(found),
+                return DoesNotFit(cap=self._cap, smallest_cap=self._cap, memory=Memory())
+            return MemoryPlan(
+                micro_batch=training.batch_size,
+                accumulation=1,
+                checkpointing=False,
+                reservation=self._cap,
+                memory=None,
             )
-        plan = Plan(
-            micro_batch=found.micro_batch,
-            accumulation=found.accumulation,
-            checkpointing=found.checkpointing,
-            predicted=found.predicted,
-            parts=found.memory.parts,
-        )
-        return Planned(number=request.number, plan=plan, needed=plan.predicted, parts=plan.parts)
-
-    def _whole_cap(self, batch_size: int) -> Plan:
-        """For a network that cannot be traced: nothing is known, so it gets all that it may have."""
-        return Plan(
-            micro_batch=batch_size, accumulation=1, checkpointing=False, predicted=self._cap, parts={}
-        )

@@ -12,7 +12,6 @@ import threading
 import time
 import traceback
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -30,7 +29,7 @@ from nas.errors import NasError, StorageError, in_one_line
 from nas.machine.allowance import own_memory
 from nas.machine.files import disk_errors, written_whole
 from nas.machine.versions import versions
-from nas.memory.checkpointing import checkpointed
+from nas.memory.activation_checkpoints import checkpointed
 from nas.network.check import run_once
 from nas.network.layers import layer_table
 from nas.space.load import load_space
@@ -68,11 +67,10 @@ class Worker:
         threading.Thread(target=self._listen, args=(commands, tasks), daemon=True).start()
         resident = psutil.Process().memory_info().rss
         resident += self.data.train.images.nbytes + self.data.val.images.nbytes  # pages of the map come to it
-        constants = asdict(self.constants)
         ready = Ready(
             worker=self.index,
             device=self.device_name,
-            constants=constants,
+            constants=self.constants,
             resident=resident,
             own=own_memory(),
         )
@@ -117,7 +115,7 @@ class Worker:
         """Train one proposal to its end, from its checkpoint if it has one, and tell how it ended."""
         checkpoint = Checkpoint(Path(task.checkpoint), identity(task))
         saved = checkpoint.load()  # before the limit, which is for training alone
-        with limited(self.device, task.plan.predicted, self.constants.context):
+        with limited(self.device, task.plan.reservation, self.constants.context):
             trainer, curve = self._prepare(task), list[Epoch]()
             if saved:
                 state, curve = saved
@@ -155,7 +153,7 @@ class Worker:
         info = self.data.info
         proposal = self.space.suggest(FixedTrial(task.params), info)
         model = self.space.build(proposal, info, task.seed)
-        if not task.plan.parts and self.space.is_theirs:  # the planner could not follow it
+        if task.plan.memory is None and self.space.is_theirs:  # the planner could not follow it
             run_once(model, self.space, info)
         self._send(
             Built(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.exporters.card import card, one_line, title_of
-from nas.exporters.checksums import SUMS, write_sums
 from nas.exporters.folder import ARCHITECTURE
+from nas.exporters.sha256sums import SUMS, write_sums
 from nas.exporters.trained import TrainedModel
 from nas.exporters.verify.verification import Reference, Verification
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nas.errors import NasError, StorageError, VerificationFailed
 from nas.exporters.description import describe
 from nas.exporters.folder import check_replaceable, replaced, restore
-from nas.exporters.own import remember
+from nas.exporters.provenance import remember
 from nas.exporters.registry import DEFAULT, Exporter, load_exporter
 from nas.exporters.trained import TrainedModel
 from nas.exporters.verify.verification import Reference, Verification, judge, reference, verify

@@ -7,7 +7,6 @@ the lock when a process dies, however it dies, so a hidden folder whose lock is 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,8 +16,9 @@ from tempfile import mkdtemp
 from filelock import FileLock, Timeout
 
 from nas.errors import StorageError
-from nas.exporters.checksums import SUMS, as_written, read_small
 from nas.exporters.exchange import exchange
+from nas.exporters.sha256sums import SUMS, as_written, read_small
+from nas.machine.files import flush
 
 ARCHITECTURE = "architecture.json"
 """Names, under "files", everything that an export wrote: by it an earlier export is known."""
@@ -90,14 +90,16 @@ def replaced(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
         new.mkdir()  # unlike the folder around it, it has the mode of any new folder
         yield new
         check_replaceable(folder, overwrite=overwrite)
-        _flush(new)
+        for file in new.iterdir():
+            flush(file)
+        flush(new)
         if not folder.exists():
             new.rename(folder)
         elif not exchange(new, folder):
             old.parent.mkdir()
             folder.rename(old)
             new.rename(folder)
-        _flush_names(folder.parent)
+        flush(folder.parent)
 
 
 def restore(folder: Path) -> None:
@@ -160,21 +162,3 @@ def _bring_back(hidden: Path) -> None:
     for old in hidden.glob("old/*"):
         if not (place := hidden.parent / old.name).exists():
             old.rename(place)
-
-
-def _flush(folder: Path) -> None:
-    """So that after a power cut no file of it is empty."""
-    for file in folder.iterdir():
-        with file.open("rb" if os.name == "posix" else "rb+") as stream:
-            os.fsync(stream.fileno())
-    _flush_names(folder)
-
-
-def _flush_names(folder: Path) -> None:
-    """So that a renaming survives it too; folders cannot be opened on Windows."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

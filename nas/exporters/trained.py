@@ -21,9 +21,9 @@ class Score:
     """An accuracy, and on what it was measured."""
 
     accuracy: float
-    """In [0, 1]."""
+    """Part of the images that were classified right, in [0, 1]."""
     split: str
-    """Such as "test"."""
+    """Name of the split, such as "test"."""
     interval: tuple[float, float] | None = None
     """Bounds within which the accuracy lies, at 95 %."""
 
@@ -40,11 +40,11 @@ class Origin:
     params: Mapping[str, Any]
     """What Optuna suggested; with the space's name and version they rebuild the proposal."""
     val_accuracy: float
-    """Of the search, in [0, 1]."""
+    """Validation accuracy in the search, in [0, 1]."""
     peak_memory: int = 0
     """Bytes that its training took, as measured; 0 where that is not known."""
     retrained: Score | None = None
-    """Of the network that is exported, where it was trained anew after the search."""
+    """Accuracy of the network that is exported, where it was trained anew after the search."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,20 +57,20 @@ class TrainedModel:
     """(channels, height, width); one channel for grey images, three for RGB."""
     classes: tuple[str, ...]
     mean: tuple[float, ...]
-    """Per channel, of images scaled to [0, 1]."""
+    """Mean of each channel, of images scaled to [0, 1]."""
     std: tuple[float, ...]
-    """As `mean`."""
+    """Standard deviation of each channel, of images scaled to [0, 1]."""
     data: str | None = None
     """The name of the dataset, not its path."""
     data_facts: Mapping[str, Any] = field(default_factory=dict)
-    """Of the dataset: "counts" of its splits, "fingerprint" and "split_digest", as in `ImageData`."""
+    """Facts of the dataset: "counts" of its splits, "fingerprint" and "split_digest", as in `ImageData`."""
     images: ImageData | None = None
     """The dataset itself, where it is at hand: int8 is calibrated on its training images, and every format
     verified on its validation images. The test images stay closed."""
     origin: Origin | None = None
     """None for a network that no search found."""
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of the packages that trained it."""
+    """Versions of the packages that trained it."""
 
     @cached_property
     def layers(self) -> LayerTable:

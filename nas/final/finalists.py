@@ -27,7 +27,7 @@ class Finalist:
     name: str
     """Such as "trial 12"; unique among finalists."""
     space: Space
-    """With the training settings that are fixed."""
+    """Search space with the training settings that are fixed."""
     params: dict[str, Any]
     trial: int | None = None
     """Number in the study; None for a baseline."""
@@ -36,7 +36,7 @@ class Finalist:
     rival: str | None = None
     """What the winner is compared with it as, such as "baseline logistic"."""
     digest: str
-    """Of its proposal as retrained."""
+    """Digest of its proposal as retrained."""
     note: str | None = None
     """What was changed of its training."""
 

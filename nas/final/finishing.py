@@ -19,10 +19,10 @@ from nas.errors import SearchFailed
 from nas.events import Notice
 from nas.final.finalists import Finalist, choose_finalists
 from nas.final.retraining import Trained, train_finalists
+from nas.final.scores import accuracy_interval, class_accuracies, confusion_matrix, gain_interval
 from nas.final.settings import FinalSettings
-from nas.final.statistics import accuracy_interval, class_accuracies, confusion_matrix, gain_interval
 from nas.final.test_images import Labels, Predictions, Shipped, check_unopened, predict_test
-from nas.study.test_openings import final_weights, keep_result
+from nas.study.openings import final_weights, keep_result
 
 Trainings = Mapping[str, Sequence[Trained]]
 

@@ -38,7 +38,7 @@ class Trained:
     """One training of a finalist."""
 
     store: StudyWriter
-    """The companion that it is a trial of."""
+    """Companion study that it is a trial of."""
     record: TrialRecord
 
     @property

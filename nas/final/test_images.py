@@ -21,9 +21,9 @@ from nas.final.retraining import Trained
 from nas.final.settings import FinalSettings
 from nas.machine.files import written_whole
 from nas.space import DataInfo
+from nas.study.openings import enter_opening, final_weights, openings
 from nas.study.reader import StudyReader
-from nas.study.test_openings import enter_opening, final_weights, openings
-from nas.study.weights import load_weights, weights_path
+from nas.study.trial_files import load_weights, weights_path
 from nas.training.images import Examples, Images
 from nas.training.loop import EVALUATED_AT_ONCE
 
@@ -42,6 +42,14 @@ class Shipped:
         return weights_path(self.trained.store.folder, self.trained.record.number)
 
     def load_model(self, info: DataInfo) -> nn.Module:
+        """Raises:
+        StudyError: its weights are gone.
+        """
+        if not self.weights.is_file():
+            raise StudyError(
+                f"The weights of {self.finalist.name} are gone: {self.weights}. Train it anew with other"
+                " --epochs, --top or --seeds."
+            )
         space, record = self.finalist.space, self.trained.record
         proposal = space.suggest(FixedTrial(record.params), info)
         model: nn.Module = space.build(proposal, info, record.seed or 0)
@@ -55,7 +63,7 @@ class Predictions:
 
     plain: Labels
     mirrored: Labels | None
-    """With logits averaged over each image and its mirror image, if that was asked for."""
+    """Classes by logits averaged over each image and its mirror image, if that was asked for."""
 
 
 def check_unopened(store: StudyReader, again: bool) -> None:
@@ -89,7 +97,7 @@ def predict_test(
     Raises:
         StudyError: weights are missing; the test images stay closed.
     """
-    models = [_load(each, run.data.info) for each in shipped]
+    models = [each.load_model(run.data.info) for each in shipped]
     _keep(shipped[0].weights, run.store.folder / final_weights(len(openings(run.store)) + 1))
     opening = enter_opening(run.store, asdict(settings))
     test = run.data.open_test()
@@ -143,15 +151,6 @@ def predict(
             if mirror:
                 mirrored.append((logits + model(inputs.flip(-1)).float()).argmax(1).cpu())
     return Predictions(torch.cat(plain).numpy(), torch.cat(mirrored).numpy() if mirror else None)
-
-
-def _load(shipped: Shipped, info: DataInfo) -> nn.Module:
-    if not shipped.weights.is_file():
-        raise StudyError(
-            f"The weights of {shipped.finalist.name} are gone: {shipped.weights}. Train it anew with other"
-            " --epochs, --top or --seeds."
-        )
-    return shipped.load_model(info)
 
 
 def _keep(weights: Path, file: Path) -> None:

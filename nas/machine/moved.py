@@ -13,6 +13,11 @@ MOVED = {
     "nas.figures": "nas.views.figures",
     "nas.exporters.parts.formats": "nas.exporters.registry",
     "nas.exporters.parts": "nas.exporters",
+    "nas.final.statistics": "nas.final.scores",
+    "nas.memory.checkpointing": "nas.memory.activation_checkpoints",
+    "nas.study.checkpoints": "nas.study.trial_files",
+    "nas.study.weights": "nas.study.trial_files",
+    "nas.training.live": "nas.training.live_bytes",
     "search_spaces.parts": "search_spaces.shared",
 }
 """Names that a search space, an export format or a notebook of somebody's may import. Longer ones first."""

@@ -53,9 +53,9 @@ class CachingAllocator:
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit
         self.reserved = 0
-        """All segments together."""
+        """Bytes of all segments together."""
         self.peak = 0
-        """Of `reserved`."""
+        """The most that `reserved` has been."""
         self._small: _Pool = []
         self._large: _Pool = []
         self._end = 0

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from nas.memory.allocator import MIB, OutOfMemory
+from nas.memory.allocator import OutOfMemory
+from nas.memory.planned import DoesNotFit, Levers, MemoryPlan
 from nas.memory.prediction import Device, MemoryConstants, predict, smallest_cap
 from nas.memory.program import AllocationProgram, BatchSizes, Memory
 from nas.memory.trace import Precision, trace_training
@@ -22,65 +22,6 @@ MIN_BATCH_NORM_BATCH = 16
 """Images whose statistics batch norm can still trust."""
 NEARLY = 0.98
 """Nobody needs to know the smallest cap more exactly than this part of it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryPlan:
-    """How a trial trains. Its batch size is `micro_batch * accumulation`."""
-
-    micro_batch: int
-    """Images of one forward and backward."""
-    accumulation: int
-    """Micro-batches whose gradients add up to one step: a power of two."""
-    checkpointing: bool
-    """Whether the network is trained as `nas.memory.checkpointing.checkpointed` wraps it."""
-    memory: Memory
-    """The predicted peak, before calibration."""
-    predicted: int
-    """Bytes that the trial's process takes, context included, calibrated."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DoesNotFit:
-    """No plan keeps a network under the memory cap. `str` says why, in one line."""
-
-    cap: int
-    """Bytes allowed."""
-    smallest_cap: int
-    """Bytes that would do."""
-    memory: Memory
-    """The predicted peak under the smallest cap, before calibration."""
-    smallest_cap_bf16: int | None
-    """Bytes that would do in bf16, trained the same way; None where it is in use already, or nobody asked."""
-
-    @property
-    def largest_part(self) -> str:
-        """The field of `Memory` that needs most."""
-        parts = self.memory.parts
-        return max(parts, key=lambda name: parts[name])
-
-    def __str__(self) -> str:
-        part, size = self.largest_part, self.memory.parts[self.largest_part]
-        reasons = [
-            f"needs {_amount(self.smallest_cap)}, the memory cap is {_amount(self.cap)}",
-            f"the largest part is {part.replace('_', ' ')} with {_amount(size)}",
-        ]
-        if self.smallest_cap_bf16 is not None:
-            reasons.append(f"in bf16 it needs {_amount(self.smallest_cap_bf16)}")
-        return "; ".join(reasons)
-
-
-class Levers(NamedTuple):
-    """What a plan chooses."""
-
-    micro_batch: int
-    accumulation: int
-    checkpointing: bool
-
-    @property
-    def kind(self) -> tuple[bool, bool]:
-        """What its allocation program depends on: whether it accumulates, whether it sets checkpoints."""
-        return self.accumulation > 1, self.checkpointing
 
 
 def plan_memory(
@@ -111,26 +52,26 @@ def plan_memory(
         WrongLogits: it does not give (batch, classes).
     """
     module = network if isinstance(network, nn.Module) else build_without_memory(network)
-    planner = _Planner(module, shape, training, precision, device, constants, classes)
-    ways = list(planner.ways())
+    predictor = _Predictor(module, shape, training, precision, device, constants, classes)
+    ways = list(predictor.ways())
     frugal_of_kind = {levers.kind: levers for levers in ways}
     for levers in ways[ways.index(after) + 1 if after else 0 :]:
-        if planner.least(levers) <= cap and planner.fits(frugal_of_kind[levers.kind], cap):
+        if predictor.least(levers) <= cap and predictor.fits(frugal_of_kind[levers.kind], cap):
             with suppress(OutOfMemory):
                 return MemoryPlan(
-                    **levers._asdict(),
-                    memory=(memory := planner.predict(levers, cap)),
-                    predicted=constants.calibrated(memory.reserved),
+                    **asdict(levers),
+                    memory=(memory := predictor.predict(levers, cap)),
+                    reservation=constants.calibrated(memory.reserved),
                 )
-    frugal, enough, memory = planner.most_frugal(ways)
+    frugal, enough, memory = predictor.most_frugal(ways)
     bf16 = None
     if ask_bf16 and precision == "fp32":
-        bf16 = replace(planner, precision="bf16").smallest_cap(frugal)[0]
+        bf16 = replace(predictor, precision="bf16").smallest_cap(frugal)[0]
     return DoesNotFit(cap=cap, smallest_cap=enough, memory=memory, smallest_cap_bf16=bf16)
 
 
 @dataclass(frozen=True)
-class _Planner:
+class _Predictor:
     """Predicts a network's memory for each way of training it. Programs are traced when first needed."""
 
     module: nn.Module
@@ -141,9 +82,9 @@ class _Planner:
     constants: MemoryConstants
     classes: int | None = None
     _programs: dict[tuple[bool, bool], AllocationProgram] = field(default_factory=dict, init=False)
-    """For any batch size, by kind."""
+    """Programs for any batch size, by kind."""
     _traced: dict[Levers, AllocationProgram] = field(default_factory=dict, init=False)
-    """For one micro-batch each."""
+    """Programs for one micro-batch each."""
 
     def ways(self) -> Iterator[Levers]:
         """From the fastest to the most frugal."""
@@ -240,9 +181,3 @@ def build_without_memory(build: Callable[[], nn.Module]) -> nn.Module:
             return build()
     except Exception:  # it reads values while it is built, which a meta tensor does not have
         return build()
-
-
-def _amount(size: int) -> str:
-    """Rounded up: so much is enough. Of small networks, a MiB would say too little."""
-    unit, name = (MIB, "MiB") if size >= 10 * MIB else (2**10, "KiB")
-    return f"{-(-size // unit):,} {name}"

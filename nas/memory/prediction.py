@@ -17,7 +17,7 @@ class MemoryConstants:
     """What all trials of a worker share; measured, in bytes unless said otherwise."""
 
     context: int = 0
-    """What the process takes outside the caching allocator; on a CPU, beside the tensors of a step."""
+    """Bytes that the process takes outside the caching allocator; on a CPU, beside the tensors of a step."""
     workspace: int = 0
     """What CUDA's libraries keep inside the caching allocator."""
     data: int = 0
@@ -26,6 +26,10 @@ class MemoryConstants:
     """The most images that are evaluated at once; never more than a micro-batch."""
     factor: float = 1.0
     """What a step of training is multiplied by, which alone is not measured: see `nas.memory.calibration`."""
+
+    def at_least(self, other: MemoryConstants) -> MemoryConstants:
+        """The larger of each."""
+        return MemoryConstants(**{name: max(size, getattr(other, name)) for name, size in vars(self).items()})
 
     @property
     def resident(self) -> tuple[int, int]:

@@ -24,11 +24,11 @@ class BatchSizes(NamedTuple):
     """Numbers of images."""
 
     micro_batch: int
-    """Of one forward and backward."""
+    """Images of one forward and backward."""
     accumulation: int = 1
     """How many micro-batches make a batch, and a step. Their pixels lie on the device together."""
     evaluation: int = 0
-    """Of one forward without gradients."""
+    """Images of one forward without gradients."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Memory:
     parameters: int = 0
     buffers: int = 0
     gradients: int = 0
-    """Of parameters: those that exist at the peak."""
+    """Gradients of parameters, as far as they exist at the peak."""
     optimizer_state: int = 0
     batch: int = 0
     """Images and labels."""
@@ -88,9 +88,9 @@ class Trace:
     """What training allocates and frees at one batch size."""
 
     roles: tuple[Role, ...]
-    """Of each block."""
+    """What each block is for."""
     sizes: tuple[int, ...]
-    """Of each block, in bytes."""
+    """Bytes of each block."""
     of_batch: frozenset[int]
     """Blocks that hold the whole batch rather than a micro-batch."""
     load: Events

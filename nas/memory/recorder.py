@@ -28,9 +28,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._scratch = scratch
         self.roles: list[Role] = []
-        """Of each block."""
+        """What each block is for."""
         self.sizes: list[int] = []
-        """Of each block, in bytes."""
+        """Bytes of each block."""
         self._events: list[int] = []
         self._live: dict[int, tuple[int, weakref.ref[torch.UntypedStorage]]] = {}
 

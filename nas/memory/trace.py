@@ -23,8 +23,8 @@ from torch.nn import functional as F
 from torch.utils._pytree import tree_leaves
 
 from nas.errors import in_one_line
+from nas.memory.activation_checkpoints import checkpointed
 from nas.memory.autocast import CudaAutocast
-from nas.memory.checkpointing import checkpointed
 from nas.memory.program import AllocationProgram, Trace, Untraceable
 from nas.memory.recorder import Recorder
 from nas.memory.weightless import copy_without_memory

@@ -11,7 +11,8 @@ from optuna.trial import FixedTrial
 from torch import nn
 
 from nas.datasets import open_data
-from nas.memory.plan import DoesNotFit, MemoryPlan, build_without_memory, plan_memory
+from nas.memory.plan import build_without_memory, plan_memory
+from nas.memory.planned import DoesNotFit, MemoryPlan
 from nas.memory.prediction import MemoryConstants
 from nas.network.inspection import Inspection, inspect_training
 from nas.space import DataInfo, Training

@@ -95,9 +95,11 @@ def open_database(url: str, *, create: bool = False, read_only: bool = False) ->
         options = {"connect_args": unset, **POSTGRESQL_POOL}
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        return (
-            _look(url, shown, look_options(parsed, options)) if read_only else _connect(url, shown, options)
-        )
+        if not read_only:
+            return _connect(url, shown, options)
+        storage = RetryingStorage(url, shown, look_options(parsed, options), read_only=True)
+        show_as_ours(storage.engine)
+        return storage
     except ImportError as error:
         raise StorageError(f"{shown} needs a database driver: pip install 'optuna-nas[postgres]'.") from error
     except UnicodeError as error:
@@ -202,12 +204,6 @@ def _head(file: Path) -> bytes | None:
         return None
     with file.open("rb") as stream:
         return stream.read(16)
-
-
-def _look(url: str, shown: str, options: dict[str, Any]) -> RetryingStorage:
-    storage = RetryingStorage(url, shown, options, read_only=True)
-    show_as_ours(storage.engine)
-    return storage
 
 
 def _connect(url: str, shown: str, options: dict[str, Any]) -> RetryingStorage:

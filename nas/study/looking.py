@@ -73,14 +73,13 @@ def _older_tables(engine: Engine) -> str:
         hidden = []
         for table in tables.metadata.sorted_tables:
             is_there = inspector.has_table(table.name)
-            there = {column["name"] for column in inspector.get_columns(table.name)} if is_there else set()
-            if there.issuperset(table.c.keys()):
+            lacking = tables.lacking(inspector, table) if is_there else dict.fromkeys(table.c.keys())
+            if not lacking:
                 continue
             columns = []
             for column in table.c:
-                before = tables.RENAMED.get((table.name, column.name), column.name)
                 nothing = f"CAST(NULL AS {column.type.compile(dialect)})"
-                known = next((name for name in (column.name, before) if name in there), nothing)
+                known = lacking[column.name] or nothing if column.name in lacking else column.name
                 columns.append(f"{known} AS {column.name}")
             source = f"FROM {schema}.{table.name}" if is_there else "WHERE 1 = 0"
             hidden.append(f"{table.name} AS (SELECT {', '.join(columns)} {source})")

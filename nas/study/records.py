@@ -32,22 +32,22 @@ class TrialRecord:
     """Validation accuracy after the last epoch, in [0, 1]; None unless completed."""
     num_parameters: int | None = None
     multiply_adds: int | None = None
-    """For one image."""
+    """Multiply-adds of the network for one image."""
     proposal: dict[str, Any] | None = None
     digest: str | None = None
     seed: int | None = None
     worker: int | None = None
     device: str | None = None
-    """The name of its kind."""
+    """Name of the kind of device that trained it."""
     placed_on: str | None = None
-    """Which one of them it is, such as cuda:1; None for a trial from before that was stored."""
+    """Device that trained it, such as cuda:1; None for a trial from before that was stored."""
     versions: dict[str, str] | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    """UTC, like `started_at`."""
+    """Moment of its end in UTC, like `started_at`."""
     retry_of: int | None = None
     predicted_memory: dict[str, int] | None = None
-    """Bytes by part."""
+    """Bytes of the predicted peak by part."""
     plan: dict[str, Any] | None = None
     """`micro_batch`, `accumulation`, `checkpointing`."""
     predicted: int | None = None

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from optuna.storages import RDBStorage
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import Engine, Executable, RowMapping, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -22,7 +22,6 @@ from sqlalchemy.orm import Session
 from nas.errors import StorageError
 from nas.machine.files import INTACT
 from nas.machine.texts import storable
-from nas.study.connection import LastingConnection
 from nas.study.database_errors import DATABASE_ERRORS, connection_broke, explain, may_pass
 from nas.study.deleted import DatabaseFiles
 
@@ -38,31 +37,12 @@ LONGEST_PAUSE = 15.0
 """Seconds between two attempts, at most; the first pauses are short."""
 
 REPEATABLE = (
-    "get_study_id_from_name",
-    "get_study_name_from_id",
-    "get_study_directions",
-    "get_study_user_attrs",
-    "get_study_system_attrs",
-    "set_study_user_attr",
-    "set_study_system_attr",
-    "get_all_studies",
-    "get_trial",
-    "get_trial_id_from_study_id_trial_number",
-    "get_trial_param",
-    "get_trial_user_attrs",
-    "get_trial_system_attrs",
-    "set_trial_user_attr",
-    "set_trial_system_attr",
-    "set_trial_intermediate_value",
-    "set_trial_param",
-    "get_all_trials",
-    "get_best_trial",
-    "_set_trial_param",
-    "_get_trials",
-    "_get_best_trial_id",
+    *(name for name in vars(BaseStorage) if name.startswith(("get_", "set_"))),
+    *("_set_trial_param", "_get_trials", "_get_best_trial_id"),
 )
-"""Optuna's operations that read, or write one value under its key. What begins with an underscore is its own
-affair: another version may lack it, and does the same by the public name."""
+"""Optuna's operations that read, or write one value under its key; `RetryingStorage` has its own way with one
+of them. What begins with an underscore is Optuna's own affair: another version may lack it, and does the same
+by the public name."""
 
 
 class RetryingStorage(RDBStorage):
@@ -78,26 +58,25 @@ class RetryingStorage(RDBStorage):
         self._on_wait: Callable[[str], None] | None = None
         self._limit = LONGEST_WAIT
         self._new_trial: tuple[type, int] | None = None
-        """Optuna's model, and its key."""
+        """Optuna's model of the trial that was created last, and its key."""
         self._puts: dict[tuple[Any, ...], Executable] = {}
         logging.getLogger("optuna.storages._rdb.storage").setLevel(logging.ERROR)  # we say it ourselves
         template = url.replace("{", "{{").replace("}", "}}")  # Optuna would fill in what stands in braces
         super().__init__(template, engine_kwargs=engine_kwargs, skip_table_creation=read_only)
-        autocommit: Engine = self.engine
+        self._autocommit: Engine = self.engine
+        """Engine for a statement that is a transaction of its own."""
         if self.engine.dialect.name == "postgresql" and not read_only:
-            # one round trip, where a transaction takes three
-            autocommit = create_engine(self.engine.url, isolation_level="AUTOCOMMIT", **engine_kwargs)
-        self._kept = LastingConnection(autocommit)
-        """For a statement that is a transaction of its own."""
-        self._files = DatabaseFiles(self.engine.url.database if autocommit is self.engine else None)
-        self.engines = {self.engine, autocommit}
-        """All whose connections read and write."""
+            # one round trip, where a transaction takes three and a ping one more; `patiently` does without
+            options = engine_kwargs | {"isolation_level": "AUTOCOMMIT", "pool_pre_ping": False}
+            self._autocommit = create_engine(self.engine.url, **options)
+        self._files = DatabaseFiles(self.engine)
+        self.engines = {self.engine, self._autocommit}
+        """Engines whose connections read and write."""
         for engine in self.engines:
             event.listen(engine, "before_cursor_execute", _with_storable_texts, retval=True)
 
     def close(self) -> None:
         """Close all connections; whatever comes next opens new ones."""
-        self._kept.close()
         for engine in self.engines:
             engine.dispose()
         self._files.forget()
@@ -124,7 +103,7 @@ class RetryingStorage(RDBStorage):
         Raises:
             StorageError: the database failed, or was away for too long; or its files were deleted.
         """
-        if self._kept.is_open and (loss := self._files.loss(self._kept)):
+        if loss := self._files.loss():
             raise StorageError(loss)
         began, pause, broke = 0.0, 0.1, False
         while True:
@@ -200,15 +179,15 @@ class RetryingStorage(RDBStorage):
         self._commit((self._puts[kind], row), *((other, None) for other in others))
 
     def _commit(self, *statements: tuple[Executable, Mapping[str, Any] | None]) -> None:
+        engine = self._autocommit if len(statements) == 1 else self.engine
+
         def transaction() -> None:
-            if len(statements) == 1:
-                self._kept.execute(*statements[0])
-                return
-            with self.engine.begin() as connection:
+            with engine.begin() as connection:
                 for statement in statements:
                     connection.execute(*statement)
 
         self.patiently(transaction)
+        self._files.watch()
 
     def _put_statement(self, table: Table, names: list[str]) -> Executable:
         dialect = sqlite if self.engine.dialect.name == "sqlite" else postgresql
@@ -295,5 +274,5 @@ def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for name in REPEATABLE:
-    if hasattr(RDBStorage, name):
+    if hasattr(RDBStorage, name) and name not in vars(RetryingStorage):
         setattr(RetryingStorage, name, _repeatable(getattr(RDBStorage, name)))

@@ -10,6 +10,7 @@ from sqlalchemy import (
     DateTime,
     Engine,
     Float,
+    Inspector,
     Integer,
     MetaData,
     String,
@@ -25,7 +26,8 @@ from sqlalchemy import (
 from nas.errors import StorageError
 
 VERSION = 3
-"""Of these tables; Optuna keeps its own in `alembic_version` and `version_info`."""
+"""Version of these tables, to be raised with every column that is added or renamed; Optuna keeps its own in
+`alembic_version` and `version_info`."""
 
 metadata = MetaData()
 
@@ -106,31 +108,6 @@ finals = Table(
     Column("result", JSON),  # everything else that came out
 )
 
-MIGRATIONS = {
-    1: (
-        "ALTER TABLE nas_studies ADD COLUMN memory_cap BIGINT",
-        "ALTER TABLE nas_studies ADD COLUMN calibration JSON",
-        "ALTER TABLE nas_studies ADD COLUMN devices JSON",
-        "ALTER TABLE nas_studies ADD COLUMN budgets JSON",
-        "ALTER TABLE nas_studies ADD COLUMN ended VARCHAR(16)",
-        "ALTER TABLE nas_studies ADD COLUMN companion_of VARCHAR(36)",
-        "ALTER TABLE nas_trials ADD COLUMN duplicate_of INTEGER",
-        "ALTER TABLE nas_trials ADD COLUMN plan JSON",
-        "ALTER TABLE nas_trials ADD COLUMN predicted_memory JSON",
-        "ALTER TABLE nas_trials ADD COLUMN predicted BIGINT",
-        "ALTER TABLE nas_trials ADD COLUMN deaths INTEGER",
-        "ALTER TABLE nas_trials ADD COLUMN recoveries INTEGER",
-        "ALTER TABLE nas_epochs ADD COLUMN peak_allocated BIGINT",
-        "ALTER TABLE nas_epochs ADD COLUMN peak_reserved BIGINT",
-        "ALTER TABLE nas_epochs RENAME COLUMN peak_memory TO peak_resident",
-    ),
-    2: (
-        "ALTER TABLE nas_studies ADD COLUMN searched_at TIMESTAMP",
-        "ALTER TABLE nas_trials ADD COLUMN placed_on VARCHAR(64)",
-    ),
-}
-"""What brings the tables of a version to the next."""
-
 RENAMED = {("nas_epochs", "peak_resident"): "peak_memory"}
 """By table and column, what it was called before."""
 
@@ -166,14 +143,24 @@ def create_tables(engine: Engine) -> None:
             connection.execute(insert(schema).values(version=VERSION))
 
 
+def lacking(inspector: Inspector, table: Table) -> dict[str, str | None]:
+    """The columns that a table of an older version lacks, each with its earlier name, if it had one."""
+    there = {column["name"] for column in inspector.get_columns(table.name)}
+    lacking = [column.name for column in table.c if column.name not in there]
+    earlier = {name: RENAMED.get((table.name, name)) for name in lacking}
+    return {name: before if before in there else None for name, before in earlier.items()}
+
+
 def _migrate(engine: Engine) -> None:
     """All at once or not at all, whoever else may try it at the same time."""
     with engine.begin() as connection:
         if engine.dialect.name == "sqlite":  # whose driver begins no transaction for what changes tables
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-        version = connection.scalar(select(schema.c.version).with_for_update())
-        assert version is not None
-        for step in range(version, VERSION):
-            for statement in MIGRATIONS[step]:
-                connection.execute(text(statement))
+        connection.scalar(select(schema.c.version).with_for_update())
+        inspector = inspect(connection)
+        for table in filter(lambda table: inspector.has_table(table.name), metadata.sorted_tables):
+            for name, earlier in lacking(inspector, table).items():
+                kind = table.c[name].type.compile(engine.dialect)
+                change = f"RENAME COLUMN {earlier} TO {name}" if earlier else f"ADD COLUMN {name} {kind}"
+                connection.execute(text(f"ALTER TABLE {table.name} {change}"))
         connection.execute(update(schema).values(version=VERSION))

@@ -22,7 +22,6 @@ from nas.machine.versions import versions
 from nas.recipe import Recipe
 from nas.space import Proposal
 from nas.study import tables
-from nas.study.checkpoints import keep_only_checkpoints
 from nas.study.clock import now
 from nas.study.database import make_folder, redacted
 from nas.study.outcome import Outcome
@@ -30,7 +29,7 @@ from nas.study.reader import UUID, StudyReader, space_facts
 from nas.study.retries import Retry, unrepeated
 from nas.study.retrying_storage import RetryingStorage
 from nas.study.samplers import make_pruner, make_sampler
-from nas.study.weights import KEPT, keep_only
+from nas.study.trial_files import KEPT, keep_only
 from nas.training.epoch import Epoch
 
 MEMORY = "memory"
@@ -51,7 +50,7 @@ class StudyWriter(StudyReader):
         self._ranking: list[tuple[float, int]] = []
         """(-value, number) of the best trials."""
         self._sampler = self._study.sampler
-        """As the recipe names it."""
+        """The sampler that the recipe names."""
 
     @classmethod
     def create(
@@ -144,7 +143,7 @@ class StudyWriter(StudyReader):
         for retry, params in unrepeated(self._study.get_trials(deepcopy=False), self.trials()):
             self._study.enqueue_trial(params, user_attrs=retry.user_attrs)
         waiting = [Retry.read(trial.user_attrs) for trial in self._waiting]
-        keep_only_checkpoints(self.folder, {retry.origin for retry in waiting if retry})
+        keep_only("checkpoints", self.folder, {retry.origin for retry in waiting if retry})
         recipe, trials = self.recipe, self._study.get_trials(deepcopy=False)
         self._study.sampler = self._sampler = make_sampler(recipe.sampler, recipe.seed, len(trials))
         self._study.pruner = make_pruner(recipe.pruner, recipe.epochs)
@@ -284,7 +283,7 @@ class StudyWriter(StudyReader):
 
     def keep_best_weights(self, running: set[int]) -> None:
         """Remove all weights but those of the best three trials and of trials that still run."""
-        keep_only(self.folder, {number for _, number in self._ranking} | running)
+        keep_only("weights", self.folder, {number for _, number in self._ranking} | running)
 
     # --------------------------------------------------------------------------------------------------
 

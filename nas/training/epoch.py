@@ -8,26 +8,26 @@ class Epoch:
     """The record of one epoch, validation included."""
 
     number: int
-    """1 for the first."""
+    """Number of the epoch; 1 for the first."""
     train_loss: float
     """Mean over the epoch's batches, label smoothing included."""
     val_loss: float
     """Mean cross-entropy over the validation split, without label smoothing."""
     val_accuracy: float
-    """In [0, 1]."""
+    """Accuracy on the validation split, in [0, 1]."""
     learning_rate: float
-    """Of the epoch's last step."""
+    """Learning rate of the epoch's last step."""
     seconds: float
-    """Training and validation."""
+    """Seconds of training and validation."""
     images_per_second: float
     """Training images divided by the seconds spent on training."""
     peak_allocated: int | None
     """Bytes of live tensors. CUDA: the allocator's peak, with the images that it holds. Elsewhere: the peak
     of one training step, counted in the first epoch that this process trained."""
     peak_reserved: int | None
-    """Bytes. CUDA: peak of the allocator's segments. None elsewhere."""
+    """Bytes of the allocator's segments at their peak on CUDA. None elsewhere."""
     peak_resident: int | None
-    """Bytes: peak resident set of the process, on Linux in this epoch."""
+    """Bytes of the process's resident set at its peak, on Linux in this epoch."""
 
 
 class Diverged(Exception):

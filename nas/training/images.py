@@ -32,9 +32,9 @@ class Examples:
     labels: Tensor
     """int64 (n,)"""
     device: torch.device
-    """Where batches go."""
+    """Device that batches go to."""
     resident: bool
-    """Whether the split lies there."""
+    """Whether the split lies on that device."""
 
     @classmethod
     def load(cls, split: Split, device: torch.device, *, resident: bool = True) -> Examples:
@@ -114,7 +114,7 @@ class Images:
     scale: Tensor
     """float32 (height, width, channels), of the normalisation `pixel * scale + bias`."""
     bias: Tensor
-    """As `scale`."""
+    """float32 (height, width, channels), of the same normalisation."""
     mean_color: Tensor
     """uint8 (channels,): what normalisation brings closest to zero."""
 

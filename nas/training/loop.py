@@ -22,7 +22,7 @@ from nas.training.averaging import WeightAverage
 from nas.training.epoch import Diverged, Epoch
 from nas.training.evaluate import evaluate
 from nas.training.images import Batch, Images
-from nas.training.live import LiveBytes
+from nas.training.live_bytes import LiveBytes
 from nas.training.mixup import draw_shares, mix, mixed_cross_entropy
 from nas.training.optimizers import load_state, make_optimizers, set_learning_rate, state_tensors
 from nas.training.pause import Pause
@@ -103,7 +103,7 @@ class Trainer:
             "average": self._average.model.state_dict() if self._average else None,
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
             "generator": self._generator.get_state(),
-            "pause": self._pause.to_plain() if self._pause else None,
+            "pause": self._pause._asdict() if self._pause else None,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -14,11 +14,11 @@ class Pause(NamedTuple):
     drawn_from: Tensor
     """State of the trainer's generator when the epoch began: what is drawn for an epoch is drawn again."""
     steps: int
-    """Done."""
+    """Steps that are done."""
     loss: Tensor
-    """Sum over the steps, float32 scalar."""
+    """Sum of the losses of these steps, float32 scalar."""
     seconds: float
-    """Taken so far."""
+    """Seconds that the epoch has taken so far."""
     random: Tensor
     """State of the default generator of the CPU, and in `device_random` of CUDA: dropout draws from them."""
     device_random: Tensor | None
@@ -34,7 +34,3 @@ class Pause(NamedTuple):
         torch.set_rng_state(self.random.cpu())
         if device.type == "cuda" and self.device_random is not None:
             torch.cuda.set_rng_state(self.device_random.cpu(), device)
-
-    def to_plain(self) -> dict[str, Any]:
-        """For a state dictionary."""
-        return self._asdict()

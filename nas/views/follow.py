@@ -163,7 +163,7 @@ class _Reader:
             network=in_words(row["proposal"]["architecture"]) if row["proposal"] else "",
             retry_of=row["retry_of"],
             device=self._devices[worker] if worker < len(self._devices) else "",
-            reserved=row["predicted"],
+            reservation=row["predicted"],
             plan=plan_in_words(row["plan"]),
             seconds=seconds_since(row["started_at"]),
         )

@@ -32,7 +32,8 @@ from nas.driver.memory_budget import MemoryBudget
 from nas.engines.messages import Ended, Message, Task
 from nas.engines.planner import Planner
 from nas.memory.allocator import MIB
-from nas.memory.plan import DoesNotFit, plan_memory
+from nas.memory.plan import plan_memory
+from nas.memory.planned import DoesNotFit
 from nas.memory.prediction import MemoryConstants
 from nas.recipe import Recipe
 from nas.space.load import Space, load_space

@@ -30,10 +30,11 @@ from torch import nn
 
 from nas.engines.limits import is_out_of_memory, limited, release
 from nas.engines.warmup import measure_constants
+from nas.memory.activation_checkpoints import checkpointed
 from nas.memory.allocator import MIB
 from nas.memory.calibration import Calibration
-from nas.memory.checkpointing import checkpointed
-from nas.memory.plan import DoesNotFit, Levers, MemoryPlan, plan_memory
+from nas.memory.plan import plan_memory
+from nas.memory.planned import DoesNotFit, Levers, MemoryPlan
 from nas.memory.prediction import Device, MemoryConstants, predict
 from nas.memory.program import BatchSizes
 from nas.memory.trace import Precision, trace_training
@@ -176,12 +177,12 @@ def train_capped(case: Case, device: str, constants: MemoryConstants) -> str:
     after: Levers | None = None
     while True:
         constants = replace(constants, factor=calibration.factor)
-        found = plan(constants=constants, cap=uncapped.predicted // 2, after=after)
+        found = plan(constants=constants, cap=uncapped.reservation // 2, after=after)
         if isinstance(found, DoesNotFit):
             return "out of memory" if after else "does not fit"
         model = checkpointed(case.build()) if found.checkpointing else case.build()
         try:
-            with limited(images.device, found.predicted, constants.context):
+            with limited(images.device, found.reservation, constants.context):
                 train_a_little(model, images, case.training, accumulation=found.accumulation)
             return "recovered" if after else "as planned"
         except RuntimeError as error:
@@ -190,7 +191,7 @@ def train_capped(case: Case, device: str, constants: MemoryConstants) -> str:
         del model
         release(images.device)
         calibration.out_of_memory()
-        after = Levers(found.micro_batch, found.accumulation, found.checkpointing)
+        after = found.levers
 
 
 def show_capped(count: int, device: str) -> None:

@@ -11,7 +11,8 @@ from sqlalchemy import select
 import nas
 from nas.datasets import ImageData, open_data
 from nas.engines.local import LocalEngine
-from nas.engines.messages import Ended, Message, Plan, Setup, Task, Trained
+from nas.engines.messages import Ended, Message, Setup, Task, Trained
+from nas.memory.planned import MemoryPlan
 from nas.study import tables
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
@@ -125,7 +126,7 @@ def _undisturbed(engine: LocalEngine, record: TrialRecord, folder: Path) -> Curv
         params=record.params,
         seed=record.seed,
         epochs=len(record.epochs),
-        plan=Plan(**record.plan, predicted=record.predicted, parts={}),
+        plan=MemoryPlan(**record.plan, reservation=record.predicted, memory=None),
         weights=str(folder / f"{record.number}.safetensors"),
         checkpoint=str(folder / f"{record.number}.pt"),
     )

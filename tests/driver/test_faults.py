@@ -10,7 +10,7 @@ from nas.engines.messages import Died, Ended, Message, Task
 from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, WorkerReady
 from nas.space.load import Space, load_space
-from nas.study.checkpoints import checkpoint_path
+from nas.study.trial_files import checkpoint_path
 from nas.study.writer import StudyWriter
 from tests.driver.test_proposer import measured, small_space
 from tests.scripted import CAP, Script, ScriptedEngine, ends, epoch, learns, make_driver, outcomes, run
@@ -185,7 +185,7 @@ def test_epochs_out_of_a_checkpoint_teach_nothing_about_memory(make_store, mlp, 
     store = make_store(trials=1, epochs=2)
 
     def script(task: Task) -> Iterator[Message]:
-        yield measured(epoch(task.number, 1, again=again), 8 * task.plan.predicted)
+        yield measured(epoch(task.number, 1, again=again), 8 * task.plan.reservation)
         yield from (epoch(task.number, 2), *ends("completed", "")(task))
 
     run(store, mlp, script)

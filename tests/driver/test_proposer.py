@@ -26,7 +26,8 @@ def test_a_proposal_that_does_not_fit_is_told_to_the_sampler_and_not_charged(mak
     assert outcomes(store) == ["completed", "does_not_fit", "does_not_fit", "completed", "completed"]
     assert [task.number for task in engine.given] == [0, 3, 4]
     record = store.trials()[1]
-    assert (record.reason, record.predicted, record.value) == ("needs 150 bytes", 150, None)
+    reason = "needs 1 KiB, the memory cap is 1 KiB; the largest part is activations with 1 KiB"
+    assert (record.reason, record.predicted, record.value) == (reason, 150, None)
     constraints = [trial.constraints["memory"] for trial in store._study.trials]
     assert constraints == pytest.approx([-0.6, 0.5, 0.5, -0.6, -0.6])
     assert [trial.state.name for trial in store._study.trials[1:3]] == ["PRUNED", "PRUNED"]
@@ -73,7 +74,9 @@ def test_what_a_trial_measures_is_kept_and_corrects_the_next_prediction(make_sto
     store = make_store(trials=2, epochs=1)
 
     def script(task):
-        return iter([measured(epoch(task.number, 1), 2 * task.plan.predicted), *ends("completed", "")(task)])
+        return iter(
+            [measured(epoch(task.number, 1), 2 * task.plan.reservation), *ends("completed", "")(task)]
+        )
 
     run(store, mlp, script)
     kept = StudyWriter.find(store._storage, store.name, store.folder.parent).calibration

@@ -26,7 +26,7 @@ for line in sys.stdin:
     begun = time.monotonic()
     time.sleep(chance.uniform(0, 0.06))
     with open(task["weights"] + ".times", "w") as times:
-        json.dump([begun, time.monotonic(), task["plan"]["predicted"]], times)
+        json.dump([begun, time.monotonic(), task["plan"]["reservation"]], times)
     epoch = {"number": 1, "train_loss": 1.0, "val_loss": 1.0, "val_accuracy": chance.random()}
     epoch |= {"learning_rate": 0.1, "seconds": 0.01, "images_per_second": 1.0}
     epoch |= {"peak_allocated": None, "peak_reserved": None, "peak_resident": None}

@@ -17,9 +17,11 @@ from optuna.trial import FixedTrial
 
 from nas.datasets import open_data
 from nas.engines.local import LocalEngine
-from nas.engines.messages import Died, Ended, Message, NotPlanned, Plan, Ready, Stop, Task, Trained, encode
+from nas.engines.messages import Died, Ended, Message, NotPlanned, Ready, Stop, Task, Trained, encode
 from nas.engines.planner import Planner
 from nas.engines.worker import Worker
+from nas.memory.planned import MemoryPlan
+from nas.memory.prediction import MemoryConstants
 from nas.space.load import load_space
 from tests.conftest import DIGITS
 from tests.engines.test_packing import PRETENDER, SETUP
@@ -52,11 +54,11 @@ TASK = Task(
     params={},
     seed=1,
     epochs=1,
-    plan=Plan(micro_batch=32, accumulation=1, checkpointing=False, predicted=2**30, parts={}),
+    plan=MemoryPlan(micro_batch=32, accumulation=1, checkpointing=False, reservation=2**30, memory=None),
     weights="",
     checkpoint="",
 )
-READY = encode(Ready(worker=0, device="cpu", constants={})).decode().strip()
+READY = encode(Ready(worker=0, device="cpu", constants=MemoryConstants())).decode().strip()
 
 
 @pytest.fixture
@@ -186,7 +188,7 @@ def test_a_network_that_cannot_be_built_does_not_end_the_planner(tmp_path: Path,
     planner = Planner(space, DIGITS, precision="fp32", device="cpu", memory_cap=2**30, post=answers.put)
     planner.open()
     for number in range(2):
-        planner.plan(number, space.suggest(FixedTrial({}), DIGITS), {})
+        planner.plan(number, space.suggest(FixedTrial({}), DIGITS), MemoryConstants())
         answer = answers.get(timeout=60)
         assert isinstance(answer, NotPlanned)
         assert answer.number == number
@@ -219,6 +221,7 @@ import queue, sys
 from optuna.trial import FixedTrial
 from nas.engines.planner import Planner
 from nas.engines.worker import Worker
+from nas.memory.prediction import MemoryConstants
 from nas.space.load import load_space
 from nas.space.parameters import smallest
 from tests.conftest import DIGITS
@@ -228,7 +231,7 @@ planner = Planner(space, DIGITS, precision="fp32", device="cpu", memory_cap=2**3
 planner.open()
 if sys.argv[1] == "plans":
     for number in range(20):
-        planner.plan(number, proposal, {})
+        planner.plan(number, proposal, MemoryConstants())
     answers.get()
 planner.close()
 """

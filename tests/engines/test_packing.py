@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from nas.driver.driver import Driver
-from nas.driver.ledger import OVERTAKEN, Ledger
-from nas.driver.memory_budget import MemoryBudget
+from nas.driver.memory_budget import OVERTAKEN, MemoryBudget
 from nas.engines.local import LocalEngine
 from nas.engines.messages import Setup
 from nas.events import TrialStarted
@@ -56,45 +55,3 @@ def test_running_trials_never_exceed_the_budget_and_none_starves(make_store, mlp
     first = {number: place for place, number in reversed(list(enumerate(started)))}
     for number, place in first.items():
         assert sum(other > number for other in started[:place]) <= OVERTAKEN + workers
-
-
-class Waiting:
-    def __init__(self, needed: int) -> None:
-        self.needed = needed
-        self.overtaken = 0
-
-
-def test_the_first_trial_that_fits_starts_and_those_before_it_were_overtaken():
-    ledger = Ledger({"cuda:0": 100})
-    ledger.hold(0, "cuda:0", 70)
-    large, small = Waiting(50), Waiting(20)
-    assert ledger.choose([large, small], {1: "cuda:0"}) == (small, 1)
-    assert (large.overtaken, small.overtaken) == (1, 0)
-
-
-def test_a_trial_that_was_overtaken_often_enough_is_waited_for():
-    ledger = Ledger({"cuda:0": 100})
-    ledger.hold(0, "cuda:0", 70)
-    large = Waiting(50)
-    for _ in range(OVERTAKEN):
-        assert ledger.choose([large, Waiting(20)], {1: "cuda:0"}) is not None
-    assert ledger.choose([large, Waiting(20)], {1: "cuda:0"}) is None
-    ledger.hold(0, "cuda:0", 10)
-    assert ledger.choose([large, Waiting(20)], {1: "cuda:0"}) == (large, 1)
-
-
-def test_a_trial_goes_to_the_card_that_has_room():
-    ledger = Ledger({"cuda:0": 100, "cuda:1": 100})
-    ledger.hold(0, "cuda:0", 70)
-    trial = Waiting(50)
-    assert ledger.choose([trial], {2: "cuda:0", 3: "cuda:1"}) == (trial, 3)
-
-
-def test_what_an_idle_worker_holds_counts_for_others_and_not_for_itself():
-    ledger = Ledger({"cuda:0": 100})
-    ledger.hold(0, "cuda:0", 30)
-    ledger.hold(1, "cuda:0", 30)
-    assert ledger.fits(0, "cuda:0", 70)
-    assert not ledger.fits(0, "cuda:0", 71)
-    ledger.forget(1)
-    assert ledger.fits(0, "cuda:0", 100)

@@ -19,9 +19,9 @@ from torch import nn
 import nas.exporters
 from nas.errors import BrokenFile, InvalidSetting, NasError, StorageError, UnknownName, VerificationFailed
 from nas.exporters import TrainedModel, export_model, known_exporters
-from nas.exporters.checksums import write_sums
 from nas.exporters.registry import load_exporter
-from nas.exporters.verify.checking import Agreement
+from nas.exporters.sha256sums import write_sums
+from nas.exporters.verify.measuring import Agreement
 from nas.exporters.verify.verification import Reference, Verification, judge
 from nas.space import DataInfo
 from nas.space.load import load_space

@@ -16,9 +16,9 @@ import pytest
 import nas
 from nas.errors import StorageError
 from nas.exporters import folder as folders
-from nas.exporters.checksums import write_sums
 from nas.exporters.exchange import exchange
 from nas.exporters.folder import check_replaceable, replaced, restore
+from nas.exporters.sha256sums import write_sums
 
 
 def fill(folder: Path, content: str) -> None:

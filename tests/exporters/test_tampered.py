@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nas.errors import NasError
-from nas.exporters.checksums import write_sums
-from nas.exporters.own import remember
+from nas.exporters.provenance import remember
+from nas.exporters.sha256sums import write_sums
 from nas.exporters.use.exported import Exported
-from nas.exporters.verify import checking
-from nas.exporters.verify.checking import Request, check
+from nas.exporters.verify import measuring
+from nas.exporters.verify.measuring import Request, check
 from nas.machine import children
 from tests.conftest import Nas
 
@@ -292,7 +292,7 @@ def test_nor_does_any_process_that_we_start(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("NAS_STORAGE", "postgresql://me:secret@host/database")
     monkeypatch.setenv("PGPASSWORD", "secret")
     assert "secret" not in str(children.environment())
-    monkeypatch.setattr(checking, "PROCESS", "tests.exporters.telling")
+    monkeypatch.setattr(measuring, "PROCESS", "tests.exporters.telling")
     request = Request(format="x", folder="", shape=(1, 8, 8), mean=(), std=(), threads=1, timed=())
     with pytest.raises(NasError, match="it knows nothing"):
         check(request)

@@ -12,8 +12,7 @@ import pytest
 
 from nas.errors import NasError
 from nas.exporters.runtime import Runtime, probabilities
-from nas.exporters.verify.checking import Request
-from nas.exporters.verify.measuring import agreement
+from nas.exporters.verify.measuring import Request, agreement
 from nas.exporters.verify.verification import Reference, Verification, judge
 
 Logits = Any

@@ -19,7 +19,7 @@ from nas.datasets import open_data
 from nas.errors import InvalidSetting, StudyError
 from nas.events import Event, Notice, TrialStarted
 from nas.study.lock import study_lock
-from nas.study.test_openings import openings
+from nas.study.openings import openings
 from nas.training.images import Images
 from nas.training.loop import Trainer
 from tests.final.conftest import STUDY, TRAIN, Watched

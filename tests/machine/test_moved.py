@@ -18,6 +18,11 @@ from nas.machine.moved import place_now
         ("nas.exporters.parts.trained", "nas.exporters.trained"),
         ("nas.exporters.parts.pixels", "nas.exporters.pixels"),
         ("nas.figures", "nas.views.figures"),
+        ("nas.final.statistics", "nas.final.scores"),
+        ("nas.memory.checkpointing", "nas.memory.activation_checkpoints"),
+        ("nas.study.checkpoints", "nas.study.trial_files"),
+        ("nas.study.weights", "nas.study.trial_files"),
+        ("nas.training.live", "nas.training.live_bytes"),
     ],
 )
 def test_an_old_name_is_the_same_module(old, new):
@@ -35,6 +40,7 @@ def test_lines_of_old_files_work_in_a_fresh_process():
         "from nas.space import DataInfo, Proposal; from search_spaces.parts.pyramid import *",
         "from nas.testing import ExporterContract",
         "from nas.api import Study, load_study, search",
+        "from nas.memory.plan import DoesNotFit, Levers, MemoryPlan, plan_memory",
     ]
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
 

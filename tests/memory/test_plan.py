@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from nas.memory.allocator import MIB
-from nas.memory.plan import DoesNotFit, Levers, MemoryPlan, plan_memory
+from nas.memory.plan import plan_memory
+from nas.memory.planned import DoesNotFit, Levers, MemoryPlan
 from nas.memory.prediction import Device, MemoryConstants
 from nas.memory.trace import Precision
 from nas.space import Optimizer, Training
@@ -66,7 +67,7 @@ def shrinking_plans(build: Build, batch_size: int, device: Device) -> list[tuple
         way = found.micro_batch, found.accumulation, found.checkpointing
         if way not in plans:
             plans.append(way)
-        cap = found.predicted - 1
+        cap = found.reservation - 1
     return plans
 
 
@@ -106,7 +107,7 @@ def test_no_micro_batch_is_too_small_and_all_make_the_batch(
 def test_a_plan_stays_under_the_cap(cap: int, context: int) -> None:
     found = plan(plain, cap, constants=MemoryConstants(context=context))
     if isinstance(found, MemoryPlan):
-        assert found.predicted <= cap
+        assert found.reservation <= cap
         assert found.memory.context == context
     else:
         assert found.smallest_cap > cap
@@ -155,7 +156,8 @@ def test_on_a_cpu_there_are_no_segments() -> None:
 
 def test_evaluation_takes_part_but_never_in_more_than_a_micro_batch() -> None:
     def predicted(evaluation_batch: int) -> int:
-        return fitting(device="cuda", constants=MemoryConstants(evaluation_batch=evaluation_batch)).predicted
+        constants = MemoryConstants(evaluation_batch=evaluation_batch)
+        return fitting(device="cuda", constants=constants).reservation
 
     assert predicted(0) <= predicted(100) <= predicted(256) == predicted(100_000)
 
@@ -202,7 +204,7 @@ def test_a_module_is_planned_like_what_builds_it() -> None:
 def test_after_a_plan_that_was_not_enough_comes_the_next_more_frugal_one(device: Device) -> None:
     plans: list[Levers] = []
     while isinstance(found := plan(deep, device=device, after=plans[-1] if plans else None), MemoryPlan):
-        plans.append(Levers(found.micro_batch, found.accumulation, found.checkpointing))
+        plans.append(found.levers)
     assert plans == [
         Levers(256 // accumulation, accumulation, checkpointing)
         for checkpointing in (False, True)
@@ -218,11 +220,11 @@ def test_what_was_measured_corrects_plans_and_refusals(device: Device) -> None:
     constants = MemoryConstants(context=context, factor=1.5)
     corrected = fitting(device=device, constants=constants)
     assert corrected.memory == raw.memory
-    assert raw.predicted == raw.memory.total
-    assert corrected.predicted == context + -(-3 * raw.memory.reserved // 2)
-    below = fitting(cap=corrected.predicted - 1, device=device, constants=constants)
-    assert below.predicted < corrected.predicted
-    assert below.predicted == context + -(-3 * below.memory.reserved // 2)
+    assert raw.reservation == raw.memory.total
+    assert corrected.reservation == context + -(-3 * raw.memory.reserved // 2)
+    below = fitting(cap=corrected.reservation - 1, device=device, constants=constants)
+    assert below.reservation < corrected.reservation
+    assert below.reservation == context + -(-3 * below.memory.reserved // 2)
     refusal = refused(cap=context, device=device, constants=constants)
     uncorrected = refused(cap=context, device=device, constants=MemoryConstants(context=context))
     assert refusal.smallest_cap - context == pytest.approx(
@@ -236,8 +238,8 @@ def test_what_was_measured_before_a_step_is_not_multiplied(factor: float) -> Non
     constants = MemoryConstants(context=300 * MIB, workspace=8 * MIB, data=900 * MIB, factor=factor)
     found = fitting(constants=constants)
     step = found.memory.reserved - 908 * MIB
-    assert found.predicted == 1208 * MIB + math.ceil(factor * step)
-    assert constants.limit(found.predicted) == found.memory.reserved
+    assert found.reservation == 1208 * MIB + math.ceil(factor * step)
+    assert constants.limit(found.reservation) == found.memory.reserved
 
 
 def test_the_limit_under_a_cap_is_the_most_that_keeps_it() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nas.memory.checkpointing import checkpointed
+from nas.memory.activation_checkpoints import checkpointed
 from nas.memory.program import BatchSizes, Untraceable
 from nas.memory.trace import Precision, trace_training
 from nas.space import Optimizer, Training

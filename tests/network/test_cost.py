@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nas.errors import BrokenFile
-from nas.memory.plan import MemoryPlan
+from nas.memory.planned import MemoryPlan
 from nas.network import cost as costing
 
 SPACE = """

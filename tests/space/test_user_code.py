@@ -4,7 +4,6 @@ import queue
 import random
 import re
 import sys
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from optuna.trial import FixedTrial
 import nas as package
 from nas.engines.planner import Planner
 from nas.errors import BrokenFile, SearchesItself
+from nas.memory.planned import MemoryPlan
 from nas.memory.prediction import MemoryConstants
 from nas.network.check import check_first
 from nas.space.load import load_space
@@ -196,10 +196,10 @@ def test_a_later_network_that_is_no_classifier_is_not_planned(tmp_path):
     planner.open()
     for width in (1, 2):
         proposal = space.suggest(FixedTrial({"lr": 0.05, "width": width}), DIGITS)
-        planner.plan(width, proposal, asdict(MemoryConstants()))
+        planner.plan(width, proposal, MemoryConstants())
     planned, refused = answers.get(timeout=60), answers.get(timeout=60)
     planner.close()
-    assert planned.plan is not None
+    assert isinstance(planned.answer, MemoryPlan)
     assert re.search(r"space\.py: the network gives \(batch, 11\)", refused.reason)
 
 

@@ -265,9 +265,12 @@ def imported_again() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", [*REPEATABLE, "_create_new_trial", "_get_prepared_new_trial"])
+OPTUNAS = [name for name in REPEATABLE if name in vars(RDBStorage)]  # the others are inherited
+
+
+@pytest.mark.parametrize("name", [*OPTUNAS, "_create_new_trial", "_get_prepared_new_trial"])
 def test_it_can_be_imported_with_an_optuna_that_lacks_an_operation(monkeypatch, name):
-    monkeypatch.delattr(RDBStorage, name, raising=False)  # some are inherited
+    monkeypatch.delattr(RDBStorage, name)
     imported_again()
 
 

@@ -107,7 +107,7 @@ def test_a_database_of_the_first_version_is_brought_to_ours(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the process that dies is a fork")
-@pytest.mark.parametrize("step", [1, 3, len(tables.MIGRATIONS[1])])
+@pytest.mark.parametrize("step", [1, 3, 17])
 def test_a_database_that_loses_its_power_while_it_is_brought_to_ours_is_brought_there_next_time(
     tmp_path, step
 ):

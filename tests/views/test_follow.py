@@ -101,7 +101,7 @@ def test_what_happened_before_the_watcher_came_is_told_once(driver):
     driver.train(first, 1, 2)
     events = watched(driver, lambda: None, lambda: None)
     (begun,) = of(TrialStarted, events)
-    assert (begun.number, begun.worker, begun.reserved) == (first, 1, 300)
+    assert (begun.number, begun.worker, begun.reservation) == (first, 1, 300)
     assert (begun.device, begun.plan) == ("cuda:0", "4 x 32 images, checkpoints")
     assert begun.network.startswith("fc_units")
     assert [each.epoch.number for each in of(EpochTrained, events)] == [1, 2]

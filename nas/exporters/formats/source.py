@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from pprint import pformat
 from types import ModuleType
 
 from nas.exporters.runtime import Runtime
-from nas.exporters.source_code.literals import write_names
 from nas.exporters.trained import TrainedModel
 
 LOSSY = False
@@ -18,6 +18,9 @@ MODEL, WEIGHTS = "model.py", "model.safetensors"
 
 BEGIN, END = "# The network {\n", "# }\n"
 """Lines of the template; what lies between them is replaced."""
+
+WIDTH = 100
+"""Characters of a line of names."""
 
 
 def check() -> None:
@@ -82,7 +85,7 @@ def _network(trained: TrainedModel) -> str:
 # {_title(trained)}
 # {table.parameters:,} parameters, {table.multiply_adds:,} multiply-adds for one image.
 
-CLASSES = {write_names(trained.classes)}
+CLASSES = {_names(trained.classes)}
 CHANNELS, HEIGHT, WIDTH = {channels}, {height}, {width}
 MEAN = {trained.mean!r}  # of each channel, scaled to [0, 1]
 STD = {trained.std!r}
@@ -102,3 +105,12 @@ def _title(trained: TrainedModel) -> str:
         f"Trial {origin.trial} of study {origin.study!r}, found in search space {origin.space!r}: "
         f"{100 * origin.val_accuracy:.2f} % of the validation images right."
     )
+
+
+def _names(classes: tuple[str, ...]) -> str:
+    """A tuple of strings as source, over as many lines as it takes."""
+    literal = pformat(classes, width=WIDTH, compact=True)
+    if "\n" not in literal:
+        return literal
+    body = literal[1:-1].replace("\n ", "\n    ")
+    return f"(\n    {body},\n)"

@@ -33,7 +33,7 @@ class Blocks:
 
     def __init__(self) -> None:
         self._bodies: dict[str, tuple[str, str]] = {}
-        """By name: the name of the author's class, and what stands in ours."""
+        """Name of the author's class, and what stands in ours, by the name of ours."""
 
     def class_of(self, module: nn.Module, described: str) -> str:
         """The name of the class whose forward does what that of `module` does in evaluation mode.

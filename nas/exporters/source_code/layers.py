@@ -1,19 +1,19 @@
-"""A network as Python source: one line for each layer, by one function for each kind of layer.
+"""A network as Python source: one line for each layer, by the arguments that its class takes.
 
-Only arguments that PyTorch has had for years are written, so that the source runs with versions other than
-the one that trained the network.
+Those that have their defaults are left out, so that the source runs with versions of PyTorch other than the
+one that trained the network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from inspect import Parameter, signature
+from typing import NamedTuple
 
 from torch import nn
 
 from nas.errors import NasError
 from nas.exporters.source_code.blocks import Blocks
-from nas.exporters.source_code.literals import write_call
 from nas.network.layers import LayerTable
 
 INDENT = "    "
@@ -52,7 +52,7 @@ class _Writer:
     def module(self, module: nn.Module, place: str, indent: str, before: str, after: str) -> Iterator[Line]:
         """What builds a module, between the texts that put it where it belongs."""
         if type(module) in KINDS:
-            yield Line(f"{indent}{before}{KINDS[type(module)](module)}{after}", self._shapes[id(module)])
+            yield Line(f"{indent}{before}{_call(module)}{after}", self._shapes[id(module)])
             return
         described = _described(module, place)
         if type(module).forward is nn.Sequential.forward:
@@ -108,114 +108,35 @@ def _by(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _conv2d(layer: nn.Conv2d) -> str:
-    return write_call(
-        "Conv2d",
-        layer.in_channels,
-        layer.out_channels,
-        layer.kernel_size,
-        stride=(layer.stride, 1),
-        padding=(layer.padding, 0),
-        dilation=(layer.dilation, 1),
-        groups=(layer.groups, 1),
-        bias=(layer.bias is not None, True),
-        padding_mode=(layer.padding_mode, "zeros"),
-    )
+def _call(layer: nn.Module) -> str:
+    """A call of `torch.nn` with the arguments that a layer was made with, as far as they are no defaults.
+
+    A tuple of one repeated number is written as that number: PyTorch takes both.
+    """
+    arguments = []
+    for name, parameter in signature(type(layer)).parameters.items():
+        if name in ("args", "kwargs", "device", "dtype"):
+            continue
+        value, default = _short(getattr(layer, name)), parameter.default
+        if name == "bias":  # a normalisation without weights has none either way
+            value = value is not None or layer.weight is None
+        if name == "stride" and default is None:  # of a pool
+            default = _short(layer.kernel_size)
+        if default is Parameter.empty:
+            arguments.append(repr(value))
+        elif value != default:
+            arguments.append(f"{name}={value!r}")
+    return f"nn.{type(layer).__name__}({', '.join(arguments)})"
 
 
-def _batch_norm(layer: nn.BatchNorm1d | nn.BatchNorm2d) -> str:
-    return write_call(
-        type(layer).__name__,
-        layer.num_features,
-        eps=(layer.eps, 1e-5),
-        momentum=(layer.momentum, 0.1),
-        affine=(layer.affine, True),
-        track_running_stats=(layer.track_running_stats, True),
-    )
+def _short(value: object) -> object:
+    return value[0] if isinstance(value, tuple) and len(set(value)) == 1 else value
 
 
-def _linear(layer: nn.Linear) -> str:
-    return write_call("Linear", layer.in_features, layer.out_features, bias=(layer.bias is not None, True))
-
-
-def _max_pool2d(layer: nn.MaxPool2d) -> str:
-    return write_call(
-        "MaxPool2d",
-        layer.kernel_size,
-        stride=(layer.stride, layer.kernel_size),
-        padding=(layer.padding, 0),
-        dilation=(layer.dilation, 1),
-        ceil_mode=(layer.ceil_mode, False),
-    )
-
-
-def _avg_pool2d(layer: nn.AvgPool2d) -> str:
-    return write_call(
-        "AvgPool2d",
-        layer.kernel_size,
-        stride=(layer.stride, layer.kernel_size),
-        padding=(layer.padding, 0),
-        ceil_mode=(layer.ceil_mode, False),
-        count_include_pad=(layer.count_include_pad, True),
-        divisor_override=(layer.divisor_override, None),
-    )
-
-
-def _adaptive_pool2d(layer: nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d) -> str:
-    return write_call(type(layer).__name__, layer.output_size)
-
-
-def _flatten(layer: nn.Flatten) -> str:
-    return write_call("Flatten", start_dim=(layer.start_dim, 1), end_dim=(layer.end_dim, -1))
-
-
-def _dropout(layer: nn.Dropout | nn.Dropout2d) -> str:
-    return write_call(type(layer).__name__, layer.p, inplace=(layer.inplace, False))
-
-
-def _group_norm(layer: nn.GroupNorm) -> str:
-    return write_call(
-        "GroupNorm",
-        layer.num_groups,
-        layer.num_channels,
-        eps=(layer.eps, 1e-5),
-        affine=(layer.affine, True),
-    )
-
-
-def _activation(layer: Any) -> str:
-    return write_call(type(layer).__name__, inplace=(layer.inplace, False))
-
-
-def _gelu(layer: nn.GELU) -> str:
-    return write_call("GELU", approximate=(layer.approximate, "none"))
-
-
-def _plain(layer: nn.Module) -> str:
-    return write_call(type(layer).__name__)
-
-
-KINDS: dict[type[nn.Module], Callable[[Any], str]] = {
-    nn.AdaptiveAvgPool2d: _adaptive_pool2d,
-    nn.AdaptiveMaxPool2d: _adaptive_pool2d,
-    nn.AvgPool2d: _avg_pool2d,
-    nn.BatchNorm1d: _batch_norm,
-    nn.BatchNorm2d: _batch_norm,
-    nn.Conv2d: _conv2d,
-    nn.Dropout: _dropout,
-    nn.Dropout2d: _dropout,
-    nn.Flatten: _flatten,
-    nn.GELU: _gelu,
-    nn.GroupNorm: _group_norm,
-    nn.Hardsigmoid: _activation,
-    nn.Hardswish: _activation,
-    nn.Identity: _plain,
-    nn.Linear: _linear,
-    nn.MaxPool2d: _max_pool2d,
-    nn.ReLU: _activation,
-    nn.ReLU6: _activation,
-    nn.SiLU: _activation,
-    nn.Sigmoid: _plain,
-    nn.Tanh: _plain,
-}
+KINDS = (
+    *(nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d),
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm),
+    *(nn.Conv2d, nn.Linear, nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d),
+    *(nn.GELU, nn.Hardsigmoid, nn.Hardswish, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Sigmoid, nn.Tanh),
+)
 """What is written as a call of `torch.nn`; every other module, as a block of its parts."""

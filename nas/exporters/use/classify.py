@@ -28,7 +28,7 @@ class Prediction:
 
     file: Path
     probabilities: dict[str, float]
-    """Of every class, the likeliest first; empty where there is an error."""
+    """Probability of every class, the likeliest first; empty where there is an error."""
     notes: tuple[str, ...] = ()
     """What was done to the image before the network saw it."""
     error: str | None = None

@@ -1,21 +1,22 @@
-"""An export folder, opened to be run: its checksums first, then whose it is, then one of its formats."""
+"""An export folder, opened to be run or timed: its checksums first, whose it is, then one of its formats."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from nas.errors import NasError, StorageError, UnknownName, first_line
-from nas.exporters.checksums import check_sums, read_small
 from nas.exporters.folder import ARCHITECTURE, restore
-from nas.exporters.own import is_own
+from nas.exporters.provenance import is_own
 from nas.exporters.registry import holds_code, load_exporter
 from nas.exporters.runtime import Runtime
+from nas.exporters.sha256sums import check_sums, read_small
+from nas.exporters.verify.measuring import Request, check
 
 PREFERRED = ("onnx", "torch", "source", "int8")
 """The fastest to load and to run comes first, of those that lose nothing."""
@@ -107,6 +108,23 @@ class Exported:
                 files = ", ".join(self.formats[each])
                 raise StorageError(f"{self.folder}: {files} cannot be loaded: {first_line(error)}") from error
         raise NasError(" ".join(dict.fromkeys(missing)))
+
+    def latencies(self, name: str, batch_sizes: Sequence[int], threads: int) -> dict[int, float]:
+        """Median seconds of one run of a format, by batch size, measured in a fresh process on random images.
+
+        Raises:
+            NasError: its runtime is missing, or the files do not run.
+        """
+        request = Request(
+            format=name,
+            folder=str(self.folder),
+            shape=self.input_shape,
+            mean=self.mean,
+            std=self.std,
+            threads=threads,
+            timed=tuple(batch_sizes),
+        )
+        return check(request).latency
 
 
 def _facts(content: Any) -> dict[str, Any]:

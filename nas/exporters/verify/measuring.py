@@ -1,4 +1,4 @@
-"""What runs in a fresh process: an exported file, loaded by its own runtime, measured on images.
+"""An exported file, loaded by its own runtime in a fresh process and measured on images.
 
 python -m nas.exporters.verify.measuring REQUEST RESULT    reads one JSON file and writes the other
 """
@@ -7,25 +7,137 @@ from __future__ import annotations
 
 import json
 import math
+import platform
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.datasets.image_data import ImageData
-from nas.errors import first_line
+from nas.errors import NasError, first_line
 from nas.exporters.registry import load_exporter
 from nas.exporters.runtime import Runtime, probabilities
-from nas.exporters.verify.checking import Agreement, Request, Result, images_of
+from nas.machine import children
+
+PROCESS = "nas.exporters.verify.measuring"
+
+RANDOM_IMAGES = 256
+"""Images that are drawn where there is no dataset."""
+
+RANDOM_BYTES = 2**28
+"""Of large images there are no more than take these bytes."""
+
+SECONDS = 0.3
+"""Seconds for which a latency is measured."""
 
 LEAST, MOST = 10, 1000
 """The runs that the measuring of a latency takes at least and at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to measure."""
+
+    format: str
+    folder: str
+    shape: tuple[int, int, int]
+    """(channels, height, width)"""
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    threads: int
+    timed: tuple[int, ...]
+    """Batch sizes whose latency is measured."""
+    data: str | None = None
+    """Folder of the decoded dataset whose validation images are used; None for random images."""
+    logits: str | None = None
+    """File of the logits (images, classes) to agree with; None to measure latencies alone."""
+    batches: tuple[int, ...] = ()
+    """Batch sizes in which the logits are computed."""
+    seconds: float = field(default_factory=lambda: SECONDS)
+    """Seconds for which each latency is measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How a file's logits compare with the network's, at one batch size."""
+
+    batch_size: int
+    largest_difference: float
+    """The largest of any logit; NaN where any is no number."""
+    mean_difference: float
+    """The root of the mean of the squares, over all logits."""
+    largest_shift: float
+    """The most that the probability of any class differs."""
+    mean_shift: float
+    """The part of an image's probability that other classes have, half the sum of what differs; mean of all
+    images."""
+    agreement: float
+    """Part of the images for which both predict the same class."""
+    accuracy: float | None
+    """Accuracy of the file's predictions, in [0, 1]; None on random images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What was measured."""
+
+    batches: tuple[Agreement, ...]
+    """Agreement with the network at each batch size."""
+    latency: dict[int, float]
+    """Median seconds of one run, by batch size."""
+
+
+def check(request: Request) -> Result:
+    """Measure an exported file in a fresh process.
+
+    Raises:
+        NasError: the file cannot be loaded or run; the message is the last line that the process said.
+    """
+    with TemporaryDirectory() as temporary:
+        asked, answered = Path(temporary, "request.json"), Path(temporary, "result.json")
+        asked.write_text(json.dumps(asdict(request)), encoding="utf-8")
+        # -B leaves no bytecode in the export; -P imports nothing from the folder the user is in
+        command = [sys.executable, "-B", "-P", "-m", PROCESS, str(asked), str(answered)]
+        run = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", env=children.environment()
+        )
+        if run.returncode or not answered.exists():
+            lines = run.stderr.strip().splitlines() or [f"it ended with exit code {run.returncode}"]
+            raise NasError(f"The exported {request.format} file does not run: {lines[-1]}")
+        content = json.loads(answered.read_text(encoding="utf-8"))
+    return Result(
+        batches=tuple(Agreement(**each) for each in content["batches"]),
+        latency={int(size): seconds for size, seconds in content["latency"].items()},
+    )
+
+
+def images_of(
+    data: ImageData | None, shape: tuple[int, int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+    """The validation images (n, height, width, channels) with their labels, or random images without."""
+    if data is not None:
+        return data.val.images, data.val.labels
+    channels, height, width = shape
+    random = np.random.default_rng(0)
+    count = max(1, min(RANDOM_IMAGES, RANDOM_BYTES // (channels * height * width)))
+    return random.integers(0, 256, (count, height, width, channels), dtype=np.uint8), None
+
+
+def processor_name() -> str:
+    """What the maker of this machine's processor calls it."""
+    with suppress(OSError):  # platform knows it everywhere but on Linux
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _measure(request: Request) -> Result:
@@ -95,7 +207,7 @@ def _latency(request: Request, runtime: Runtime, images: NDArray[np.uint8], batc
 
 def _main(arguments: Sequence[str]) -> None:
     asked, answered = map(Path, arguments)
-    content: dict[str, Any] = json.loads(asked.read_text(encoding="utf-8"))
+    content = json.loads(asked.read_text(encoding="utf-8"))
     try:
         result = _measure(Request(**content))
     except (Exception, SystemExit) as error:  # of the runtime, or of the code in the file

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import InvalidSetting, NasError, first_line
-from nas.exporters.machine import processor_name
 from nas.exporters.pixels import normalise
 from nas.exporters.registry import Exporter
 from nas.exporters.trained import TrainedModel
-from nas.exporters.verify.checking import Agreement, Request, Result, check, images_of
+from nas.exporters.verify.measuring import Request, Result, check, images_of, processor_name
 
 BATCHES = (1, 7, 256)
 TIMED = (1, 64)
@@ -51,11 +50,11 @@ class Reference:
 
     logits: Path
     images: int
-    """Their number."""
+    """Number of the images."""
     accuracy: float | None
-    """In [0, 1]; None on random images."""
+    """Accuracy in [0, 1]; None on random images."""
     largest: float
-    """Of the absolute logits."""
+    """The largest of the absolute logits."""
     spread: float
     """Standard deviation of the logits."""
     threads: int
@@ -63,36 +62,17 @@ class Reference:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verification:
+class Verification(Result):
     """One format, written and read back."""
 
     files: tuple[str, ...]
     size: int
     """Bytes of the files."""
-    batches: tuple[Agreement, ...]
-    """At each batch size."""
-    latency: Mapping[int, float]
-    """Median seconds of one run, by batch size."""
 
     @property
     def largest_difference(self) -> float:
-        """Of any logit."""
+        """The largest difference of any logit."""
         return float(np.max([each.largest_difference for each in self.batches]))
-
-    @property
-    def mean_difference(self) -> float:
-        """Of all logits, in the worst batches."""
-        return max(each.mean_difference for each in self.batches)
-
-    @property
-    def largest_shift(self) -> float:
-        """Of any probability."""
-        return max(each.largest_shift for each in self.batches)
-
-    @property
-    def mean_shift(self) -> float:
-        """The part of the probability that lies on other classes, in the worst batches."""
-        return max(each.mean_shift for each in self.batches)
 
     @property
     def agreement(self) -> float:
@@ -101,7 +81,7 @@ class Verification:
 
     @property
     def accuracy(self) -> float | None:
-        """The lowest, in [0, 1]; None on random images."""
+        """The lowest accuracy, in [0, 1]; None on random images."""
         known = [each.accuracy for each in self.batches if each.accuracy is not None]
         return min(known, default=None)
 
@@ -162,7 +142,7 @@ def verify(
     Raises:
         NasError: they cannot be loaded or run.
     """
-    result: Result = check(
+    result = check(
         Request(
             format=name,
             folder=str(folder),
@@ -176,12 +156,8 @@ def verify(
             batches=BATCHES,
         )
     )
-    return Verification(
-        files=files,
-        size=sum((folder / file).stat().st_size for file in files),
-        batches=result.batches,
-        latency=result.latency,
-    )
+    size = sum((folder / file).stat().st_size for file in files)
+    return Verification(**vars(result), files=files, size=size)
 
 
 def judge(name: str, exporter: Exporter, found: Verification, wanted: Reference, max_drop: float) -> None:
@@ -199,11 +175,13 @@ def judge(name: str, exporter: Exporter, found: Verification, wanted: Reference,
             f" differ by up to {found.largest_difference:.2g}."
         )
     if lossy:
-        differs, off = found.mean_difference, found.mean_shift
+        differs = max(each.mean_difference for each in found.batches)
+        off = max(each.mean_shift for each in found.batches)
         may_differ = MAX_LOSSY_DIFFERENCE * wanted.spread + MAX_DIFFERENCE
         may_be_off = MAX_LOSSY_SHIFT
     else:
-        differs, off = found.largest_difference, found.largest_shift
+        differs = found.largest_difference
+        off = max(each.largest_shift for each in found.batches)
         may_differ = MAX_DIFFERENCE * max(1, wanted.largest)
         # what floats of this size cannot tell apart moves probabilities the more
         may_be_off = MAX_SHIFT * max(1, wanted.largest / 100)

@@ -8,7 +8,7 @@ from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from nas.final.statistics import accuracy_interval
+from nas.final.scores import accuracy_interval
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, plan_in_words, ranking
 from nas.views import format

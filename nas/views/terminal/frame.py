@@ -136,7 +136,7 @@ def _workers(state: SearchState, width: int, room: int) -> Table:
     """A row for each worker, so that rows keep their place; the last one tells how many have none."""
     workers, epochs = state.start.workers, state.start.recipe.epochs
     shown = workers if workers <= room else room - 1
-    headings = _headings(width, any(trial.reserved is not None for trial in state.running.values()))
+    headings = _headings(width, any(trial.reservation is not None for trial in state.running.values()))
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     for heading in headings:
         table.add_column(justify="left" if heading in ("epoch", "plan") else "right", no_wrap=True)
@@ -177,7 +177,7 @@ def _cells(trial: RunningTrial, epochs: int, width: int) -> dict[str, Renderable
         "epoch": progress,
         "val acc": accuracy(epoch.val_accuracy if epoch else None),
         "images/s": count(epoch.images_per_second if epoch else None),
-        "memory": memory(trial.reserved),
+        "memory": memory(trial.reservation),
         "plan": Text(clean(trial.plan or "")),
     }
 

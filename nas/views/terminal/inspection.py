@@ -13,7 +13,7 @@ from nas.views.format import clean, count, memory, shape
 from nas.views.terminal.tables import new_table
 
 if TYPE_CHECKING:
-    from nas.memory.plan import DoesNotFit, MemoryPlan
+    from nas.memory.planned import DoesNotFit, MemoryPlan
     from nas.network.inspection import Inspection
 
 
@@ -82,10 +82,10 @@ def versus_page(titles: tuple[str, str], costs: tuple[Inspection, Inspection]) -
 
 def plan_line(plan: MemoryPlan | DoesNotFit) -> Text:
     """How the network trains under a cap, or what would have to change."""
-    from nas.memory.plan import DoesNotFit
+    from nas.memory.planned import DoesNotFit
 
     if isinstance(plan, DoesNotFit):
         return Text(f"Does not fit: {plan}.", style="red")
     checkpoints = " with checkpointing" if plan.checkpointing else ""
     ways = f"in batches of {plan.micro_batch} x {plan.accumulation}{checkpoints}"
-    return Text(f"Fits the memory cap {ways}: {memory(plan.predicted)}.", style="green")
+    return Text(f"Fits the memory cap {ways}: {memory(plan.reservation)}.", style="green")

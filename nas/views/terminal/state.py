@@ -39,7 +39,7 @@ class RunningTrial:
     network: str
     retry_of: int | None
     device: str
-    reserved: int | None
+    reservation: int | None
     """Bytes of the device's budget."""
     plan: str | None
     started: float
@@ -162,8 +162,8 @@ class SearchState:
         no trial whose bytes are known."""
         used = Counter(dict.fromkeys(self.start.budgets, 0))
         for trial in self.running.values():
-            if trial.reserved is not None:
-                used[trial.device] += trial.reserved
+            if trial.reservation is not None:
+                used[trial.device] += trial.reservation
         return dict(used)
 
     @property
@@ -201,7 +201,7 @@ def _running(event: TrialStarted, now: float) -> RunningTrial:
         event.network,
         event.retry_of,
         event.device,
-        event.reserved,
+        event.reservation,
         event.plan,
         now - event.seconds,
     )

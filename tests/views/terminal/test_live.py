@@ -26,7 +26,7 @@ def busy_state(text="a network", workers=4, **settings):
     state.add(WorkerReady(worker=workers - 1, device=text), 0.0)
     for number in range(workers - 1):
         trial = trial_started(
-            number, number, text, number or None, device=text, reserved=GIB * 3 // 2, plan="4 x 32 images"
+            number, number, text, number or None, device=text, reservation=GIB * 3 // 2, plan="4 x 32 images"
         )
         state.add(trial, 1.0)
         state.add(EpochTrained(number=number, epoch=epoch(3, 0.625, 12345.6)), 2.0)

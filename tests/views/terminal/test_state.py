@@ -142,7 +142,7 @@ def test_the_last_reasons_of_pruned_and_unfit_trials_are_kept():
 
 def test_reserved_memory_is_that_of_running_trials_by_device():
     start = started(budgets={"cuda:0": 10, "cuda:1": 10})
-    begun = [trial_started(n, device=f"cuda:{n % 2}", reserved=n) for n in (1, 2, 4)]
+    begun = [trial_started(n, device=f"cuda:{n % 2}", reservation=n) for n in (1, 2, 4)]
     state = fold(start, *begun, trial_started(5), trial_ended(2, Outcome.PRUNED))
     assert state.reserved == {"cuda:0": 4, "cuda:1": 1}
 

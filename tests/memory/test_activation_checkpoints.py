@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.memory.checkpointing import checkpointed
+from nas.memory.activation_checkpoints import checkpointed
 from nas.memory.program import BatchSizes
 from nas.memory.trace import trace_training
 from nas.training.loop import Trainer

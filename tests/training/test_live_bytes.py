@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nas.training.live import LiveBytes
+from nas.training.live_bytes import LiveBytes
 from tests.memory.measure import bytes_of, peak_of
 from tests.memory.networks import NETWORKS, SHAPE
 

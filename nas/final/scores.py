@@ -15,7 +15,7 @@ Z = 1.959964
 """Standard deviations of a normal distribution within which that part of it lies."""
 
 SEED = 0
-"""Of the resampling: the same predictions give the same interval."""
+"""Seed of the resampling: the same predictions give the same interval."""
 
 Labels = NDArray[np.int64]
 """(images,): indices of classes."""

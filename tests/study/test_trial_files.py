@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from nas.errors import StudyError
-from nas.study.weights import load_weights
+from nas.study.trial_files import load_weights
 
 
 class Code:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from nas.final.statistics import accuracy_interval, class_accuracies, confusion_matrix, gain_interval
+from nas.final.scores import accuracy_interval, class_accuracies, confusion_matrix, gain_interval
 
 Z = 1.959964
 

@@ -18,12 +18,12 @@ class Opening:
     """One opening of the test images."""
 
     opening: int
-    """1 for the first."""
+    """Number of the opening; 1 for the first."""
     opened_at: datetime
-    """UTC."""
+    """Moment in UTC."""
     settings: dict[str, Any]
     test_accuracy: float | None
-    """In [0, 1]; None if the run ended before it was known."""
+    """Accuracy in [0, 1]; None if the run ended before it was known."""
     result: dict[str, Any] | None
 
 

@@ -11,16 +11,14 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from nas.exporters.checksums import SUMS, read_small
+from nas.exporters.sha256sums import SUMS, read_small
 from nas.machine.user_cache import cache_root
 
 
 def remember(folder: Path) -> None:
     """Let `is_own` know an export, wherever it goes."""
     mark = _mark(folder)
-    with suppress(
-        OSError
-    ):  # of a cache that cannot be written: the export is as good, and predicting will ask
+    with suppress(OSError):  # a cache that cannot be written: the export is as good, predicting will ask
         mark.parent.mkdir(parents=True, exist_ok=True)
         mark.touch()
 
