@@ -259,7 +259,7 @@ def test_urls(examples: int) -> None:
     fuzz(examples)(some)()
 
 
-@fuzz(100)
+@fuzz(60)
 @given(st.data())
 def test_commands_and_flags(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(COMMANDS.keys() - ENDLESS)))

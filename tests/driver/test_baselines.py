@@ -194,6 +194,7 @@ def test_the_time_limit_of_a_run_holds_for_its_baselines_too(search, said, tmp_p
     assert [record.outcome for record in companion.trials()] == [Outcome.INTERRUPTED, Outcome.COMPLETED]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_sigint")
 def test_a_baseline_that_is_interrupted_goes_on_where_it_was(search, said, tmp_path):
     settings = {"baseline": [baseline(tmp_path, STOPPING.format(marker=tmp_path / "stopped"))], "epochs": 40}

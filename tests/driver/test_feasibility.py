@@ -4,6 +4,7 @@ from collections import Counter
 from statistics import mean
 
 import optuna
+import pytest
 from optuna.trial import FixedTrial
 
 from nas.driver.driver import Driver
@@ -33,6 +34,7 @@ def convolutions(proposal):
     return len(proposal.architecture.filters) * proposal.architecture.convs_per_stage
 
 
+@pytest.mark.slow
 def test_under_a_cap_that_few_meet_all_trials_are_trained_and_none_shallower_than_chance(make_store):
     space = load_space("cnn_fc")
     dice = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))

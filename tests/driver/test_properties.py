@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from nas.study.outcome import Outcome
 from nas.study.retrying_storage import RetryingStorage
 from nas.study.writer import StudyWriter
 from tests.chaos.aftermath import check_records
+from tests.grids import first_of
 from tests.scripted import ScriptedEngine, epoch, make_driver
 
 SPACE = """
@@ -178,15 +180,12 @@ INTERRUPTIONS = st.one_of(
 )
 
 
-@settings(max_examples=10, deadline=None, derandomize=True, phases=[Phase.generate])
 @given(
     fates=st.lists(st.sampled_from(FATES), max_size=25),
     interruptions=st.lists(INTERRUPTIONS, max_size=5),
     workers=st.integers(1, 3),
 )
-def test_any_interleaving_of_epochs_deaths_and_resumes_ends_in_the_same_set_of_outcomes(
-    fates, interruptions, workers
-):
+def any_interleaving(fates, interruptions, workers):
     remaining, deaths = iter(fates), Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -212,3 +211,9 @@ def test_any_interleaving_of_epochs_deaths_and_resumes_ends_in_the_same_set_of_o
         assert max(deaths.values(), default=0) <= RETRIES + 1 + forgotten
         assert not list((folder / "study" / "checkpoints").glob("*"))
         store.storage.close()
+
+
+@pytest.mark.parametrize("examples", first_of(1, [4, 25]))
+def test_any_interleaving_of_epochs_deaths_and_resumes_ends_in_the_same_set_of_outcomes(examples):
+    how = settings(max_examples=examples, deadline=None, derandomize=True, phases=[Phase.generate])
+    how(any_interleaving)()

@@ -154,7 +154,7 @@ def running(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     [
         (signal.SIGKILL, False),
         pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow),
-        (signal.SIGTERM, True),
+        pytest.param(signal.SIGTERM, True, marks=pytest.mark.slow),
     ],
 )
 def test_a_driver_that_is_killed_goes_on_where_it_was_with_the_same_command(
@@ -222,6 +222,7 @@ def test_a_first_worker_that_is_killed_while_it_starts_is_started_again(tmp_path
     assert notice.startswith("A worker is started again: worker 0 died by signal 9")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_sigint")
 def test_a_trial_with_many_parameters_goes_on_from_its_checkpoint_within_the_memory_it_had(tmp_path):
     file = tmp_path / "heavy.py"

@@ -237,6 +237,7 @@ planner.close()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["starts", pytest.param("plans", marks=pytest.mark.slow)])
 def test_a_process_may_end_while_its_planner_is_busy(what: str) -> None:
     done = subprocess.run([sys.executable, "-c", CLOSED_WHILE_BUSY, what], capture_output=True, text=True)

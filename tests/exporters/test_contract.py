@@ -1,5 +1,7 @@
 """Every format that comes with us keeps to the contract of `nas.testing`."""
 
+import pytest
+
 from nas.exporters.registry import shipped_exporters
 from nas.testing import ExporterContract
 
@@ -16,6 +18,7 @@ class TestOnnx(ExporterContract):
     name = "onnx"
 
 
+@pytest.mark.slow  # the slowest to write; tests of the command write it too
 class TestInt8(ExporterContract):
     name = "int8"
 

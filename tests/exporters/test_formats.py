@@ -22,6 +22,7 @@ from nas.exporters import Export, TrainedModel, export_model
 from nas.exporters.pixels import normalise
 from nas.exporters.registry import load_exporter
 from tests.exporters.samples import sampled, simple
+from tests.grids import first_of
 
 FORMATS = ["source", "torch", "onnx", "int8"]
 
@@ -68,7 +69,7 @@ def test_a_file_takes_batches_of_any_size(
         np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["torch", "onnx", "int8"])
+@pytest.mark.parametrize("name", first_of(1, ["onnx", "torch", "int8"]))
 def test_with_the_preprocessing_inside_raw_images_go_in(
     exported: Export, raw: Export, reader: TrainedModel, digits: ImageData, name: str
 ) -> None:
@@ -107,9 +108,9 @@ numpy.save(sys.argv[2], logits)
     ("name", "absent"),
     [
         ("source", "safetensors onnx"),
-        ("torch", "onnx safetensors"),
-        ("onnx", "torch onnx"),
-        ("int8", "torch onnx"),
+        pytest.param("torch", "onnx safetensors", marks=pytest.mark.slow),
+        pytest.param("onnx", "torch onnx", marks=pytest.mark.slow),
+        pytest.param("int8", "torch onnx", marks=pytest.mark.slow),
     ],
 )
 def test_the_lines_of_the_card_run_each_file_where_there_is_no_nas(
@@ -210,6 +211,7 @@ def test_int8_without_images_is_refused_or_left_out(tmp_path: Path) -> None:
         export_model(simple(), tmp_path / "out", ["int8"])
 
 
+@pytest.mark.slow
 def test_a_network_that_cannot_be_quantized_is_said(
     reader: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +221,7 @@ def test_a_network_that_cannot_be_quantized_is_said(
         export_model(reader, tmp_path / "out", ["int8"])
 
 
+@pytest.mark.slow
 def test_int8_that_loses_too_much_is_not_kept(reader: TrainedModel, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     with pytest.raises(VerificationFailed, match=r"int8 failed: it loses .*--max-drop allows -1"):
@@ -226,6 +229,7 @@ def test_int8_that_loses_too_much_is_not_kept(reader: TrainedModel, tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["torch", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_sampled_architectures_of_every_space_come_through(tmp_path: Path, name: str) -> None:
     if name == "onnx":

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import time
@@ -227,6 +228,7 @@ def _epochs(watched: Watched, phase: str) -> int:
         return int(database.execute(query, (f"%.{phase}-%",)).fetchone()[0])
 
 
+@pytest.mark.slow
 def test_killed_at_any_phase_it_goes_on_with_the_same_command_to_the_same_result(trained, resumed):
     watched, _ = resumed
     ours, theirs = (study.final for study in (nas.load_study(STUDY, folder=watched.folder), trained))
@@ -236,6 +238,7 @@ def test_killed_at_any_phase_it_goes_on_with_the_same_command_to_the_same_result
     assert all(torch.equal(shipped[name], reference[name]) for name in reference)
 
 
+@pytest.mark.slow
 def test_the_test_images_are_opened_once_by_one_process_and_recorded_before(resumed, tmp_path):
     reference = Watched(tmp_path)
     program = "from nas.datasets import open_data; open_data('digits').open_test()"
@@ -249,8 +252,9 @@ def test_the_test_images_are_opened_once_by_one_process_and_recorded_before(resu
     assert "The test images were opened once." in out
 
 
-def test_another_opening_is_refused_unless_asked_for_and_then_it_is_counted(copied, resumed):
-    study = nas.load_study(STUDY, folder=copied(resumed[0]).folder)
+def test_another_opening_is_refused_unless_asked_for_and_then_it_is_counted(trained, tmp_path):
+    shutil.copytree(trained.store.folder.parent, tmp_path / "copied")
+    study = nas.load_study(STUDY, folder=tmp_path / "copied")
     first, events = study.final, list[Event]()
     assert first.openings == 1
     with pytest.raises(StudyError, match=r"opened once already.*nas train --again"):

@@ -30,6 +30,7 @@ def test_an_old_name_is_the_same_module(old, new):
     assert importlib.import_module(new).__name__ == new
 
 
+@pytest.mark.slow
 def test_lines_of_old_files_work_in_a_fresh_process():
     lines = [
         "import nas.figures; nas.figures.history",

@@ -11,7 +11,7 @@ from nas.memory.activation_checkpoints import checkpointed
 from nas.memory.program import BatchSizes, Untraceable
 from nas.memory.trace import Precision, trace_training
 from nas.space import Optimizer, Training
-from tests.grids import one_at_a_time
+from tests.grids import each_once, first_of
 from tests.memory.measure import measured_training
 from tests.memory.networks import CLASSES, NETWORKS, SHAPE, deep, normalised, plain, settings
 
@@ -46,22 +46,22 @@ def check_prediction(
     assert predicted.allocated == pytest.approx(measured.tensors, rel=0.002, abs=LOOSE * training.batch_size)
 
 
-@one_at_a_time(build=NETWORKS, optimizer=get_args(Optimizer))
+@each_once(build=NETWORKS, optimizer=get_args(Optimizer))
 def test_the_predicted_peak_is_that_of_the_training_loop(build: Build, optimizer: Optimizer) -> None:
     check_prediction(build, settings(64, optimizer))
 
 
-@one_at_a_time(build=NETWORKS, batch_size=[13, 256], precision=["fp32", "bf16"])
+@each_once(build=NETWORKS, batch_size=[13, 256], precision=["fp32", "bf16"])
 def test_a_program_holds_for_every_batch_size(build: Build, batch_size: int, precision: Precision) -> None:
     check_prediction(build, settings(batch_size), precision=precision)
 
 
-@one_at_a_time(build=NETWORKS, accumulation=[4, 8, 2])
+@each_once(build=NETWORKS, accumulation=[4, 8, 2])
 def test_accumulation_is_predicted(build: Build, accumulation: int) -> None:
     check_prediction(build, settings(128), accumulation=accumulation)
 
 
-@networks
+@pytest.mark.parametrize("build", first_of(1, NETWORKS.values()), ids=NETWORKS)
 def test_checkpoints_are_predicted(build: Build) -> None:
     check_prediction(build, settings(256), checkpointing=True)
 

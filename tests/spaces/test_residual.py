@@ -17,6 +17,7 @@ from nas.testing.spaces import proposals
 from search_spaces.residual import ResidualNetwork, stem_halvings
 from search_spaces.shared.blocks import Residual, SqueezeExcitation, residual_block
 from tests.conftest import DIGITS
+from tests.grids import each_once, first_of
 
 SPACE = load_space("residual")
 IMAGES = replace(DIGITS, shape=(3, 32, 32))
@@ -113,8 +114,10 @@ def test_squeeze_excitation_scales_each_channel_by_a_gate_that_sees_all_of_them(
     assert len(convolutions(residual_block("plain", 8, 8, squeeze_excitation=True))) == 4
 
 
-@pytest.mark.parametrize("downsampling", ["stride", "avg_pool", "max_pool"])
-@pytest.mark.parametrize("architecture", [PLAIN, BOTTLENECK], ids=["plain", "bottleneck"])
+@each_once(
+    downsampling=["stride", "avg_pool", "max_pool"],
+    architecture={"plain": PLAIN, "bottleneck": BOTTLENECK},
+)
 @given(height=st.integers(4, 70), width=st.integers(4, 70), halvings=st.integers(0, 2))
 @settings(derandomize=True, max_examples=8, deadline=None)
 def test_every_stage_halves_odd_and_oblong_images_alike_and_rounds_up(
@@ -151,17 +154,20 @@ def test_the_head_averages_the_maps_or_reads_all_of_them():
 
 @pytest.mark.parametrize(
     ("shape", "halvings", "fewest", "most"),
-    [
-        ((1, 4, 4), 0, 1, 2),
-        ((1, 8, 8), 0, 1, 3),
-        ((1, 28, 28), 0, 2, 4),
-        ((3, 32, 32), 0, 3, 4),
-        ((3, 56, 56), 0, 3, 4),
-        ((3, 64, 64), 1, 3, 4),
-        ((3, 224, 224), 2, 3, 4),
-        ((3, 224, 32), 0, 3, 4),
-        ((3, 2000, 2000), 6, 2, 4),
-    ],
+    first_of(
+        4,
+        [
+            ((1, 4, 4), 0, 1, 2),
+            ((3, 64, 64), 1, 3, 4),
+            ((3, 224, 32), 0, 3, 4),
+            ((3, 2000, 2000), 6, 2, 4),
+            ((1, 8, 8), 0, 1, 3),
+            ((1, 28, 28), 0, 2, 4),
+            ((3, 32, 32), 0, 3, 4),
+            ((3, 56, 56), 0, 3, 4),
+            ((3, 224, 224), 2, 3, 4),
+        ],
+    ),
 )
 def test_the_image_bounds_the_stem_and_the_stages(shape, halvings, fewest, most):
     data = replace(IMAGES, shape=shape)

@@ -13,7 +13,7 @@ from nas.memory.trace import trace_training
 from nas.space import AUGMENTATIONS, Optimizer, Training
 from nas.training.images import Images
 from nas.training.loop import Trainer
-from tests.grids import one_at_a_time
+from tests.grids import each_once
 from tests.memory.measure import blank_images
 
 SHAPE = (3, 32, 32)
@@ -49,7 +49,7 @@ def images() -> Images:
     return blank_images(SHAPE, 2 * PLAIN.batch_size)
 
 
-@one_at_a_time(build=NETWORKS, change=CHANGES, accumulation=[1, 4])
+@each_once(build=NETWORKS, change=CHANGES, accumulation=[1, 4])
 def test_the_counted_step_is_the_predicted_one(
     images: Images, build: Callable[[], nn.Module], change: dict[str, Any], accumulation: int
 ) -> None:

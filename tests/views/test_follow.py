@@ -158,6 +158,7 @@ def test_who_holds_a_study_whose_search_has_ended_does_not_search(driver):
     assert watched(driver) == []  # as while nas train trains the final model
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_killed_ends_the_watch(driver):
     context = multiprocessing.get_context("spawn")
     ready, end = context.Event(), context.Event()

@@ -15,6 +15,7 @@ from werkzeug.test import Client
 from nas.errors import InvalidSetting
 from nas.views.dashboard.base_path import checked_base
 from tests.browser import watched_page
+from tests.grids import each_once
 from tests.views.dashboard.conftest import site_of
 from tests.views.dashboard.samples import Sample
 from tests.views.dashboard.test_door import TOKEN
@@ -33,8 +34,10 @@ def below(sample: Sample, base: str) -> Client:
     return Client(site_of(sample, base=base))
 
 
-@pytest.mark.parametrize("passed_on", [True, False], ids=["passed on", "cut off"])
-@pytest.mark.parametrize("path", ["/nas/1", "/nas/1/trials/1", "/dashboard/studies/1"])
+@each_once(
+    path=["/nas/1", "/nas/1/trials/1", "/dashboard/studies/1"],
+    passed_on={"passed on": True, "cut off": False},
+)
 def test_pages_lead_nowhere_but_below_the_path(below: Client, base: str, path: str, passed_on: bool) -> None:
     page = below.get(base + path if passed_on else path)
     assert page.status_code == 200

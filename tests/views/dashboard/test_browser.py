@@ -16,6 +16,7 @@ from nas.study.database import open_database, storage_url
 from nas.study.outcome import Outcome
 from nas.views.dashboard.site import make_site
 from tests.browser import Watched, watched_page
+from tests.grids import first_of
 from tests.views.dashboard.conftest import site_of
 from tests.views.dashboard.samples import Sample
 from tests.views.dashboard.test_door import HOSTILE, add_artifact
@@ -48,6 +49,7 @@ def test_the_dashboard_lists_the_study_and_shows_its_figures(browser: Any, addre
         is_calm(watched, address)
 
 
+@pytest.mark.slow
 def test_a_trials_note_shows_its_layers_and_its_drawing(browser: Any, address: str) -> None:
     with watched_page(browser) as watched:
         watched.page.goto(f"{address}/dashboard/studies/1/trials?numbers=1")
@@ -60,7 +62,7 @@ def test_a_trials_note_shows_its_layers_and_its_drawing(browser: Any, address: s
         is_calm(watched, address)
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
+@pytest.mark.parametrize(("width", "dark"), first_of(1, [(390, True), (1280, False)]))
 @pytest.mark.parametrize("path", ["/nas/1", "/nas/1/trials/1"])
 def test_our_pages_fit_a_desktop_and_a_phone(
     browser: Any, address: str, path: str, width: int, dark: bool
@@ -125,6 +127,7 @@ def test_a_search_is_watched_and_a_trial_that_is_failed_there_is_cancelled(
     assert ended == [Outcome.FAILED, Outcome.COMPLETED]
 
 
+@pytest.mark.slow
 def test_a_dashboard_that_is_gone_is_said(own_sample: Sample, browser: Any) -> None:
     server = waitress.create_server(site_of(own_sample), host="127.0.0.1", port=0)
     threading.Thread(target=server.run, daemon=True).start()
@@ -135,6 +138,7 @@ def test_a_dashboard_that_is_gone_is_said(own_sample: Sample, browser: Any) -> N
         watched.page.locator("#connection").wait_for(state="visible")
 
 
+@pytest.mark.slow
 def test_the_token_of_the_address_opens_the_door_once(sample: Sample, browser: Any, serve: Serve) -> None:
     address = serve(site_of(sample, token=TOKEN))
     with watched_page(browser) as watched:
@@ -148,6 +152,7 @@ def test_the_token_of_the_address_opens_the_door_once(sample: Sample, browser: A
         is_calm(watched, address)
 
 
+@pytest.mark.slow
 def test_a_read_only_dashboard_says_so_to_who_clicks(own_sample: Sample, browser: Any, serve: Serve) -> None:
     address = serve(site_of(own_sample))
     with watched_page(browser) as watched:
@@ -160,6 +165,7 @@ def test_a_read_only_dashboard_says_so_to_who_clicks(own_sample: Sample, browser
 HOSTILE_NAME = "<script>document.title = 'ran'</script><img src=x onerror=\"document.title = 'ran'\">"
 
 
+@pytest.mark.slow
 def test_hostile_names_reasons_and_artifacts_do_nothing(tmp_path: Path, browser: Any, serve: Serve) -> None:
     sample = Sample(tmp_path, HOSTILE_NAME)
     number = sample.start(accuracies=(0.5,), device=HOSTILE_NAME)

@@ -12,6 +12,7 @@ from nas.study.outcome import Outcome
 from nas.views.terminal.frame import frame, message_lines
 from nas.views.terminal.live import LiveView
 from nas.views.terminal.state import SearchState
+from tests.grids import each_once
 from tests.views.terminal.samples import GIB, HOSTILE, LITERAL, epoch, started, trial_ended, trial_started
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -48,9 +49,17 @@ def lines_of(renderable, width=80, color=False):
     return console.file.getvalue().splitlines()
 
 
-@pytest.mark.parametrize("workers", [1, 4, 40])
-@pytest.mark.parametrize("text", ["plain", "long words " * 30, "unbroken" * 40, HOSTILE, "日本語" * 40])
-@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@each_once(
+    width=[60, 80, 120, 200],
+    text={
+        "hostile": HOSTILE,
+        "plain": "plain",
+        "words": "long words " * 30,
+        "unbroken": "unbroken" * 40,
+        "wide": "日本語" * 40,
+    },
+    workers=[1, 4, 40],
+)
 def test_a_frame_fits_its_terminal_without_a_line_cut_or_wrapped(width, text, workers):
     for height in (6, 10, 24, 60):
         lines = lines_of(frame(busy_state(text, workers), 100.0, width, height), width)
