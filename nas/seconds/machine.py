@@ -15,7 +15,7 @@ from nas.seconds.rates import Sample
 
 
 def remembered(device: str) -> list[Sample]:
-    """Trials on a device of this name, oldest first; none where nobody has kept any, or the file is broken."""
+    """Trials on a device of this name, oldest first; none where there are none, or a broken file."""
     try:
         return [Sample(**each) for each in json.loads(_file(device).read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
