@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -15,7 +16,7 @@ from nas.seconds.machine import remember, remembered
 from nas.seconds.rates import Rates, Sample, reference, seconds_of
 from nas.seconds.work import Work
 from nas.space import DataInfo
-from nas.study.records import TrialRecord
+from nas.study.records import TrialRecord, typical
 from nas.training.epoch import Epoch
 
 SHARE = 1 / 6
@@ -26,6 +27,9 @@ MULTIPLE = 60
 
 CAREFUL = 1.1
 """A trial is started if so many times its predicted seconds are left."""
+
+RECENT = 20
+"""Epochs that tell how busy the machine is."""
 
 SETTLED = 5
 """Trials after which predictions are good: until then, `CAREFUL` is doubled in its distance from 1."""
@@ -70,6 +74,8 @@ class TimeBudget:
         self._learned: dict[int, Sample] = {}
         """The sample of each trial of this run, by its number."""
         self._first = next((record.work for record in records if record.work), None)
+        self._slowdowns: deque[float] = deque(maxlen=RECENT)
+        """Seconds over busy seconds of the last epochs: what workers wait for one another, and for others."""
         self._cheapest = math.inf
         """Seconds of the cheapest trial that was predicted in this run."""
 
@@ -103,7 +109,7 @@ class TimeBudget:
         )
         self._first = self._first or trial.work
         seconds = [self._rates[device].predict(trial.work, pace) for device, pace in self._workers.values()]
-        trial.epoch_seconds = max(seconds, default=None)
+        trial.epoch_seconds = self._slowdown * max(seconds) if seconds else None
         if trial.epoch_seconds is not None:
             self._cheapest = min(self._cheapest, trial.epoch_seconds * self._recipe.epochs)
 
@@ -146,8 +152,10 @@ class TimeBudget:
         device, pace = self._workers.get(worker, (None, 1.0))
         if trial.work is None or device is None:
             return False
-        trial.pace = pace
-        rates, sample = self._rates[device], Sample(trial.work, typical_seconds(trial.curve), pace)
+        last, trial.pace = trial.curve[-1], pace
+        if last.busy_seconds:
+            self._slowdowns.append(last.seconds / last.busy_seconds)
+        rates, sample = self._rates[device], Sample(trial.work, computing(trial.curve), pace)
         if earlier := self._learned.get(trial.number):
             rates.correct(earlier, sample)
         else:
@@ -161,6 +169,10 @@ class TimeBudget:
         for device, rates in self._rates.items():
             if self._learned:
                 remember(device, rates.samples)
+
+    @property
+    def _slowdown(self) -> float:
+        return median(self._slowdowns) if self._slowdowns else 1.0
 
     @property
     def _careful(self) -> float:
@@ -184,12 +196,14 @@ def samples_of(records: Iterable[TrialRecord]) -> Iterable[tuple[str, Sample]]:
     """What stored trials teach, with the names of their devices."""
     for record in records:
         if record.work and record.pace and record.device and record.epochs:
-            yield record.device, Sample(record.work, typical_seconds(record.epochs), record.pace)
+            yield record.device, Sample(record.work, computing(record.epochs), record.pace)
 
 
-def typical_seconds(epochs: Sequence[Epoch]) -> float:
-    """The median of the epochs but the first, which prepares kernels, where there are others."""
-    return median(epoch.seconds for epoch in (epochs[1:] or epochs))
+def computing(epochs: Sequence[Epoch]) -> float:
+    """Seconds of computing that an epoch took: without what a processor did meanwhile for others."""
+    seconds = typical(epoch.busy_seconds or epoch.seconds for epoch in epochs)
+    assert seconds is not None
+    return seconds
 
 
 def duration(seconds: float) -> str:

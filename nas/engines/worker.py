@@ -24,7 +24,7 @@ from nas.datasets import ImageData
 from nas.engines.checkpoint import Checkpoint
 from nas.engines.limits import is_out_of_memory, limited, release
 from nas.engines.messages import Built, Ended, Message, Ready, Setup, Stop, Task, Trained, decode, encode
-from nas.engines.warmup import measure_constants, measure_pace
+from nas.engines.warmup import measure_constants
 from nas.errors import NasError, StorageError, in_one_line
 from nas.machine.allowance import own_memory
 from nas.machine.files import disk_errors, written_whole
@@ -32,6 +32,7 @@ from nas.machine.versions import versions
 from nas.memory.activation_checkpoints import checkpointed
 from nas.network.check import run_once
 from nas.network.layers import layer_table
+from nas.seconds.pace import measure_pace
 from nas.space.load import load_space
 from nas.training.epoch import Diverged, Epoch
 from nas.training.images import Images

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
+import torch
 from optuna.trial import FixedTrial
 from torch import nn
 
@@ -15,6 +17,9 @@ from nas.memory.plan import build_without_memory, plan_memory
 from nas.memory.planned import DoesNotFit, MemoryPlan
 from nas.memory.prediction import MemoryConstants
 from nas.network.inspection import Inspection, inspect_training
+from nas.seconds.machine import remembered
+from nas.seconds.pace import measure_pace
+from nas.seconds.rates import Rates
 from nas.space import DataInfo, Training
 from nas.space.load import load_space
 from nas.space.parameters import smallest
@@ -57,6 +62,11 @@ class Cost:
     inspection: Inspection
     batch_size: int
     plan: MemoryPlan | DoesNotFit | None
+    epoch_seconds: float
+    """Predicted seconds of an epoch, validation included, on this machine; of a card, as data sheets have it
+    until this machine has trained on one."""
+    learned_from: int
+    """Trials on this machine that the prediction has learned from."""
 
 
 def cost(
@@ -87,4 +97,10 @@ def cost(
         plan = plan_memory(
             module, shape, training, cap=memory_cap, precision=precision, device=device, constants=none
         )
-    return Cost(found, training.batch_size, plan)
+    rates = Rates(device, remembered(device))
+    images, batch = subject.data, min(training.batch_size, subject.data.num_train)
+    work = found.work.epoch(
+        steps=images.num_train // batch, accumulation=1, evaluations=math.ceil(images.num_val / batch)
+    )
+    pace = measure_pace(torch.device("cpu"), precision) if device == "cpu" else 1.0
+    return Cost(found, training.batch_size, plan, rates.predict(work, pace), len(rates))

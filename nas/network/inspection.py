@@ -11,6 +11,7 @@ from nas.memory.prediction import Device, MemoryConstants, predict
 from nas.memory.program import BatchSizes, Memory
 from nas.memory.trace import Precision, trace_training
 from nas.network.layers import Layer, layer_table
+from nas.seconds.work import StepWork
 from nas.space import Optimizer, Training
 
 FLOAT = 4
@@ -39,6 +40,8 @@ class Inspection:
     """Of one image."""
     training_memory: Memory
     """Peak of a training step after the first, in bytes."""
+    work: StepWork
+    """What a training step of the whole batch does, and an evaluation of as many images."""
     inference_memory: int
     """Bytes of the two consecutive layers whose outputs need most, in fp32, for the whole batch. The images
     count as the first layer."""
@@ -91,5 +94,6 @@ def inspect_training(
         parameters=table.parameters,
         multiply_adds=table.multiply_adds,
         training_memory=predict(program, BatchSizes(training.batch_size), device, MemoryConstants()),
+        work=program.work(BatchSizes(training.batch_size, evaluation=training.batch_size)),
         inference_memory=training.batch_size * FLOAT * table.inference_elements(input_shape),
     )

@@ -40,7 +40,7 @@ LOW_PRECISION = 0.65
 """What bf16 takes of fp32's time where the device has it in hardware."""
 
 PACE = {"convolution": 4.53e8, "stem": 5.66e7, "matrix": 3.93e6, "bytes": 9.41e7, "calls": 43}
-"""The work of the step that tells the pace of a worker: see `nas.engines.warmup`."""
+"""The work of the step that tells the pace of a worker: see `nas.seconds.pace`."""
 
 TRUST = 0.3
 """How strongly rates hold to what was known before: as if so many trials had shown it for every kind.
@@ -53,10 +53,11 @@ WINDOW = 200
 
 @dataclass(frozen=True)
 class Sample:
-    """An epoch that was trained."""
+    """An epoch that was trained, validation included."""
 
     work: Work
     seconds: float
+    """Seconds of computing: see `nas.training.epoch.Epoch.busy_seconds`."""
     pace: float
     """Of the worker that trained it."""
 
@@ -122,8 +123,8 @@ class Rates:
         amounts = np.array([[each.work.get(kind, 0.0) for kind in KINDS] for each in self._samples])
         measured = np.array([each.seconds / each.pace for each in self._samples])
         shares = amounts * known / measured[:, None]
-        # the reference counts as half a trial
-        scale = math.exp(-np.log(shares.sum(1)).sum() / (len(measured) + 0.5))
+        # the reference counts as one trial
+        scale = math.exp(-np.log(shares.sum(1)).sum() / (len(measured) + 1))
         prior = math.sqrt(TRUST) * np.ones(len(KINDS))
         factors, _ = nnls(
             np.vstack([shares, np.diag(prior / scale)]), np.concatenate([np.ones(len(measured)), prior])

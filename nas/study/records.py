@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import accumulate
+from statistics import median
 from typing import Any
 
 import optuna
@@ -79,6 +80,11 @@ class TrialRecord:
         return max(filter(None, peaks), default=None)
 
     @property
+    def measured_seconds(self) -> float | None:
+        """Seconds of an epoch, to be compared with `predicted_seconds`."""
+        return typical(epoch.seconds for epoch in self.epochs)
+
+    @property
     def seconds(self) -> float | None:
         """From start to end; None while it runs."""
         if self.started_at is None or self.finished_at is None:
@@ -94,6 +100,12 @@ class TrialRecord:
         for name in ("started_at", "finished_at"):
             record[name] = record[name] and record[name].isoformat() + "Z"
         return record
+
+
+def typical(seconds: Iterable[float]) -> float | None:
+    """The median of what epochs took but the first, which prepares kernels, if there are others."""
+    taken = list(seconds)
+    return median(taken[1:] or taken) if taken else None
 
 
 def comparable(parts: Mapping[str, int], *, reserved: bool) -> int:

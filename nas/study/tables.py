@@ -98,6 +98,7 @@ epochs = Table(
     Column("peak_allocated", BigInteger),  # bytes of tensors
     Column("peak_reserved", BigInteger),  # bytes of segments of the caching allocator; NULL without CUDA
     Column("peak_resident", BigInteger),  # bytes of the process
+    Column("busy_seconds", Float),  # of the processor, by thread; NULL on a card
 )
 
 finals = Table(

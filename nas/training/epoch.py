@@ -28,6 +28,9 @@ class Epoch:
     """Bytes of the allocator's segments at their peak on CUDA. None elsewhere."""
     peak_resident: int | None
     """Bytes of the process's resident set at its peak, on Linux in this epoch."""
+    busy_seconds: float | None = None
+    """Seconds that a processor has computed for it, by thread: `seconds` on an idle machine. None on a card,
+    and of an epoch that was interrupted."""
 
 
 class Diverged(Exception):

@@ -136,6 +136,7 @@ class Trainer:
             reset_peaks(device)
             before = self._pause.seconds if self._pause else 0.0
             began = time.perf_counter() - before
+            computed = None if before or device.type != "cpu" else time.process_time()
             train_loss = self._train(number, rates, began, should_stop)
             if train_loss is None:
                 return
@@ -164,6 +165,7 @@ class Trainer:
                 peak_allocated=allocated,
                 peak_reserved=reserved,
                 peak_resident=peak_resident(),
+                busy_seconds=None if computed is None else _busy_since(computed),
             )
 
     def _train(
@@ -243,3 +245,8 @@ class Trainer:
         loss = losses / self._batch_size
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
+
+
+def _busy_since(moment: float) -> float:
+    """Seconds since a moment of this process's clock, by thread; those that wait for others spin."""
+    return (time.process_time() - moment) / torch.get_num_threads()

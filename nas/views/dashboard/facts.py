@@ -61,6 +61,8 @@ def origin_facts(record: TrialRecord) -> Facts:
         {
             "started": record.started_at and f"{record.started_at:%Y-%m-%d %H:%M:%S} UTC",
             "took": record.seconds and format.duration(record.seconds),
+            "an epoch, as predicted": record.predicted_seconds and f"{record.predicted_seconds:.3g} s",
+            "an epoch, as measured": record.measured_seconds and f"{record.measured_seconds:.3g} s",
             "device": record.device,
             "worker": record.worker,
             "seed": record.seed,

@@ -26,6 +26,7 @@ FIGURES = {
     "learning-curves": figures.learning_curves,
     "accuracy-and-parameters": figures.accuracy_against_parameters,
     "memory": figures.memory,
+    "seconds": figures.seconds,
 }
 """What optuna-dashboard shows of a study beside its own figures."""
 

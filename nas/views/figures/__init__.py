@@ -19,7 +19,7 @@ from nas.views.figures.accuracy import accuracy_against_parameters
 from nas.views.figures.curves import history, learning_curves
 from nas.views.figures.parallel import parallel_coordinates
 from nas.views.figures.parameters import importances
-from nas.views.figures.resources import memory, timeline
+from nas.views.figures.resources import memory, seconds, timeline
 from nas.views.figures.results import outcomes
 
 __all__ = [
@@ -30,5 +30,6 @@ __all__ = [
     "memory",
     "outcomes",
     "parallel_coordinates",
+    "seconds",
     "timeline",
 ]

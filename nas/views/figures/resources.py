@@ -58,13 +58,32 @@ def timeline(trials: Trials) -> go.Figure:
 
 def memory(trials: Trials) -> go.Figure:
     """Peak memory of each trial as predicted before it was trained, and as measured."""
-    figure = theme.new_figure("Memory", height=420)
-    records = [r for r in theme.records_of(trials) if r.predicted_peak and r.measured_peak]
-    if not records:
+    pairs = [(r, r.predicted_peak or 0, r.measured_peak or 0) for r in theme.records_of(trials)]
+    large = max((max(pair) for _, *pair in pairs), default=0) >= 2**30
+    unit, size = ("GiB", 2**30) if large else ("MiB", 2**20)
+    return _measured_against_predicted("Memory", "peak memory", pairs, unit, size)
+
+
+def seconds(trials: Trials) -> go.Figure:
+    """Seconds of an epoch of each trial as predicted before it was trained, and as measured."""
+    pairs = [(r, r.predicted_seconds or 0, r.measured_seconds or 0) for r in theme.records_of(trials)]
+    return _measured_against_predicted("Seconds", "seconds of an epoch", pairs, "s", 1)
+
+
+def _measured_against_predicted(
+    title: str, what: str, pairs: Sequence[tuple[TrialRecord, float, float]], unit: str, size: float
+) -> go.Figure:
+    """A dot a trial, beside the line on which it would lie as predicted.
+
+    Args:
+        pairs: trials with what was predicted and what was measured; 0 is unknown.
+        size: of the unit.
+    """
+    figure = theme.new_figure(title, height=420)
+    pairs = [each for each in pairs if all(each[1:])]
+    if not pairs:
         return theme.nothing_yet(figure, "No trial was both predicted and measured yet.")
-    pairs = [(record.predicted_peak or 0, record.measured_peak or 0) for record in records]
-    unit, size = ("GiB", 2**30) if max(map(max, pairs)) >= 2**30 else ("MiB", 2**20)
-    most = 1.05 * max(map(max, pairs)) / size
+    most = 1.05 * max(max(pair) for _, *pair in pairs) / size
     figure.add_scatter(
         x=[0, most],
         y=[0, most],
@@ -74,14 +93,12 @@ def memory(trials: Trials) -> go.Figure:
         hoverinfo="skip",
     )
     for outcome in Outcome:
-        some = [
-            (record, pair) for record, pair in zip(records, pairs, strict=True) if record.outcome is outcome
-        ]
+        some = [each for each in pairs if each[0].outcome is outcome]
         if some:
             figure.add_scatter(
-                x=[theme.rounded(predicted / size) for _, (predicted, _) in some],
-                y=[theme.rounded(measured / size) for _, (_, measured) in some],
-                customdata=[record.number for record, _ in some],
+                x=[theme.rounded(predicted / size) for _, predicted, _ in some],
+                y=[theme.rounded(measured / size) for _, _, measured in some],
+                customdata=[record.number for record, *_ in some],
                 mode="markers",
                 name=outcome.in_words,
                 marker=theme.dots(COLOURS[outcome], 6, opacity=0.7),
@@ -90,10 +107,10 @@ def memory(trials: Trials) -> go.Figure:
             )
     figure.update_xaxes(title={"text": f"predicted, {unit}"}, rangemode="tozero")
     figure.update_yaxes(title={"text": f"measured, {unit}"}, rangemode="tozero")
-    error = median(abs(measured - predicted) / predicted for predicted, measured in pairs)
+    error = median(abs(measured - predicted) / predicted for _, predicted, measured in pairs)
     return theme.summarised(
         figure,
-        f"Median difference of measured from predicted peak memory: {error:.1%} of {len(records):,} trials.",
+        f"Median difference of measured from predicted {what}: {error:.1%} of {len(pairs):,} trials.",
     )
 
 

@@ -112,6 +112,7 @@ def _figures(study: Study, records: Sequence[TrialRecord]) -> Iterator[Shown]:
         "parallel_coordinates": (partial(figures.parallel_coordinates, records, important), True),
         "timeline": (partial(figures.timeline, records), True),
         "memory": (partial(figures.memory, records), False),
+        "seconds": (partial(figures.seconds, records), False),
         "outcomes": (partial(figures.outcomes, records), False),
     }
     for name, (make, full) in made.items():

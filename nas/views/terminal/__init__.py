@@ -18,7 +18,7 @@ from nas.views.terminal.comparison import comparison_page
 from nas.views.terminal.dataset import data_page
 from nas.views.terminal.exported import bench_page, export_page
 from nas.views.terminal.final import final_page
-from nas.views.terminal.inspection import inspection_page, plan_line, versus_page
+from nas.views.terminal.inspection import inspection_page, plan_line, seconds_line, versus_page
 from nas.views.terminal.live import LiveView
 from nas.views.terminal.network import layer_rows
 from nas.views.terminal.plain import PlainView
@@ -105,6 +105,7 @@ def print_bench(
 def print_inspection(title: str, cost: Cost) -> None:
     """What a network costs, and how it trains under a memory cap if one was given."""
     _print(inspection_page(title, cost.inspection, cost.batch_size))
+    _print(seconds_line(cost.epoch_seconds, cost.learned_from))
     if cost.plan is not None:
         _print(plan_line(cost.plan))
 

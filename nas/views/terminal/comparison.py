@@ -42,6 +42,8 @@ def _results(record: TrialRecord) -> dict[str, Any]:
         "multiply-adds": format.count(record.multiply_adds),
         "memory predicted": format.memory(record.predicted_peak),
         "memory measured": format.memory(record.measured_peak),
+        "epoch predicted": record.predicted_seconds and f"{record.predicted_seconds:.3g} s",
+        "epoch measured": record.measured_seconds and f"{record.measured_seconds:.3g} s",
         "batches": plan_in_words(record.plan),
         "device": record.device,
         "time": format.duration(record.seconds),

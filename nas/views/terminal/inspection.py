@@ -80,6 +80,12 @@ def versus_page(titles: tuple[str, str], costs: tuple[Inspection, Inspection]) -
     return table
 
 
+def seconds_line(seconds: float, learned_from: int) -> Text:
+    """What an epoch takes, and how that is known."""
+    known = f"{learned_from} trials on this machine" if learned_from else "nothing trained on it yet"
+    return Text(f"An epoch takes about {seconds:.2g} s here, as far as is known from {known}.")
+
+
 def plan_line(plan: MemoryPlan | DoesNotFit) -> Text:
     """How the network trains under a cap, or what would have to change."""
     from nas.memory.planned import DoesNotFit

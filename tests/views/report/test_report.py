@@ -99,7 +99,14 @@ def test_a_report_answers_its_questions_in_order(report: Path) -> None:
     headings = [heading for heading in Page(report).headings if heading]
     assert headings == [
         *["cnn_fc-cifar10", "The answer", "The question", "How it was found", "History", "Learning curves"],
-        *["Importances", "Accuracy against parameters", "Parallel coordinates", "Timeline", "Memory"],
+        *[
+            "Importances",
+            "Accuracy against parameters",
+            "Parallel coordinates",
+            "Timeline",
+            "Memory",
+            "Seconds",
+        ],
         *["Outcomes", "What it cost", "How far to trust it"],
     ]
 
