@@ -134,7 +134,7 @@ class _Rehearsal:
         self.recorder.label("batch", self.augmentation.grain)
         self.load = self.recorder.take_events()
         has_weights = any(parameter.requires_grad for parameter in self.model.parameters())
-        self.optimizers = make_optimizers(self.model, training) if has_weights else []
+        self.optimizers = make_optimizers(self.model, training, precision) if has_weights else []
         if checkpointing:
             self.model = checkpointed(self.model)
         channels, height, width = shape

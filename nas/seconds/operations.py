@@ -18,12 +18,15 @@ WEIGHT = {torch.ops.aten.convolution: 1, torch.ops.aten.convolution_backward: 2}
 """Where the weight stands among the arguments of a convolution, and of its backward."""
 
 GROUPS = {torch.ops.aten.convolution: 8, torch.ops.aten.convolution_backward: 9}
+MASK = 10
+"""Where a backward's argument stands that says which gradients are wanted: input, weight, bias."""
 
 
 def work_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> dict[str, float]:
     """Amounts of one operation by kind; none of one that only looks at a tensor in another way.
 
-    Multiply-adds are counted as `torch.utils.flop_counter` does, with a backward's own.
+    Multiply-adds of products are counted as `torch.utils.flop_counter` does, which is wrong for the backward
+    of convolutions with groups.
     """
     if func.namespace != "aten":
         return {}
@@ -31,11 +34,12 @@ def work_of(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: An
     made = [each for each in tree_leaves(output) if isinstance(each, Tensor)]
     if not func._schema.is_mutable and _only_looks(given, made):
         return {}
-    count = flop_registry.get(func._overloadpacket)
-    if count is not None and given:
-        kind = _operation(func._overloadpacket, args)
-        low = " bf16" if given[0].dtype == torch.bfloat16 else ""
-        return {f"{kind}{low}": count(*args, **kwargs, out_val=output) / 2, "calls": 1}
+    packet, low = func._overloadpacket, " bf16" if given and given[0].dtype == torch.bfloat16 else ""
+    if packet in WEIGHT:
+        kind, amount = _convolution(packet, args, made)
+        return {f"{kind}{low}": amount, "calls": 1}
+    if (count := flop_registry.get(packet)) is not None:
+        return {f"matrix{low}": count(*args, **kwargs, out_val=output) / 2, "calls": 1}
     return {"bytes": sum(each.numel() * each.element_size() for each in (*given, *made)), "calls": 1}
 
 
@@ -44,12 +48,15 @@ def _only_looks(given: list[Tensor], made: list[Tensor]) -> bool:
     return bool(made) and all(each.untyped_storage()._cdata in storages for each in made)
 
 
-def _operation(packet: Any, args: tuple[Any, ...]) -> str:
-    if packet not in WEIGHT:
-        return "matrix"
-    shape = args[WEIGHT[packet]].shape  # (out, in per group, height, width)
+def _convolution(packet: Any, args: tuple[Any, ...], made: list[Tensor]) -> tuple[str, int]:
+    """Its kind, and its multiply-adds: in a backward once for each gradient, but for that of the bias."""
+    weight = args[WEIGHT[packet]]  # (out, in per group, height, width)
+    backward = packet is torch.ops.aten.convolution_backward
+    maps = args[0] if backward else made[0]
+    products = maps.numel() * prod(weight.shape[1:])
+    gradients = sum(args[MASK][:2]) if backward else 1
     if args[GROUPS[packet]] > 1:
-        return "depthwise"
-    if shape[1] <= IMAGE_CHANNELS:
-        return "stem"
-    return "pointwise" if prod(shape[2:]) == 1 else "convolution"
+        return "depthwise", gradients * products
+    if weight.shape[1] <= IMAGE_CHANNELS:
+        return "stem", gradients * products
+    return ("pointwise" if prod(weight.shape[2:]) == 1 else "convolution"), gradients * products

@@ -73,7 +73,7 @@ class Trainer:
         self.accumulation = accumulation
         self._batch_size = min(training.batch_size, len(images.train))
         self._steps = len(images.train) // self._batch_size
-        self._optimizers = make_optimizers(model, training)
+        self._optimizers = make_optimizers(model, training, precision)
         self._average = (
             WeightAverage(copy.deepcopy(model), training.ema_decay) if training.ema_decay else None
         )

@@ -1,15 +1,18 @@
 """Optimizers by name, in their fastest form."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Muon, NAdam, Optimizer
+from torch.optim import SGD, Adam, AdamW, NAdam, Optimizer
 
 from nas.space import Training
+from nas.training.muon import WeightMuon
 
 
-def make_optimizers(model: nn.Module, training: Training) -> list[Optimizer]:
+def make_optimizers(
+    model: nn.Module, training: Training, precision: Literal["fp32", "bf16"] = "fp32"
+) -> list[Optimizer]:
     """What steps together in a proposal: one optimizer, or Muon and the AdamW of its other parameters.
 
     Biases and normalisation parameters, all of one dimension, do not decay. Fused implementations take a
@@ -32,7 +35,7 @@ def make_optimizers(model: nn.Module, training: Training) -> list[Optimizer]:
             hidden = [parameter for parameter in parameters if parameter.ndim > 1][1:-1]
             others = [parameter for parameter in parameters if all(parameter is not each for each in hidden)]
             adamw = AdamW(_groups(others), rate, weight_decay=decay, fused=True)
-            return [WeightMuon(hidden, rate, decay, momentum), adamw] if hidden else [adamw]
+            return [WeightMuon(hidden, rate, decay, momentum, precision), adamw] if hidden else [adamw]
 
 
 def _groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
@@ -41,39 +44,6 @@ def _groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
         {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
-
-
-class WeightMuon(Muon):
-    """`torch.optim.Muon` for weights of any dimension, seen as matrices of one row an output.
-
-    Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks",
-    kellerjordan.github.io/posts/muon: convolutions are flattened, first and last layer left to AdamW. Updates
-    are scaled as in Liu et al. 2025, arXiv 2502.16982, so that AdamW's learning rate and decay suit both.
-    """
-
-    def __init__(self, weights: list[nn.Parameter], rate: float, decay: float, momentum: float) -> None:
-        self._weights = weights
-        # views, of the very same numbers
-        matrices = [
-            nn.Parameter(_as_it_lies(weight.detach(), weight).view(len(weight), -1)) for weight in weights
-        ]
-        nesterov, scale = momentum > 0, "match_rms_adamw"
-        super().__init__(matrices, rate, decay, momentum, nesterov, adjust_lr_fn=scale)
-        self.register_step_pre_hook(self._take_gradients)
-        self.register_step_post_hook(self._drop_gradients)
-
-    def _take_gradients(self, *_: object) -> None:
-        for weight, matrix in zip(self._weights, self.param_groups[0]["params"], strict=True):
-            matrix.grad = None if weight.grad is None else _as_it_lies(weight.grad, weight).flatten(1)
-
-    def _drop_gradients(self, *_: object) -> None:
-        for matrix in self.param_groups[0]["params"]:
-            matrix.grad = None
-
-
-def _as_it_lies(tensor: Tensor, weight: Tensor) -> Tensor:
-    """With the channels last, if those of `weight` lie there. The order of columns is the same to Muon."""
-    return tensor if weight.is_contiguous() else tensor.movedim(1, -1)
 
 
 def set_learning_rate(optimizers: Iterable[Optimizer], rate: float) -> None:

@@ -129,6 +129,7 @@ ADDED = {
         "nas_epochs": "peak_allocated peak_reserved",
     },
     2: {"nas_studies": "searched_at", "nas_trials": "placed_on"},
+    3: {"nas_trials": "work predicted_seconds pace", "nas_epochs": "busy_seconds"},
 }
 """Columns that the version after each has added, by table."""
 

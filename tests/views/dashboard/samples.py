@@ -72,6 +72,7 @@ class Sample:
             "started_at": now() - timedelta(seconds=30),
             "plan": {"micro_batch": 32, "accumulation": 4, "checkpointing": False},
             "predicted_memory": PARTS,
+            "predicted_seconds": 2.0,
             "predicted": sum(PARTS.values()),
         }
         self._insert(tables.trials, number=trial.number, **row | columns)

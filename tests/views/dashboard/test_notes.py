@@ -144,7 +144,8 @@ def test_a_space_that_has_changed_since_is_said_instead_of_the_layers(own_sample
 
 
 def test_predictions_that_are_missing_are_left_out(own_sample: Sample) -> None:
-    own_sample.complete(0.1, predicted=None, predicted_memory=None, plan=None, num_parameters=None)
+    missing = ("predicted", "predicted_memory", "predicted_seconds", "plan", "num_parameters")
+    own_sample.complete(0.1, **dict.fromkeys(missing))
     note = detail(Client(site_of(own_sample)))["trials"][-1]["note"]["body"]
     assert "predicted" not in note
     assert "measured: the process" in note

@@ -183,6 +183,7 @@ class _Maker:
             "retry_of": None,
             "predicted": 2**29 + 1000 * parameters,
             "predicted_memory": {"parameters": 4 * parameters, "context": 2**28},
+            "predicted_seconds": 1.2,
             "plan": {"micro_batch": 128, "accumulation": 1, "checkpointing": False},
         }
         return frozen, row, curve
