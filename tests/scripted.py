@@ -12,6 +12,7 @@ from nas.events import Event
 from nas.memory.planned import DoesNotFit, Levers, MemoryPlan
 from nas.memory.prediction import MemoryConstants
 from nas.memory.program import Memory
+from nas.seconds.work import StepWork
 from nas.space import Proposal
 from nas.space.load import Space
 from nas.study.writer import StudyWriter
@@ -29,8 +30,9 @@ CAP = 100
 class ScriptedEngine:
     """Every trial plays a script, one message a turn, until it ends or is stopped."""
 
-    def __init__(self, script: Script, workers: int = 1) -> None:
+    def __init__(self, script: Script, workers: int = 1, *, pace: float = 1.0) -> None:
         self._script = script
+        self._pace = pace
         self._plays: list[Iterator[Message] | None] = [None] * workers
         self.tasks: list[Task | None] = [None] * workers
         self._posted: deque[Message] = deque()
@@ -41,7 +43,7 @@ class ScriptedEngine:
 
     def open(self) -> None:
         for worker in range(len(self.tasks)):
-            self.post(Ready(worker=worker, device="cpu", constants=MemoryConstants()))
+            self.post(Ready(worker=worker, device="cpu", constants=MemoryConstants(), pace=self._pace))
 
     def free_workers(self) -> dict[int, str]:
         return {worker: "cpu" for worker, task in enumerate(self.tasks) if task is None}
@@ -89,9 +91,13 @@ class ScriptedEngine:
 class ScriptedPlanner:
     """Trials need what a test says; half of it with each plan after the first, down to a quarter."""
 
-    def __init__(self, engine: ScriptedEngine, need: Need) -> None:
+    def __init__(
+        self, engine: ScriptedEngine, need: Need, calls: Callable[[int], float] | None = None
+    ) -> None:
+        """`calls`: what a step of a trial does, by its number; nothing is known of it if None."""
         self._engine = engine
         self._need = need
+        self._calls = calls
 
     def open(self) -> None: ...
 
@@ -112,6 +118,9 @@ class ScriptedPlanner:
                 checkpointing=False,
                 reservation=needed,
                 memory=Memory(activations=needed),
+                work=self._calls
+                and StepWork(micro_batch={"calls": self._calls(number)}, step={}, evaluation={}),
+                evaluation_batch=64,
             )
         else:
             answer = DoesNotFit(cap=CAP, smallest_cap=needed, memory=Memory(activations=needed))
@@ -157,9 +166,11 @@ def make_driver(
     engine: ScriptedEngine,
     need: Need = lambda number, proposal: 10,
     budget: int = 10 * CAP,
+    calls: Callable[[int], float] | None = None,
+    listed: bool = False,
 ) -> Driver:
     memory = MemoryBudget(CAP, ["cpu"] * len(engine.tasks), {"cpu": budget}, store.calibration)
-    return Driver(store, space, DIGITS, engine, ScriptedPlanner(engine, need), memory)
+    return Driver(store, space, DIGITS, engine, ScriptedPlanner(engine, need, calls), memory, listed=listed)
 
 
 def run(

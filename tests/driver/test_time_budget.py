@@ -1,0 +1,144 @@
+"""What trials may take: known before they start, told to the sampler, and kept to."""
+
+from dataclasses import replace
+
+import pytest
+
+from nas.driver.time_budget import MULTIPLE, duration
+from nas.engines.messages import Trained
+from nas.errors import SearchFailed
+from nas.events import SearchEnded
+from nas.seconds.rates import reference
+from nas.study.outcome import Outcome
+from nas.study.writer import TIME
+from tests.scripted import ScriptedEngine, learns, make_driver, outcomes, run
+
+CALL = reference("cpu")["calls"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """Nothing is known of this machine, and nothing is remembered for other tests."""
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("nas.driver.proposer.UNFIT", 12)
+
+
+def needs(seconds):
+    """Calls of a step of a trial whose epoch takes about so long, with batches of 64 of 1,257 images."""
+    return seconds / (1257 // 64) / CALL
+
+
+def taking(seconds):
+    """Trials whose epochs take so long, by their numbers: what is known of them, and what they do."""
+
+    def script(task):
+        for message in learns(0.5, 0.6)(task):
+            if isinstance(message, Trained):
+                epoch = replace(
+                    message.epoch, seconds=seconds(task.number), busy_seconds=seconds(task.number)
+                )
+                yield replace(message, epoch=epoch)
+            else:
+                yield message
+
+    return {"script": script, "calls": lambda number: needs(seconds(number))}
+
+
+def told(store):
+    return [store.constraints[record.number].get(TIME) for record in store.trials()]
+
+
+def test_without_a_limit_a_trial_of_far_more_work_than_the_first_is_told_as_too_much(make_store, mlp):
+    store = make_store(trials=3, epochs=2)
+    much = {1: 100 * MULTIPLE * needs(1)}
+    run(store, mlp, learns(0.5, 0.6), calls=lambda number: much.get(number, needs(1)))
+    records = store.trials()
+    assert [record.outcome.value for record in records] == [
+        "completed",
+        "does_not_fit",
+        "completed",
+        "completed",
+    ]
+    assert "times the work of the first trial" in records[1].reason
+    assert told(store)[1] > 10
+    assert max(told(store)[2:]) <= 0
+    assert records[1].work["calls"] > 0
+    assert records[1].predicted_seconds > 100
+
+
+def test_no_clock_decides_without_a_limit(make_store, mlp, monkeypatch):
+    found = []
+    for pace in (1.0, 50.0):
+        store = make_store(f"pace {pace}", trials=4, epochs=2)
+        engine = ScriptedEngine(learns(0.5, 0.6), pace=pace)
+        driver = make_driver(store, mlp, engine, calls=lambda number: needs(1 + 40 * (number % 2)))
+        for _ in driver.run():
+            pass
+        found.append([(record.params, record.outcome, record.reason) for record in store.trials()])
+        assert store.trials()[0].predicted_seconds == pytest.approx(pace, rel=1)
+    assert found[0] == found[1]
+
+
+def test_with_a_limit_a_trial_gets_a_share_of_it(make_store, mlp):
+    store = make_store(trials=3, epochs=2, time_limit=600)
+    run(store, mlp, **taking(lambda number: 200 if number == 1 else 2))
+    records = store.trials()
+    assert outcomes(store)[:2] == ["completed", "does_not_fit"]
+    assert "a trial may take 2 min (--trial-time)" in records[1].reason
+    assert told(store)[1] > 0 > told(store)[0]
+
+
+def test_the_share_can_be_given(make_store, mlp):
+    store = make_store(trials=2, epochs=2, trial_time=30)
+    run(store, mlp, **taking(lambda number: 100 if number == 1 else 1))
+    assert outcomes(store) == ["completed", "does_not_fit", "completed"]
+    assert "a trial may take 30 s" in store.trials()[1].reason
+
+
+def test_what_cannot_end_is_not_started_and_the_search_ends_with_what_it_has(make_store, mlp):
+    store = make_store(trials=50, epochs=2, time_limit=20, sampler="random")
+    events, engine = run(store, mlp, **taking(lambda number: 1 if number < 3 else 60))
+    assert events[-1] == SearchEnded(why="time") or "does_not_fit" in outcomes(store)
+    trained = {task.number for task in engine.given}
+    assert trained <= {0, 1, 2}
+    assert all(record.outcome is not Outcome.INTERRUPTED for record in store.trials())
+
+
+def test_nothing_is_asked_for_when_not_even_the_cheapest_could_end(make_store, mlp):
+    store = make_store(trials=50, epochs=2, time_limit=5)
+    events, engine = run(store, mlp, **taking(lambda number: 50))
+    assert events[-1] == SearchEnded(why="time")
+    assert not engine.given
+    assert outcomes(store) == ["does_not_fit"]
+    assert "are left" in store.trials()[0].reason
+
+
+def test_a_proposal_that_took_too_long_may_be_proposed_again_under_a_longer_limit(make_store, tmp_path):
+    from tests.driver.test_proposer import small_space
+
+    store, space = make_store(trials=1, epochs=2, trial_time=1), small_space(tmp_path, choices=1)
+    with pytest.raises(SearchFailed, match="go on with a longer --trial-time"):
+        run(store, space, **taking(lambda number: 20))
+    assert set(outcomes(store)) == {"does_not_fit"}
+    store.take_over(store.recipe.model_copy(update={"trial_time": 1000.0}), store.memory_cap)
+    store.begin()
+    run(store, space, **taking(lambda number: 20))
+    assert outcomes(store)[-1] == "completed"
+
+
+def test_baselines_take_what_they_need(make_store, mlp):
+    store = make_store(trials=1, epochs=2, trial_time=1)
+    store.enqueue({})
+    engine = ScriptedEngine(learns(0.5, 0.6))
+    driver = make_driver(store, mlp, engine, calls=lambda number: needs(100), listed=True)
+    for _ in driver.run():
+        pass
+    assert outcomes(store) == ["completed"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.4, "0.4 s"), (12.3, "12 s"), (89, "89 s"), (840, "14 min"), (7200, "2.0 h")],
+)
+def test_durations_are_said_as_people_say_them(seconds, words):
+    assert duration(seconds) == words
