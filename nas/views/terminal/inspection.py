@@ -1,4 +1,4 @@
-"""What a network costs: its layers, and the memory of its training part by part."""
+"""What networks cost: layers, the memory of training part by part, and how they train under a memory cap."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from nas.views.format import clean, count, memory, shape
@@ -14,11 +13,12 @@ from nas.views.terminal.tables import new_table
 
 if TYPE_CHECKING:
     from nas.memory.planned import DoesNotFit, MemoryPlan
-    from nas.network.inspection import Inspection
+    from nas.network.cost import Cost
 
 
-def inspection_page(title: str, inspection: Inspection, batch_size: int) -> Group:
-    """Layers with the memory of their outputs, totals, and training memory for a batch size."""
+def inspection_page(title: str, cost: Cost) -> Group:
+    """Layers with the memory of their outputs, totals, and training memory; under a cap if one was given."""
+    inspection = cost.inspection
     layers = new_table(show_footer=True)
     layers.add_column("layer", "total", no_wrap=True, overflow="ellipsis")
     layers.add_column("kind", no_wrap=True)
@@ -35,7 +35,7 @@ def inspection_page(title: str, inspection: Inspection, batch_size: int) -> Grou
             *(f"{number:,}" if number else "" for number in numbers),
         )
     parts = new_table(show_footer=True)
-    parts.add_column(f"training memory, batches of {batch_size}", "total")
+    parts.add_column(f"training memory, batches of {cost.batch_size}", "total")
     parts.add_column("bytes", f"{inspection.training_memory.total:,}", justify="right")
     parts.add_column("", memory(inspection.training_memory.total), justify="right")
     for name, size in inspection.training_memory.parts.items():
@@ -57,30 +57,41 @@ def inspection_page(title: str, inspection: Inspection, batch_size: int) -> Grou
         "",
         inference,
     ]
+    if cost.plan is not None:
+        lines.append(_plan(cost.plan))
     return Group(*lines)
 
 
-def versus_page(titles: tuple[str, str], costs: tuple[Inspection, Inspection]) -> Table:
-    """Two networks side by side, with what the second saves; not below zero is no saving."""
+def versus_page(titles: tuple[str, str], costs: tuple[Cost, Cost]) -> Group:
+    """Two networks side by side, with what the second saves, and how they train under a cap if one was given.
+
+    Not below zero is no saving.
+    """
+    inspections = [cost.inspection for cost in costs]
     table = new_table()
     table.add_column("", no_wrap=True)
     for title in titles:
         table.add_column(Text(clean(title)), justify="right", no_wrap=True)
     table.add_column("saving", justify="right", no_wrap=True)
     rows = {
-        "parameters": [cost.parameters for cost in costs],
-        "multiply-adds an image": [cost.multiply_adds for cost in costs],
-        "training memory, bytes": [cost.training_memory.total for cost in costs],
-        "inference memory, bytes": [cost.inference_memory for cost in costs],
+        "parameters": [each.parameters for each in inspections],
+        "multiply-adds an image": [each.multiply_adds for each in inspections],
+        "training memory, bytes": [each.training_memory.total for each in inspections],
+        "inference memory, bytes": [each.inference_memory for each in inspections],
     }
     for name, (first, second) in rows.items():
         share = f" ({1 - second / first:.1%})" if first else ""
         saving = f"{first - second:,}{share}"
         table.add_row(name, f"{first:,}", f"{second:,}", saving)
-    return table
+    plans = [
+        Text.assemble(f"{clean(title)}: ", _plan(cost.plan))
+        for title, cost in zip(titles, costs, strict=True)
+        if cost.plan is not None
+    ]
+    return Group(table, *plans)
 
 
-def plan_line(plan: MemoryPlan | DoesNotFit) -> Text:
+def _plan(plan: MemoryPlan | DoesNotFit) -> Text:
     """How the network trains under a cap, or what would have to change."""
     from nas.memory.planned import DoesNotFit
 

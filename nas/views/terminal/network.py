@@ -1,18 +1,29 @@
-"""A network and its training, as a table and in words."""
+"""A network and its training, as a table and in words. Torch is imported where a network is shown."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nas.errors import NasError
 from nas.views.format import clean, real, shape
 from nas.views.terminal.tables import new_table
 
 if TYPE_CHECKING:
     from nas.network.layers import LayerTable
+    from nas.views.shown import Trial
+
+
+def layers_of(trial: Trial) -> RenderableType:
+    """The layers of a trial's network, or why they cannot be shown."""
+    try:
+        return layer_rows(trial.layers())
+    except NasError as error:
+        return Text(clean(str(error)), style="yellow")
 
 
 def layer_rows(table: LayerTable) -> Table:

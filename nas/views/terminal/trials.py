@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.columns import Columns
@@ -18,7 +18,7 @@ from nas.views.format import clean
 from nas.views.terminal.chart import Chart, Curve
 from nas.views.terminal.command_lines import command, line
 from nas.views.terminal.final import final_line
-from nas.views.terminal.network import training_in_words
+from nas.views.terminal.network import layers_of, training_in_words
 from nas.views.terminal.tables import new_table
 from nas.views.usage import measured_in_words, predicted_in_words
 
@@ -125,14 +125,14 @@ def _trials(records: Sequence[TrialRecord], best: TrialRecord | None, width: int
     return table
 
 
-def trial_page(trial: Trial, network: RenderableType) -> Group:
+def trial_page(trial: Trial, layers: Callable[[Trial], RenderableType] = layers_of) -> Group:
     """One trial: how it ended, its network, its training, its curve and its parameters.
 
     Args:
-        network: its layers.
+        layers: what shows its network.
     """
     record = trial.record
-    parts: list[RenderableType] = [_headline(record), "", *_facts(trial), "", network]
+    parts: list[RenderableType] = [_headline(record), "", *_facts(trial), "", layers(trial)]
     if record.proposal:
         parts += ["", Text(f"Training: {training_in_words(record.proposal['training'])}")]
     if record.epochs:
