@@ -69,19 +69,9 @@ def trial_note(
 
 def layer_rows(table: LayerTable) -> str:
     """A network as a table, with its totals."""
-    rows = [
-        (
-            layer.name,
-            layer.kind,
-            format.shape(layer.output_shape),
-            f"{layer.parameters:,}" if layer.parameters else "",
-            f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
-        )
-        for layer in table.layers
-    ]
     total = ("total", "", "", f"{table.parameters:,}", f"{table.multiply_adds:,}")
     heads = ("layer", "kind", "output", "parameters", "multiply-adds")
-    return _table(heads, [*rows, total], right=2)
+    return _table(heads, [*format.layer_cells(table.layers), total], right=2)
 
 
 def escape(text: str) -> str:

@@ -12,7 +12,7 @@ from rich.text import Text
 from nas.study.records import TrialRecord, plan_in_words
 from nas.views import format
 from nas.views.format import clean
-from nas.views.terminal.tables import new_table
+from nas.views.terminal.table_style import new_table
 from nas.views.terminal.trials import curves
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
+from rich.table import Column
 from rich.text import Text
 
-from nas.views.format import clean, count, memory, shape
-from nas.views.terminal.tables import new_table
+from nas.views.format import clean, count, layer_cells, memory
+from nas.views.terminal.table_style import new_table, numbers
 
 if TYPE_CHECKING:
     from nas.memory.planned import DoesNotFit, MemoryPlan
@@ -19,21 +19,17 @@ if TYPE_CHECKING:
 def inspection_page(title: str, cost: Cost) -> Group:
     """Layers with the memory of their outputs, totals, and training memory; under a cap if one was given."""
     inspection = cost.inspection
-    layers = new_table(show_footer=True)
-    layers.add_column("layer", "total", no_wrap=True, overflow="ellipsis")
-    layers.add_column("kind", no_wrap=True)
-    layers.add_column("output shape", no_wrap=True)
-    layers.add_column("parameters", f"{inspection.parameters:,}", justify="right")
-    layers.add_column("multiply-adds", f"{inspection.multiply_adds:,}", justify="right")
-    layers.add_column("bytes/image", justify="right")
-    for layer in inspection.layers:
-        numbers = (layer.parameters, layer.multiply_adds, layer.output_bytes)
-        layers.add_row(
-            Text(clean(layer.name)),
-            Text(clean(layer.kind)),
-            shape(layer.output_shape) if prod(layer.output_shape) else "",
-            *(f"{number:,}" if number else "" for number in numbers),
-        )
+    layers = new_table(
+        Column("layer", "total", no_wrap=True, overflow="ellipsis"),
+        Column("kind", no_wrap=True),
+        Column("output shape", no_wrap=True),
+        Column("parameters", f"{inspection.parameters:,}", justify="right"),
+        Column("multiply-adds", f"{inspection.multiply_adds:,}", justify="right"),
+        Column("bytes/image", justify="right"),
+        show_footer=True,
+    )
+    for layer, cells in zip(inspection.layers, layer_cells(inspection.layers), strict=True):
+        layers.add_row(*map(Text, cells), f"{layer.output_bytes:,}" if layer.output_bytes else "")
     parts = new_table(show_footer=True)
     parts.add_column(f"training memory, batches of {cost.batch_size}", "total")
     parts.add_column("bytes", f"{inspection.training_memory.total:,}", justify="right")
@@ -68,11 +64,8 @@ def versus_page(titles: tuple[str, str], costs: tuple[Cost, Cost]) -> Group:
     Not below zero is no saving.
     """
     inspections = [cost.inspection for cost in costs]
-    table = new_table()
-    table.add_column("", no_wrap=True)
-    for title in titles:
-        table.add_column(Text(clean(title)), justify="right", no_wrap=True)
-    table.add_column("saving", justify="right", no_wrap=True)
+    headings: list[RenderableType] = [*(Text(clean(title)) for title in titles), "saving"]
+    table = new_table(Column("", no_wrap=True), *map(numbers, headings))
     rows = {
         "parameters": [each.parameters for each in inspections],
         "multiply-adds an image": [each.multiply_adds for each in inspections],

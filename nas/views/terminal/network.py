@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from nas.errors import NasError
-from nas.views.format import clean, real, shape
-from nas.views.terminal.tables import new_table
+from nas.views.format import clean, layer_cells, real
+from nas.views.terminal.table_style import new_table, numbers
 
 if TYPE_CHECKING:
     from nas.network.layers import LayerTable
@@ -28,16 +28,16 @@ def layers_of(trial: Trial) -> RenderableType:
 
 def layer_rows(table: LayerTable) -> Table:
     """A network layer by layer, with its totals."""
-    rows = new_table(show_footer=True)
-    total = (f"{table.parameters:,}", f"{table.multiply_adds:,}")
-    rows.add_column("layer", "total", overflow="ellipsis")  # these two give way when a row is too long
-    rows.add_column("kind", overflow="ellipsis")
-    rows.add_column("output shape", justify="right", no_wrap=True)
-    for heading, footer in zip(("parameters", "multiply-adds"), total, strict=True):
-        rows.add_column(heading, footer, justify="right", no_wrap=True)
-    for layer in table.layers:
-        numbers = (f"{number:,}" if number else "" for number in (layer.parameters, layer.multiply_adds))
-        rows.add_row(Text(clean(layer.name)), Text(clean(layer.kind)), shape(layer.output_shape), *numbers)
+    rows = new_table(
+        Column("layer", "total", overflow="ellipsis"),  # these two give way when a row is too long
+        Column("kind", overflow="ellipsis"),
+        numbers("output shape"),
+        numbers("parameters", f"{table.parameters:,}"),
+        numbers("multiply-adds", f"{table.multiply_adds:,}"),
+        show_footer=True,
+    )
+    for cells in layer_cells(table.layers):
+        rows.add_row(*map(Text, cells))
     return rows
 
 

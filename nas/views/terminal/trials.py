@@ -19,7 +19,7 @@ from nas.views.terminal.chart import Chart, Curve
 from nas.views.terminal.command_lines import command, line
 from nas.views.terminal.final import final_line
 from nas.views.terminal.network import layers_of, training_in_words
-from nas.views.terminal.tables import new_table
+from nas.views.terminal.table_style import new_table, numbers
 from nas.views.usage import measured_in_words, predicted_in_words
 
 if TYPE_CHECKING:
@@ -178,9 +178,8 @@ def _epochs(epochs: Sequence[Epoch]) -> Table:
     best = max(epochs, key=lambda epoch: epoch.val_accuracy)
     step = -(-len(epochs) // EPOCHS)
     shown = [epoch for epoch in epochs if epoch in (epochs[0], best, epochs[-1]) or epoch.number % step == 0]
-    table = new_table()
-    for heading in ("epoch", "train loss", "val loss", "val acc", "rate", "images/s", "memory", "time"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("epoch", "train loss", "val loss", "val acc", "rate", "images/s", "memory", "time")
+    table = new_table(*map(numbers, headings))
     for epoch in shown:
         table.add_row(
             str(epoch.number),
