@@ -9,8 +9,8 @@ from nas.errors import NasError
 from nas.network.layers import LayerTable
 from nas.study.records import TrialRecord, best_of, counts_of
 from nas.views import format
-from nas.views.dashboard.facts import Facts, ending, memory_facts, origin_facts, training_facts
 from nas.views.dashboard.watched import WatchedStudy
+from nas.views.trial_facts import Facts, ending, memory_facts, origin_facts, training_facts
 
 
 def study_note(watched: WatchedStudy, root: str = "") -> str:

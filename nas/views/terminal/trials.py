@@ -20,7 +20,7 @@ from nas.views.terminal.command_lines import command, line
 from nas.views.terminal.final import final_line
 from nas.views.terminal.network import layers_of, training_in_words
 from nas.views.terminal.table_style import new_table, numbers
-from nas.views.usage import measured_in_words, predicted_in_words
+from nas.views.trial_facts import memory_facts, origin_facts
 
 if TYPE_CHECKING:
     from nas.views.shown import Study, Trial
@@ -156,22 +156,14 @@ def _facts(trial: Trial) -> list[Text]:
     facts = {
         "size": record.num_parameters and f"{parameters} parameters, {multiply_adds} multiply-adds",
         "batches": plan_in_words(record.plan),
-        "predicted": predicted_in_words(record),
-        "measured": measured_in_words(record),
-        "device": record.device,
-        "seed": record.seed,
-        "started": record.started_at and f"{record.started_at:%Y-%m-%d %H:%M:%S} UTC",
-        "took": None if record.seconds is None else format.duration(record.seconds),
+        **dict(memory_facts(record)),
+        **dict(origin_facts(record)),
         "versions": record.versions
         and ", ".join(f"{name} {version}" for name, version in record.versions.items()),
-        "repeats": None if record.retry_of is None else f"trial {record.retry_of}",
         "weights": trial.weights and format.place(trial.weights),
     }
-    return [
-        Text.assemble((f"{name:<11}", "dim"), clean(str(fact)), no_wrap=True, overflow="ignore")
-        for name, fact in facts.items()
-        if fact is not None
-    ]
+    told = {name: fact for name, fact in facts.items() if fact is not None}
+    return [line(name, str(fact), width=max(map(len, told)) + 2) for name, fact in told.items()]
 
 
 def _epochs(epochs: Sequence[Epoch]) -> Table:

@@ -123,9 +123,10 @@ def test_a_trial_is_shown_in_full(study):
         "123k parameters, 1.41M multiply-adds",
         "14,716,352",
         "0.3000┤",
-        "batches    4 x 32 images, checkpoints",
-        "predicted  300 MiB, most of it activations 200 MiB, context 100 MiB",
-        "measured   live tensors 600 MiB, whole process 600 MiB",
+        "batches                    4 x 32 images, checkpoints\n",
+        "predicted for the process  300 MiB\n– context                  100 MiB\n",
+        "– activations              200 MiB\n",
+        "measured: tensors          600 MiB\nmeasured: the process      600 MiB\n",
         "trial-00001.safetensors",
         *trial.params,
     ):
