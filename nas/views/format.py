@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.machine.texts import clean as clean
+from nas.machine.texts import dimensions
 from nas.space import in_words as space_words
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def duration(seconds: float | None) -> str:
 
 def shape(sizes: Sequence[int]) -> str:
     """3×32×32."""
-    return "×".join(str(size) for size in sizes) or MISSING
+    return dimensions(sizes) or MISSING
 
 
 def layer_cells(layers: Iterable[Layer]) -> Iterator[tuple[str, ...]]:
