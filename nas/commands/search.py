@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nas.commands.app import app, examples, fail
-from nas.commands.settings import takes_settings
+from nas.commands.recipe_flags import takes_settings
 from nas.machine.ending import left_at_once
 from nas.recipe import Recipe
 

@@ -18,7 +18,7 @@ from nas.study.clock import seconds_since
 from nas.study.records import TrialRecord, best_of, plan_in_words
 from nas.views import format, trial_facts
 from nas.views.dashboard import charts
-from nas.views.dashboard.summary import Summary
+from nas.views.dashboard.snapshot import Snapshot
 from nas.views.dashboard.watched import Watched, WatchedStudy
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ class Pages:
 
     def _study(self, root: str, study: int, live: bool = False) -> Response:
         watched = self._find(study)
-        summary = Summary(watched.records(), watched.row, watched.driver)
-        return self._page(root, "study", live, watched, summary=summary)
+        snapshot = Snapshot(watched.records(), watched.row, watched.driver)
+        return self._page(root, "study", live, watched, snapshot=snapshot)
 
     def _trial(self, root: str, study: int, number: int, live: bool = False) -> Response:
         watched = self._find(study)
