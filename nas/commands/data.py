@@ -29,7 +29,8 @@ def data(
 ) -> None:
     """Show a dataset: shape, classes, counts of every split; or list the known ones."""
     from nas.datasets import clear_cache, known_datasets, open_data
-    from nas.views.terminal import decode_progress, print_data
+    from nas.views.terminal import decode_progress, show
+    from nas.views.terminal.dataset import data_page
 
     if clear:
         print(f"{clear_cache() / 2**20:,.0f} MiB of decoded images deleted")
@@ -46,7 +47,7 @@ def data(
                 max_pixels=max_pixels,
                 progress=progress,
             )
-        print_data(found)
+        show(data_page(found))
         if sheet is not None:
             sheet = expanded(sheet)
             from nas.datasets.contact_sheet import contact_sheet

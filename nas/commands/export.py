@@ -46,7 +46,8 @@ def export(
     A file that does not do what the network does is not kept, and the exit code is 1.
     """
     from nas import api
-    from nas.views.terminal import print_export
+    from nas.views.terminal import show
+    from nas.views.terminal.exported import export_page
 
     found = api.load_study(study, storage=storage, folder=folder, space=space)
     chosen = (found.final if trial is None else None) or found.best_or(trial)
@@ -60,6 +61,6 @@ def export(
         )
     except VerificationFailed as error:
         if error.export is not None:
-            print_export(chosen, error.export)
+            show(export_page(chosen, error.export))
         fail(str(error), 1)
-    print_export(chosen, done)
+    show(export_page(chosen, done))

@@ -24,7 +24,8 @@ def spaces(
     from nas.errors import BrokenFile
     from nas.space.load import known_spaces, load_space
     from nas.space.parameters import parameters
-    from nas.views.terminal import print_parameters, print_spaces
+    from nas.views.terminal import show
+    from nas.views.terminal.spaces import parameters_page, spaces_table
 
     if space is None:
         summaries = {}
@@ -33,10 +34,10 @@ def spaces(
                 summaries[name] = load_space(name).summary
             except BrokenFile as error:  # another distribution's: the others are listed all the same
                 summaries[name] = str(error)
-        print_spaces(summaries)
+        show(spaces_table(summaries))
     else:
         found = load_space(space)
-        print_parameters(found, parameters(found, open_data(data).info))
+        show(parameters_page(found, parameters(found, open_data(data).info)))
 
 
 @app.command(
@@ -68,7 +69,8 @@ def inspect(
     from nas import api
     from nas.machine.sizes import parse_size
     from nas.network import cost as costing
-    from nas.views.terminal import print_inspection, print_versus
+    from nas.views.terminal import show
+    from nas.views.terminal.inspection import inspection_page, versus_page
 
     if space is None and chosen:
         raise InvalidSetting("--set chooses the parameters of a --space; those of a trial are what they are.")
@@ -84,10 +86,11 @@ def inspect(
     cap = None if memory_cap is None else parse_size(memory_cap)
     cost = costing.cost(subject, batch_size, precision, device, cap)
     if versus is None:
-        print_inspection(title, cost)
+        show(inspection_page(title, cost))
         return
     other = costing.propose(versus, info=subject.data)
-    print_versus((title, versus), (cost, costing.cost(other, cost.batch_size, precision, device, cap)))
+    rival = costing.cost(other, cost.batch_size, precision, device, cap)
+    show(versus_page((title, versus), (cost, rival)))
 
 
 def setting(text: str) -> tuple[str, str]:

@@ -96,7 +96,8 @@ def bench(
     from nas.exporters.use.exported import Exported
     from nas.exporters.verify.measuring import processor_name
     from nas.machine.allowance import processors
-    from nas.views.terminal import print_bench
+    from nas.views.terminal import show
+    from nas.views.terminal.exported import bench_page
 
     opened = Exported.open(expanded(export), trust=trust)
     for name in formats or ():
@@ -119,4 +120,4 @@ def bench(
         machine = {"processor": processor_name(), "threads": threads}
         print(json.dumps({**machine, "seconds": measured, "left_out": left_out}, indent=2))
     else:
-        print_bench(measured, left_out, threads, processor_name())
+        show(bench_page(measured, left_out, threads, processor_name()))

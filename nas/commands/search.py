@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from nas.commands.app import app, examples, fail
-from nas.commands.settings import takes_settings
+from nas.commands.recipe_flags import takes_settings
 from nas.machine.ending import left_at_once
 from nas.recipe import Recipe
 
@@ -30,7 +30,8 @@ def search(
     with left_at_once():
         from nas import api
         from nas.events import Event, SearchEnded
-        from nas.views.terminal import choose_view, decode_progress, print_summary
+        from nas.views.terminal import choose_view, decode_progress, show
+        from nas.views.terminal.summary import one_line, summary_page
 
     endings: list[str] = []
 
@@ -44,7 +45,11 @@ def search(
             study = api.search(recipe, watch=watch, progress=progress)
     except KeyboardInterrupt:
         fail("stopped at once; running trials will be repeated by the next run", 130)
-    print_summary(study, quiet=quiet)
+    trials = study.trials
+    if quiet:
+        print(one_line(study, trials))  # one line, however long: rich would wrap it
+    else:
+        show(summary_page(study, trials))
     if endings == ["stopped"]:
         raise typer.Exit(130)
 

@@ -29,7 +29,9 @@ def show(
 ) -> None:
     """List the trials of a study, show one of them, or compare some."""
     from nas import api
-    from nas.views.terminal import print_comparison, print_study, print_trial
+    from nas.views import terminal
+    from nas.views.terminal.comparison import comparison_page
+    from nas.views.terminal.trials import study_page, trial_page
 
     found = api.load_study(study, storage=storage, folder=folder)
     chosen = [found.trial(number) for number in dict.fromkeys(trial or [])]
@@ -38,8 +40,8 @@ def show(
         content = found.to_json() if not listed else listed[0] if len(listed) == 1 else listed
         print(json.dumps(content, indent=2))
     elif not chosen:
-        print_study(found, everything=everything)
+        terminal.show(study_page(found, terminal.console().width, everything=everything))
     elif len(chosen) == 1:
-        print_trial(chosen[0])
+        terminal.show(trial_page(chosen[0]))
     else:
-        print_comparison(chosen)
+        terminal.show(comparison_page([each.record for each in chosen]))

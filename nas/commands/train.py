@@ -53,7 +53,8 @@ def train(
     from nas import api
     from nas.events import Event, SearchStarted
     from nas.study.openings import openings
-    from nas.views.terminal import choose_view, decode_progress, print_final
+    from nas.views.terminal import choose_view, decode_progress, show
+    from nas.views.terminal.final import final_page
 
     found = api.load_study(study, storage=storage, folder=folder, space=space)
     before = len(openings(found.store))
@@ -88,4 +89,4 @@ def train(
             shown.close()
             opened = len(openings(found.store)) > before
             fail("stopped; the same command goes on" + " with --again" * (opened and not again), 130)
-    print_final(found, final)
+    show(final_page(found, final))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nas.commands.app import Folder, Storage, StudyName, app, examples
 from nas.machine.files import expanded
+from nas.machine.texts import clean
 
 
 @app.command(
@@ -13,10 +14,13 @@ from nas.machine.files import expanded
 )
 def watch(study: StudyName = None, storage: Storage = None, folder: Folder = Path("studies")) -> None:
     """Watch a search that another process runs, until it ends or Ctrl-C; the search does not notice."""
+    from rich.text import Text
+
     from nas import api
     from nas.study.database import storage_errors, storage_url
     from nas.views.follow import follow
-    from nas.views.terminal import choose_view, print_idle, print_summary
+    from nas.views.terminal import choose_view, show
+    from nas.views.terminal.summary import summary_page
 
     folder = expanded(folder)
     found = api.load_study(study, storage=storage, folder=folder)
@@ -28,5 +32,5 @@ def watch(study: StudyName = None, storage: Storage = None, folder: Folder = Pat
                 runs = True
                 view(event)
         if not runs:
-            print_idle(found)
-        print_summary(found)
+            show(Text(clean(f"No search of study {found.name!r} is running."), style="cyan"))
+        show(summary_page(found, found.trials))

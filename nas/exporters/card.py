@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from nas.exporters.registry import load_exporter
 from nas.exporters.trained import Origin, TrainedModel
 from nas.exporters.verify.verification import BATCHES, TIMED, Reference, Verification
+from nas.machine.texts import clean, markdown_table
 
 NAMED = 20
 """Classes that the card names; labels.txt has all."""
@@ -18,8 +19,8 @@ def title_of(trained: TrainedModel) -> str:
     """The network in a few words."""
     data = f" for {trained.data}" if trained.data else ""
     if trained.origin is None:
-        return one_line(f"{type(trained.model).__name__}{data}")
-    return one_line(f"Trial {trained.origin.trial} of {trained.origin.study}")
+        return clean(f"{type(trained.model).__name__}{data}")
+    return clean(f"Trial {trained.origin.trial} of {trained.origin.study}")
 
 
 def card(
@@ -66,7 +67,7 @@ def _network(trained: TrainedModel) -> Iterator[str]:
     if trained.origin is not None and trained.origin.peak_memory:
         rows.append(("memory of its training, as measured", _size(trained.origin.peak_memory)))
     rows += [(f"{name}, when it was trained", text) for name, text in trained.versions.items()]
-    yield from _table(("", ""), rows)
+    yield markdown_table(("", ""), rows)
     yield ""
     yield "Its layers are listed in `architecture.json`."
 
@@ -80,7 +81,7 @@ def _scores(trained: TrainedModel, formats: Mapping[str, Verification], wanted: 
     split = "validation" if wanted.accuracy is not None else "random images"
     rows.append(("in PyTorch, before the export", split, _accuracy(wanted.accuracy)))
     rows += [(f"exported: {name}", split, _accuracy(found.accuracy)) for name, found in formats.items()]
-    yield from _table(("accuracy", "measured on", ""), rows)
+    yield markdown_table(("accuracy", "measured on", ""), rows)
     if trained.origin is not None and trained.origin.retrained is not None:
         yield ""
         yield (
@@ -99,14 +100,14 @@ def _retrained(origin: Origin) -> tuple[str, str, str]:
 
 def _data(trained: TrainedModel) -> Iterator[str]:
     facts = trained.data_facts
-    rows = [("name", one_line(trained.data) if trained.data else "not known")]
+    rows = [("name", clean(trained.data) if trained.data else "not known")]
     rows += [(f"{split} images", f"{count:,}") for split, count in facts.get("counts", {}).items()]
     if "fingerprint" in facts:
         rows.append(("digest of the pixels and labels", _code(facts["fingerprint"])))
         rows.append(("digest of the split", _code(facts["split_digest"])))
     rows.append(("mean of the channels, in [0, 1]", _numbers(trained.mean)))
     rows.append(("standard deviation", _numbers(trained.std)))
-    yield from _table(("", ""), rows)
+    yield markdown_table(("", ""), rows)
 
 
 def _files(formats: Mapping[str, Verification], wanted: Reference) -> Iterator[str]:
@@ -132,7 +133,7 @@ def _files(formats: Mapping[str, Verification], wanted: Reference) -> Iterator[s
         )
         for name, found in formats.items()
     ]
-    yield from _table((*heads, *(f"latency, batch {size}" for size in TIMED)), rows)
+    yield markdown_table((*heads, *(f"latency, batch {size}" for size in TIMED)), rows)
     if slower := slower_int8(formats):
         yield ""
         yield slower
@@ -172,32 +173,18 @@ def _use(trained: TrainedModel, formats: Mapping[str, Verification], uint8: bool
     yield "Where nas is installed, `nas predict . image.png` classifies images, and `nas bench .` measures."
 
 
-def one_line(text: str) -> str:
-    """A text without line breaks and whatever else is not printable, which becomes its escape."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
-    )
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(heads)} |"
-    yield f"|{'---|' * len(heads)}"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
-
-
 def _images(trained: TrainedModel) -> str:
     channels, height, width = trained.input_shape
     return f"{'grey' if channels == 1 else 'RGB'} images of {width} x {height} pixels"
 
 
 def _names(classes: Sequence[str]) -> str:
-    named = ", ".join(one_line(name) for name in classes[:NAMED])
+    named = ", ".join(clean(name) for name in classes[:NAMED])
     return f"{named} and more (see `labels.txt`)" if len(classes) > NAMED else named
 
 
 def _code(text: str) -> str:
-    return f"`{one_line(text)}`"
+    return f"`{clean(text)}`"
 
 
 def _accuracy(value: float | None) -> str:

@@ -8,11 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nas.exporters.card import card, one_line, title_of
+from nas.exporters.card import card, title_of
 from nas.exporters.folder import ARCHITECTURE
 from nas.exporters.sha256sums import SUMS, write_sums
 from nas.exporters.trained import TrainedModel
 from nas.exporters.verify.verification import Reference, Verification
+from nas.machine.texts import clean
 
 LABELS, DRAWING, CARD, REPORT = "labels.txt", "architecture.svg", "README.md", "verification.json"
 
@@ -33,7 +34,7 @@ def describe(
     )
     content = {
         ARCHITECTURE: _json(_architecture(trained, formats, files, uint8)),
-        LABELS: "".join(f"{one_line(name)}\n" for name in trained.classes),
+        LABELS: "".join(f"{clean(name)}\n" for name in trained.classes),
         DRAWING: architecture_svg(trained.layers, trained.input_shape, title=title_of(trained)),
         CARD: card(trained, formats, wanted, uint8=uint8),
         REPORT: _json(_report(trained, formats, wanted)),

@@ -1,6 +1,7 @@
-"""Texts that others wrote, made fit for where they go: a terminal, a database, a spreadsheet."""
+"""Texts made fit for where they go: a terminal, a database, a spreadsheet, Markdown."""
 
 import re
+from collections.abc import Iterable, Sequence
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -13,6 +14,17 @@ def clean(text: str) -> str:
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
     )
+
+
+def dimensions(shape: Iterable[int]) -> str:
+    """3×32×32."""
+    return "×".join(map(str, shape))
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
+    """A table of GitHub's Markdown, whose last `numbers` columns hold numbers."""
+    rules = ["---"] * (len(heads) - numbers) + ["---:"] * numbers
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows))
 
 
 def storable(text: str) -> str:

@@ -1,12 +1,18 @@
 """Numbers and texts as people read them."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.machine.texts import clean as clean
+from nas.machine.texts import dimensions
 from nas.space import in_words as space_words
+
+if TYPE_CHECKING:
+    from nas.network.layers import Layer
 
 MISSING = "–"
 """Stands where there is no value."""
@@ -56,7 +62,14 @@ def duration(seconds: float | None) -> str:
 
 def shape(sizes: Sequence[int]) -> str:
     """3×32×32."""
-    return "×".join(str(size) for size in sizes) or MISSING
+    return dimensions(sizes) or MISSING
+
+
+def layer_cells(layers: Iterable[Layer]) -> Iterator[tuple[str, ...]]:
+    """Of each layer its name, kind, output shape, parameters and multiply-adds; the last two empty for 0."""
+    for layer in layers:
+        numbers = (f"{number:,}" if number else "" for number in (layer.parameters, layer.multiply_adds))
+        yield clean(layer.name), clean(layer.kind), shape(layer.output_shape), *numbers
 
 
 def plural(number: int, noun: str) -> str:

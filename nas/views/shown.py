@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nas.space import DataInfo, Proposal
+from nas.space import DataInfo
 from nas.study.reader import StudyReader
 from nas.study.records import TrialRecord
 
@@ -20,17 +19,11 @@ class Trial(Protocol):
 
     number: int
     value: float | None
-    params: dict[str, Any]
     record: TrialRecord
 
     @property
     def data(self) -> DataInfo:
         """What a search space may know of the study's data."""
-        ...
-
-    @property
-    def proposal(self) -> Proposal:
-        """Rebuilt from its parameters."""
         ...
 
     @property
@@ -52,11 +45,9 @@ class Final(Trial, Protocol):
     """A final model as `nas.api.Final` tells of it."""
 
     result: dict[str, Any]
-    settings: dict[str, Any]
     test_accuracy: float
     interval: tuple[float, float]
     openings: int
-    opened_at: datetime
 
 
 class Study(Protocol):
@@ -70,18 +61,8 @@ class Study(Protocol):
         """Every trial, in the order of their numbers."""
         ...
 
-    @property
-    def best(self) -> Trial | None:
-        """The completed trial of highest validation accuracy."""
-        ...
-
-    @property
-    def final(self) -> Final | None:
-        """The final model, if there is one."""
-        ...
-
     def final_of(self, records: Sequence[TrialRecord]) -> Final | None:
-        """`final`, where all trials have just been read."""
+        """The final model, if there is one, where all trials have just been read."""
         ...
 
     def compared(self, records: Sequence[TrialRecord]) -> Iterator[dict[str, Any]]:
@@ -90,9 +71,4 @@ class Study(Protocol):
 
     def to_json(self) -> dict[str, Any]:
         """What `nas show --json` prints."""
-        ...
-
-    @property
-    def baselines(self) -> Mapping[str, Trial | None]:
-        """What was trained to compare with, by name."""
         ...

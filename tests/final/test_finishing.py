@@ -142,7 +142,10 @@ def test_the_gain_above_each_rival_is_a_number_with_an_interval(trained):
 
 
 def test_the_final_model_is_told_by_json_and_pages(trained, monkeypatch, capsys):
-    from nas.views.terminal import print_final, print_study, print_summary
+    from nas.views.terminal import show
+    from nas.views.terminal.final import final_page
+    from nas.views.terminal.summary import summary_page
+    from nas.views.terminal.trials import study_page
 
     content = json.loads(json.dumps(trained.to_json()))["final"]
     assert content["test_accuracy"] == trained.final.test_accuracy
@@ -150,14 +153,14 @@ def test_the_final_model_is_told_by_json_and_pages(trained, monkeypatch, capsys)
     accuracy = f"{trained.final.test_accuracy:.4f}"
     monkeypatch.setenv("COLUMNS", "100")
     folder = trained.store.folder.parent
-    pages = [lambda: print_final(trained, trained.final), lambda: print_study(trained)]
+    pages = [final_page(trained, trained.final), study_page(trained, 100)]
     for page in pages:
-        page()
+        show(page)
         shown = capsys.readouterr().out
         assert f"Final model: trial {trained.final.number}, test accuracy {accuracy}" in shown
         assert "test images were opened" in shown
         assert shown.count(f"nas export {STUDY} --folder {folder}\n") == (page is pages[0])
-    print_summary(trained)
+    show(summary_page(trained, trained.trials))
     assert accuracy in capsys.readouterr().out
 
 

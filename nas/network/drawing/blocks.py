@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from nas.network.drawing.text_size import dimensions
+from nas.machine.texts import dimensions
 from nas.network.layers import Layer
 
 Shape = tuple[int, ...]

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from nas.machine.texts import dimensions
 from nas.network.drawing.blocks import MANY, Block, Shape, Slot, blocks_of, slots_of
-from nas.network.drawing.text_size import FONT, dimensions, printable, shortened, text_width
+from nas.network.drawing.text_size import FONT, printable, shortened, text_width
 from nas.network.layers import LayerTable
 
 LINE = 16

@@ -6,11 +6,6 @@ FONT = 12
 """Pixels."""
 
 
-def dimensions(shape: tuple[int, ...]) -> str:
-    """3×32×32."""
-    return "×".join(str(size) for size in shape)
-
-
 def printable(text: str) -> str:
     """Without what XML does not allow, such as control characters."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from nas.errors import NasError
+from nas.machine.texts import markdown_table
 from nas.network.layers import LayerTable
 from nas.study.records import TrialRecord, best_of, counts_of
 from nas.views import format
-from nas.views.dashboard.facts import Facts, ending, memory_facts, origin_facts, training_facts
 from nas.views.dashboard.watched import WatchedStudy
+from nas.views.trial_facts import ending, memory_facts, origin_facts, training_facts
 
 
 def study_note(watched: WatchedStudy, root: str = "") -> str:
@@ -69,19 +70,9 @@ def trial_note(
 
 def layer_rows(table: LayerTable) -> str:
     """A network as a table, with its totals."""
-    rows = [
-        (
-            layer.name,
-            layer.kind,
-            format.shape(layer.output_shape),
-            f"{layer.parameters:,}" if layer.parameters else "",
-            f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
-        )
-        for layer in table.layers
-    ]
     total = ("total", "", "", f"{table.parameters:,}", f"{table.multiply_adds:,}")
     heads = ("layer", "kind", "output", "parameters", "multiply-adds")
-    return _table(heads, [*rows, total], right=2)
+    return _table(heads, [*format.layer_cells(table.layers), total], numbers=3)
 
 
 def escape(text: str) -> str:
@@ -93,8 +84,5 @@ def _drawing(study: str, record: TrialRecord) -> str:
     return f"![The network of trial {record.number}]({study}/trials/{record.number}/network.svg)"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]] | Facts, right: int | None = None) -> str:
-    """A table of GitHub's Markdown, whose columns from `right` on hold numbers."""
-    rules = ["---" if right is None or column < right else "---:" for column in range(len(heads))]
-    lines = [heads, rules, *([escape(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0) -> str:
+    return markdown_table(heads, ([escape(cell) for cell in row] for row in rows), numbers)

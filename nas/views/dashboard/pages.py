@@ -16,9 +16,9 @@ from nas.network.drawing import architecture_svg
 from nas.network.layers import LayerTable
 from nas.study.clock import seconds_since
 from nas.study.records import TrialRecord, best_of, plan_in_words
-from nas.views import format
-from nas.views.dashboard import charts, facts
-from nas.views.dashboard.summary import Summary
+from nas.views import format, trial_facts
+from nas.views.dashboard import charts
+from nas.views.dashboard.snapshot import Snapshot
 from nas.views.dashboard.watched import Watched, WatchedStudy
 
 if TYPE_CHECKING:
@@ -93,8 +93,8 @@ class Pages:
 
     def _study(self, root: str, study: int, live: bool = False) -> Response:
         watched = self._find(study)
-        summary = Summary(watched.records(), watched.row, watched.driver)
-        return self._page(root, "study", live, watched, summary=summary)
+        snapshot = Snapshot(watched.records(), watched.row, watched.driver)
+        return self._page(root, "study", live, watched, snapshot=snapshot)
 
     def _trial(self, root: str, study: int, number: int, live: bool = False) -> Response:
         watched = self._find(study)
@@ -106,14 +106,14 @@ class Pages:
         except NasError as error:
             network = str(error)
         sections = {
-            "Training": facts.training_facts(record),
-            "Memory": facts.memory_facts(record),
-            "Origin": facts.origin_facts(record),
+            "Training": trial_facts.training_facts(record),
+            "Memory": trial_facts.memory_facts(record),
+            "Origin": trial_facts.origin_facts(record),
         }
         return self._page(
             *(root, "trial", live, watched),
             record=record,
-            ending=facts.ending(record),
+            ending=trial_facts.ending(record),
             network=network,
             sections=sections,
             best=best,

@@ -21,7 +21,7 @@ from nas.network.drawing import architecture_svg
 from nas.study.records import TrialRecord, best_of, counts_of
 from nas.views import format
 from nas.views.figures.parameters import importances_of
-from nas.views.report import facts
+from nas.views.report import sections
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -58,16 +58,16 @@ def render(study: Study) -> str:
         study=format.clean(study.name),
         lead=_lead(records, best, data),
         best=_best(trials[best.number], records) if best else None,
-        question=facts.question(study, records),
-        settings=facts.settings(study),
+        question=sections.question(study, records),
+        settings=sections.settings(study),
         notes=study.store.data.get("notes", []),
         figures=list(_figures(study, records)),
         num_train=data["num_train"],
-        cost=facts.cost(records, data["num_train"]),
-        cost_by_outcome=facts.cost_by_outcome(records),
-        trust=facts.trust(best, records, data["num_val"]),
-        baselines=facts.baselines(content["baselines"], best),
-        final=facts.final(content["final"]),
+        cost=sections.cost(records, data["num_train"]),
+        cost_by_outcome=sections.cost_by_outcome(records),
+        trust=sections.trust(best, records, data["num_val"]),
+        baselines=sections.baselines(content["baselines"], best),
+        final=sections.final(content["final"]),
         footer=f"Made by nas {versions()['nas']} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. Times are UTC.",
         style=_file("page.css"),
         script=script,
@@ -89,9 +89,9 @@ def _lead(records: Sequence[TrialRecord], best: TrialRecord | None, data: dict[s
 def _best(best: Trial, records: Sequence[TrialRecord]) -> dict[str, Any]:
     found = {
         "number": best.number,
-        "answer": facts.answer(best.record),
-        "network": facts.network(best.record),
-        "table": facts.best_trials(records),
+        "answer": sections.answer(best.record),
+        "network": sections.network(best.record),
+        "table": sections.best_trials(records),
         "drawing": "",
     }
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.errors import StorageError
-from nas.machine.files import expanded
+from nas.machine.files import expanded, written_whole
 from nas.views.report.page import render
 
 if TYPE_CHECKING:
@@ -26,13 +26,10 @@ def write_report(study: Study, file: Path | str) -> Path:
     if not os.access(target.parent, os.W_OK):
         why = "cannot be written" if target.parent.is_dir() else "does not exist"
         raise StorageError(f"The folder {target.parent} {why}. Choose another file with -o.")
-    page = render(study)
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    page = render(study).encode("utf-8", "backslashreplace")  # of names that are no text
     try:
-        part.write_text(page, encoding="utf-8", errors="backslashreplace")  # of names that are no text
-        part.replace(target)
+        with written_whole(target) as stream:
+            stream.write(page)
     except OSError as error:
         raise StorageError(f"{file} cannot be written: {error.strerror}. Choose another with -o.") from error
-    finally:
-        part.unlink(missing_ok=True)
     return target

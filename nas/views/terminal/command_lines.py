@@ -28,6 +28,6 @@ def command(study: Study, verb: str, *options: str) -> str:
     return f"nas {verb} {shlex.join([*options, *finds])}"
 
 
-def line(name: str, text: str, style: str = "") -> Text:
+def line(name: str, text: str, style: str = "", width: int = 12) -> Text:
     """A line that only the terminal itself may wrap, so that it can be copied whole."""
-    return Text.assemble((f"{name:<12}", "dim"), (clean(text), style), no_wrap=True, overflow="ignore")
+    return Text.assemble((f"{name:<{width}}", "dim"), (clean(text), style), no_wrap=True, overflow="ignore")

@@ -12,8 +12,8 @@ from rich.text import Text
 from nas.study.records import TrialRecord, plan_in_words
 from nas.views import format
 from nas.views.format import clean
-from nas.views.terminal.show import curves
-from nas.views.terminal.tables import new_table
+from nas.views.terminal.table_style import new_table
+from nas.views.terminal.trials import curves
 
 
 def comparison_page(records: Sequence[TrialRecord]) -> Group:

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nas.views.format import clean, shape
-from nas.views.terminal.tables import new_table
+from nas.views.terminal.table_style import new_table
 
 if TYPE_CHECKING:
     from nas.datasets import ImageData

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
+from rich.table import Column
 from rich.text import Text
 
 from nas.views.format import accuracy, clean, count, plural
-from nas.views.terminal.tables import new_table
+from nas.views.terminal.table_style import new_table, numbers
 
 if TYPE_CHECKING:
     from nas.exporters import Export
@@ -21,16 +22,8 @@ def export_page(trial: Trial, export: Export) -> Group:
     from nas.exporters.card import slower_int8
     from nas.exporters.verify.verification import TIMED
 
-    table = new_table()
-    table.add_column("format", no_wrap=True)
-    for heading in (
-        "bytes",
-        "same class",
-        "logits differ",
-        "accuracy",
-        *(f"ms for {size}" for size in TIMED),
-    ):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("bytes", "same class", "logits differ", "accuracy", *(f"ms for {size}" for size in TIMED))
+    table = new_table(Column("format", no_wrap=True), *map(numbers, headings))
     for name, found in export.formats.items():
         table.add_row(
             Text(clean(name)),
@@ -63,10 +56,8 @@ def bench_page(
     measured: Mapping[str, Mapping[int, float]], left_out: Mapping[str, str], threads: int, processor: str
 ) -> Group:
     """Latency and throughput of each format at each batch size."""
-    table = new_table()
-    table.add_column("format", no_wrap=True)
-    for heading in ("batch", "ms", "images per second"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("batch", "ms", "images per second")
+    table = new_table(Column("format", no_wrap=True), *map(numbers, headings))
     for name, latency in measured.items():
         for size, seconds in latency.items():
             table.add_row(Text(clean(name)), str(size), _milliseconds(seconds), f"{size / seconds:,.0f}")

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nas.views.format import MISSING, accuracy, clean, count, place, plural
 from nas.views.terminal.command_lines import command, line
-from nas.views.terminal.tables import new_table
+from nas.views.terminal.table_style import new_table, numbers
 
 if TYPE_CHECKING:
     from nas.views.shown import Final, Study
@@ -72,10 +72,8 @@ def _headline(final: Final) -> Text:
 
 
 def _retrained(rows: Sequence[Mapping[str, Any]], winner: int) -> Table:
-    table = new_table()
-    table.add_column("network")
-    for heading in ("mean", "± seeds", "lowest", "highest", "seeds", "parameters"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("mean", "± seeds", "lowest", "highest", "seeds", "parameters")
+    table = new_table("network", *map(numbers, headings))
     for row in rows:
         values, won = row["val_accuracies"], row["trial"] == winner
         name = row["rival"] if row["trial"] is None else row["name"]
@@ -96,10 +94,7 @@ def _retrained(rows: Sequence[Mapping[str, Any]], winner: int) -> Table:
 
 
 def _gains(rows: Sequence[Mapping[str, Any]], winner: int) -> Table:
-    table = new_table()
-    table.add_column("above")
-    for heading in ("its test acc", "gain", "95 % interval"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = new_table("above", *map(numbers, ("its test acc", "gain", "95 % interval")))
     for row in rows:
         low, high = row["interval"]
         name = row["name"] if row["trial"] is None else f"{row['name']} (trial {row['trial']})"
@@ -110,10 +105,7 @@ def _gains(rows: Sequence[Mapping[str, Any]], winner: int) -> Table:
 
 
 def _classes(result: Mapping[str, Any], classes: Sequence[str]) -> Table:
-    table = new_table()
-    table.add_column("class")
-    for heading in ("images", "accuracy"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    table = new_table("class", *map(numbers, ("images", "accuracy")))
     rows = list(zip(classes, map(sum, result["confusion"]), result["class_accuracies"], strict=True))
     if len(rows) > CLASSES:
         rows = sorted(rows, key=lambda row: 1.0 if row[2] is None else row[2])[:CLASSES]

@@ -11,7 +11,7 @@ from nas.events import SearchStarted
 from nas.study.outcome import Outcome
 from nas.views import format
 from nas.views.format import MISSING, accuracy, clean, count, duration, memory, plural
-from nas.views.terminal.state import UNCHARGED, Message, RunningTrial, SearchState
+from nas.views.terminal.state import UNCHARGED, UNKNOWN, Message, RunningTrial, SearchState
 
 FIXED_ROWS = 9
 """Rows of a frame beside those of its devices, workers and reasons."""
@@ -136,13 +136,13 @@ def _workers(state: SearchState, width: int, room: int) -> Table:
     """A row for each worker, so that rows keep their place; the last one tells how many have none."""
     workers, epochs = state.start.workers, state.start.recipe.epochs
     shown = workers if workers <= room else room - 1
-    headings = _headings(width, any(trial.reservation is not None for trial in state.running.values()))
+    headings = _headings(width, any(trial.begun.reservation is not None for trial in state.running.values()))
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     for heading in headings:
         table.add_column(justify="left" if heading in ("epoch", "plan") else "right", no_wrap=True)
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_row(*headings, "architecture", style="dim")
-    busy = {trial.worker: trial for trial in state.running.values()}
+    busy = {trial.begun.worker: trial for trial in state.running.values()}
     blank = [""] * (len(headings) - 1)
     for worker in range(shown):
         if worker in busy:
@@ -172,30 +172,31 @@ def _cells(trial: RunningTrial, epochs: int, width: int) -> dict[str, Renderable
     bar = [_bar(done, epochs, width=10)] if width >= NARROW else []
     progress.add_row(*bar, f"{done:{len(str(epochs))}}/{epochs}")
     return {
-        "worker": str(trial.worker),
-        "trial": MISSING if trial.baseline else str(trial.number),
+        "worker": str(trial.begun.worker),
+        "trial": MISSING if trial.baseline else str(trial.begun.number),
         "epoch": progress,
         "val acc": accuracy(epoch.val_accuracy if epoch else None),
         "images/s": count(epoch.images_per_second if epoch else None),
-        "memory": memory(trial.reservation),
-        "plan": Text(clean(trial.plan or "")),
+        "memory": memory(trial.begun.reservation),
+        "plan": Text(clean(trial.begun.plan or "")),
     }
 
 
 def _network(trial: RunningTrial) -> Text:
-    what = f"repeats trial {trial.retry_of}: " if trial.retry_of is not None else ""
+    begun = trial.begun
+    what = f"repeats trial {begun.retry_of}: " if begun.retry_of is not None else ""
     if trial.baseline:
         what = f"baseline {clean(trial.baseline)}: "
-    return Text(what + clean(trial.network))
+    return Text(what + clean(begun.network))
 
 
 def _reasons(state: SearchState) -> list[Text]:
     """How many proposals were not trained; then why the last trials were stopped or do not fit."""
     untrained = {outcome.value: state.counts[outcome] for outcome in UNCHARGED}
     lines = [_line((f"not charged  {format.counts(untrained)}", "dim"))] if any(untrained.values()) else []
-    for reason in reversed(state.reasons):
-        head = f"trial {reason.number} {reason.outcome.in_words}: "
-        lines.append(_line((head, "dim"), clean(reason.text)))
+    for ended in reversed(state.reasons):
+        head = f"trial {ended.number} {ended.outcome.in_words}: "
+        lines.append(_line((head, "dim"), clean(ended.reason or UNKNOWN)))
     return lines
 
 

@@ -1,41 +1,37 @@
-"""What a network costs: its layers, and the memory of its training part by part."""
+"""What networks cost: layers, the memory of training part by part, and how they train under a memory cap."""
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
-from nas.views.format import clean, count, memory, shape
-from nas.views.terminal.tables import new_table
+from nas.views.format import clean, count, layer_cells, memory
+from nas.views.terminal.table_style import new_table, numbers
 
 if TYPE_CHECKING:
     from nas.memory.planned import DoesNotFit, MemoryPlan
-    from nas.network.inspection import Inspection
+    from nas.network.cost import Cost
 
 
-def inspection_page(title: str, inspection: Inspection, batch_size: int) -> Group:
-    """Layers with the memory of their outputs, totals, and training memory for a batch size."""
-    layers = new_table(show_footer=True)
-    layers.add_column("layer", "total", no_wrap=True, overflow="ellipsis")
-    layers.add_column("kind", no_wrap=True)
-    layers.add_column("output shape", no_wrap=True)
-    layers.add_column("parameters", f"{inspection.parameters:,}", justify="right")
-    layers.add_column("multiply-adds", f"{inspection.multiply_adds:,}", justify="right")
-    layers.add_column("bytes/image", justify="right")
-    for layer in inspection.layers:
-        numbers = (layer.parameters, layer.multiply_adds, layer.output_bytes)
-        layers.add_row(
-            Text(clean(layer.name)),
-            Text(clean(layer.kind)),
-            shape(layer.output_shape) if prod(layer.output_shape) else "",
-            *(f"{number:,}" if number else "" for number in numbers),
-        )
+def inspection_page(title: str, cost: Cost) -> Group:
+    """Layers with the memory of their outputs, totals, and training memory; under a cap if one was given."""
+    inspection = cost.inspection
+    layers = new_table(
+        Column("layer", "total", no_wrap=True, overflow="ellipsis"),
+        Column("kind", no_wrap=True),
+        Column("output shape", no_wrap=True),
+        Column("parameters", f"{inspection.parameters:,}", justify="right"),
+        Column("multiply-adds", f"{inspection.multiply_adds:,}", justify="right"),
+        Column("bytes/image", justify="right"),
+        show_footer=True,
+    )
+    for layer, cells in zip(inspection.layers, layer_cells(inspection.layers), strict=True):
+        layers.add_row(*map(Text, cells), f"{layer.output_bytes:,}" if layer.output_bytes else "")
     parts = new_table(show_footer=True)
-    parts.add_column(f"training memory, batches of {batch_size}", "total")
+    parts.add_column(f"training memory, batches of {cost.batch_size}", "total")
     parts.add_column("bytes", f"{inspection.training_memory.total:,}", justify="right")
     parts.add_column("", memory(inspection.training_memory.total), justify="right")
     for name, size in inspection.training_memory.parts.items():
@@ -56,37 +52,48 @@ def inspection_page(title: str, inspection: Inspection, batch_size: int) -> Grou
         parts,
         "",
         inference,
+        _seconds(cost),
     ]
+    if cost.plan is not None:
+        lines.append(_plan(cost.plan))
     return Group(*lines)
 
 
-def versus_page(titles: tuple[str, str], costs: tuple[Inspection, Inspection]) -> Table:
-    """Two networks side by side, with what the second saves; not below zero is no saving."""
-    table = new_table()
-    table.add_column("", no_wrap=True)
-    for title in titles:
-        table.add_column(Text(clean(title)), justify="right", no_wrap=True)
-    table.add_column("saving", justify="right", no_wrap=True)
+def versus_page(titles: tuple[str, str], costs: tuple[Cost, Cost]) -> Group:
+    """Two networks side by side, with what the second saves, and how they train under a cap if one was given.
+
+    Not below zero is no saving.
+    """
+    inspections = [cost.inspection for cost in costs]
+    headings: list[RenderableType] = [*(Text(clean(title)) for title in titles), "saving"]
+    table = new_table(Column("", no_wrap=True), *map(numbers, headings))
     rows = {
-        "parameters": [cost.parameters for cost in costs],
-        "multiply-adds an image": [cost.multiply_adds for cost in costs],
-        "training memory, bytes": [cost.training_memory.total for cost in costs],
-        "inference memory, bytes": [cost.inference_memory for cost in costs],
+        "parameters": [each.parameters for each in inspections],
+        "multiply-adds an image": [each.multiply_adds for each in inspections],
+        "training memory, bytes": [each.training_memory.total for each in inspections],
+        "inference memory, bytes": [each.inference_memory for each in inspections],
     }
     for name, (first, second) in rows.items():
         share = f" ({1 - second / first:.1%})" if first else ""
         saving = f"{first - second:,}{share}"
         table.add_row(name, f"{first:,}", f"{second:,}", saving)
-    return table
+    plans = [
+        Text.assemble(f"{clean(title)}: ", _plan(cost.plan))
+        for title, cost in zip(titles, costs, strict=True)
+        if cost.plan is not None
+    ]
+    return Group(table, *plans)
 
 
-def seconds_line(seconds: float, learned_from: int) -> Text:
+def _seconds(cost: Cost) -> str:
     """What an epoch takes, and how that is known."""
-    known = f"{learned_from} trials on this machine" if learned_from else "nothing trained on it yet"
-    return Text(f"An epoch takes about {seconds:.2g} s here, as far as is known from {known}.")
+    learned = (
+        f"learned from {cost.learned_from} trials" if cost.learned_from else "nothing was trained here yet"
+    )
+    return f"An epoch takes about {cost.epoch_seconds:.2g} s on this machine ({learned})."
 
 
-def plan_line(plan: MemoryPlan | DoesNotFit) -> Text:
+def _plan(plan: MemoryPlan | DoesNotFit) -> Text:
     """How the network trains under a cap, or what would have to change."""
     from nas.memory.planned import DoesNotFit
 

@@ -1,32 +1,43 @@
-"""A network and its training, as a table and in words."""
+"""A network and its training, as a table and in words. Torch is imported where a network is shown."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from rich.console import RenderableType
+from rich.table import Column, Table
 from rich.text import Text
 
-from nas.views.format import clean, real, shape
-from nas.views.terminal.tables import new_table
+from nas.errors import NasError
+from nas.views.format import clean, layer_cells, real
+from nas.views.terminal.table_style import new_table, numbers
 
 if TYPE_CHECKING:
     from nas.network.layers import LayerTable
+    from nas.views.shown import Trial
+
+
+def layers_of(trial: Trial) -> RenderableType:
+    """The layers of a trial's network, or why they cannot be shown."""
+    try:
+        return layer_rows(trial.layers())
+    except NasError as error:
+        return Text(clean(str(error)), style="yellow")
 
 
 def layer_rows(table: LayerTable) -> Table:
     """A network layer by layer, with its totals."""
-    rows = new_table(show_footer=True)
-    total = (f"{table.parameters:,}", f"{table.multiply_adds:,}")
-    rows.add_column("layer", "total", overflow="ellipsis")  # these two give way when a row is too long
-    rows.add_column("kind", overflow="ellipsis")
-    rows.add_column("output shape", justify="right", no_wrap=True)
-    for heading, footer in zip(("parameters", "multiply-adds"), total, strict=True):
-        rows.add_column(heading, footer, justify="right", no_wrap=True)
-    for layer in table.layers:
-        numbers = (f"{number:,}" if number else "" for number in (layer.parameters, layer.multiply_adds))
-        rows.add_row(Text(clean(layer.name)), Text(clean(layer.kind)), shape(layer.output_shape), *numbers)
+    rows = new_table(
+        Column("layer", "total", overflow="ellipsis"),  # these two give way when a row is too long
+        Column("kind", overflow="ellipsis"),
+        numbers("output shape"),
+        numbers("parameters", f"{table.parameters:,}"),
+        numbers("multiply-adds", f"{table.multiply_adds:,}"),
+        show_footer=True,
+    )
+    for cells in layer_cells(table.layers):
+        rows.add_row(*map(Text, cells))
     return rows
 
 

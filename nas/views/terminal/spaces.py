@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.views.format import clean, real
-from nas.views.terminal.tables import new_table
+from nas.views.terminal.table_style import new_table
 
 if TYPE_CHECKING:
     from nas.space.load import Space

@@ -1,7 +1,7 @@
 """What a search has come to: its events, added up. Views draw it, and nothing here draws."""
 
 from collections import Counter, deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
@@ -29,34 +29,20 @@ BASELINE = -1
 REASONS = 3
 """So many of the last reasons are kept."""
 
+UNKNOWN = "no reason is known"
+
 
 @dataclass
 class RunningTrial:
     """A trial that a worker trains."""
 
-    number: int
-    worker: int
-    network: str
-    retry_of: int | None
-    device: str
-    reservation: int | None
-    """Bytes of the device's budget."""
-    plan: str | None
+    begun: TrialStarted
     started: float
     """Seconds on the clock of `SearchState`."""
     epoch: Epoch | None = None
     """The last one."""
     baseline: str | None = None
     """Its name, if it is one."""
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why a trial was pruned, or does not fit."""
-
-    number: int
-    outcome: Outcome
-    text: str
 
 
 @dataclass(frozen=True)
@@ -83,8 +69,8 @@ class SearchState:
         self.best = start.best
         self.curve = list(start.curve)
         """The best value so far after each completed trial of the study."""
-        self.reasons: deque[Reason] = deque(maxlen=REASONS)
-        """Of the last trials that were pruned or do not fit."""
+        self.reasons: deque[TrialEnded] = deque(maxlen=REASONS)
+        """The last trials that were pruned or do not fit."""
         self.running: dict[int, RunningTrial] = {}
         self.devices: dict[int, str] = {}
         """Of each worker that is ready, the name of its device."""
@@ -98,13 +84,13 @@ class SearchState:
             case WorkerReady(worker=worker, device=device):
                 self.devices[worker] = device
             case TrialStarted():
-                self.running[event.number] = _running(event, now)
+                self.running[event.number] = RunningTrial(event, now - event.seconds)
             case EpochTrained(number=number, epoch=epoch):
                 self.running[number].epoch = epoch
             case TrialEnded():
                 self._end(event)
-            case OfBaseline(name=name, event=TrialStarted() as begins):
-                self.running[BASELINE] = replace(_running(begins, now), retry_of=None, baseline=name)
+            case OfBaseline(name=name, event=TrialStarted() as begun):
+                self.running[BASELINE] = RunningTrial(begun, now - begun.seconds, baseline=name)
             case OfBaseline(event=EpochTrained(epoch=epoch)):
                 self.running[BASELINE].epoch = epoch
             case OfBaseline(event=TrialEnded()):
@@ -140,11 +126,11 @@ class SearchState:
             if self.best is None or event.value > self.best[1]:
                 self.best = (event.number, event.value)
             self.curve.append(self.best[1])
-        reason = event.reason or "no reason is known"
         if event.outcome is Outcome.FAILED:
-            self.messages.append(Message("failure", f"Trial {event.number} failed: {reason}"))
+            failed = f"Trial {event.number} failed: {event.reason or UNKNOWN}"
+            self.messages.append(Message("failure", failed))
         elif event.outcome in (Outcome.PRUNED, Outcome.DOES_NOT_FIT):
-            self.reasons.append(Reason(event.number, event.outcome, reason))
+            self.reasons.append(event)
 
     @property
     def total(self) -> int:
@@ -162,8 +148,8 @@ class SearchState:
         no trial whose bytes are known."""
         used = Counter(dict.fromkeys(self.start.budgets, 0))
         for trial in self.running.values():
-            if trial.reservation is not None:
-                used[trial.device] += trial.reservation
+            if trial.begun.reservation is not None:
+                used[trial.begun.device] += trial.begun.reservation
         return dict(used)
 
     @property
@@ -192,16 +178,3 @@ class SearchState:
         if self.start.recipe.time_limit is not None:
             left = min(left, self.start.recipe.time_limit - self.elapsed(now))
         return max(0.0, left)
-
-
-def _running(event: TrialStarted, now: float) -> RunningTrial:
-    return RunningTrial(
-        event.number,
-        event.worker,
-        event.network,
-        event.retry_of,
-        event.device,
-        event.reservation,
-        event.plan,
-        now - event.seconds,
-    )

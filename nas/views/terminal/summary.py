@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -15,25 +15,27 @@ from nas.study.records import TrialRecord, best_of, counts_of
 from nas.views.format import MISSING, accuracy, clean, count, counts, memory, place, plural
 from nas.views.terminal.command_lines import command, line, where
 from nas.views.terminal.final import final_line
-from nas.views.terminal.network import training_in_words
+from nas.views.terminal.network import layers_of, training_in_words
 
 if TYPE_CHECKING:
     from nas.views.shown import Final, Study, Trial
 
 
-def summary_page(study: Study, trials: Sequence[Trial], network: RenderableType) -> Group:
+def summary_page(
+    study: Study, trials: Sequence[Trial], layers: Callable[[Trial], RenderableType] = layers_of
+) -> Group:
     """The end of a search on a page.
 
     Args:
         trials: those of `study`, read once, so that all that is told is of one moment.
-        network: the layers of the best of them.
+        layers: what shows the network of the best of them.
     """
-    records, best = [trial.record for trial in trials], best_trial(trials)
+    records, best = [trial.record for trial in trials], _best(trials)
     parts: list[RenderableType] = [""]
     if best is None:
         parts.append(Text("No trial was completed, so there is no best network.", style="yellow"))
     else:
-        parts += [_headline(study, best), "", network, "", _training(study, best)]
+        parts += [_headline(study, best), "", layers(best), "", _training(study, best)]
         parts += _gains(study, best, records)
     if final := study.final_of(records):
         parts += ["", final_line(final)]
@@ -42,13 +44,13 @@ def summary_page(study: Study, trials: Sequence[Trial], network: RenderableType)
 
 def one_line(study: Study, trials: Sequence[Trial]) -> str:
     """The end of a search for --quiet."""
-    best = best_trial(trials)
+    best = _best(trials)
     result = "no trial was completed" if best is None else f"best validation accuracy {accuracy(best.value)}"
     where = f", trial {best.number}, weights in {place(best.weights)}" if best and best.weights else ""
     return clean(f"{study.name}: {result}{where}; trials: {_outcomes([trial.record for trial in trials])}")
 
 
-def best_trial(trials: Sequence[Trial]) -> Trial | None:
+def _best(trials: Sequence[Trial]) -> Trial | None:
     """The one of highest validation accuracy; None if none was completed."""
     best = best_of([trial.record for trial in trials])
     return next((trial for trial in trials if trial.record is best), None)

@@ -161,15 +161,15 @@ def test_reasons_and_networks_are_only_text(own_sample: Sample) -> None:
 def test_a_driver_searches_until_it_leaves_word_of_the_end(
     driver: str | None, ended: str | None, searching: bool
 ) -> None:
-    from nas.views.dashboard.summary import Summary
+    from nas.views.dashboard.snapshot import Snapshot
 
-    assert Summary([], {"ended": ended}, driver).searching is searching
+    assert Snapshot([], {"ended": ended}, driver).searching is searching
 
 
 def test_memory_of_a_device_with_a_budget_is_one_bar(
     own_sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nas.views.dashboard.summary import Summary
+    from nas.views.dashboard.snapshot import Snapshot
     from nas.views.dashboard.watched import WatchedStudy
 
     row = WatchedStudy.row.fget  # type: ignore[attr-defined]
@@ -178,4 +178,4 @@ def test_memory_of_a_device_with_a_budget_is_one_bar(
     monkeypatch.setattr(WatchedStudy, "row", with_budget)
     said = words(Client(site_of(own_sample)).get("/nas/1").text)
     assert "cpu 320 MiB of 640 MiB reserved" in said
-    assert Summary([], {}, None).devices == []
+    assert Snapshot([], {}, None).devices == []

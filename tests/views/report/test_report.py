@@ -20,7 +20,7 @@ from nas.api.study import Study, load_study
 from nas.study import tables
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
-from nas.views.report import facts
+from nas.views.report import sections
 from nas.views.report.writing import write_report
 from tests.browser import watched_page
 from tests.conftest import Nas
@@ -261,7 +261,7 @@ def trial(device: str, start: int, end: int) -> TrialRecord:
 def test_a_device_that_trains_several_trials_at_once_is_counted_once(
     spans: list[tuple[str, int, int]], seconds: float
 ) -> None:
-    assert facts.device_seconds([trial(*span) for span in spans]) == seconds
+    assert sections.device_seconds([trial(*span) for span in spans]) == seconds
 
 
 def test_two_cards_of_one_name_are_counted_each_for_itself() -> None:
@@ -270,7 +270,7 @@ def test_two_cards_of_one_name_are_counted_each_for_itself() -> None:
         replace(trial("NVIDIA H100", 0, 3600), placed_on="cuda:0"),
         replace(trial("NVIDIA H100", 0, 3600), placed_on="cuda:1"),
     ]
-    assert facts.device_seconds(records) == 2 * 3600
+    assert sections.device_seconds(records) == 2 * 3600
 
 
 # Writing ---------------------------------------------------------------------------------------------------

@@ -12,13 +12,13 @@ from nas.network.layers import Layer, LayerTable
 from nas.space.load import Space
 from nas.space.parameters import Parameter
 from nas.study.outcome import Outcome
-from nas.views.terminal import _print, print_spaces
+from nas.views.terminal import show
 from nas.views.terminal.dataset import data_page
 from nas.views.terminal.exported import bench_page
 from nas.views.terminal.inspection import inspection_page, versus_page
 from nas.views.terminal.network import layer_rows, training_in_words
-from nas.views.terminal.show import trial_page
 from nas.views.terminal.spaces import parameters_page, spaces_table
+from nas.views.terminal.trials import trial_page
 from tests.views.terminal.samples import HOSTILE, LAYERS, LITERAL, assert_fits, epoch, row_of, text_of
 
 
@@ -70,8 +70,12 @@ def test_training_is_told_without_settings_of_no_effect(changes, said, unsaid):
     assert unsaid not in words
 
 
+def no_layers(trial: Trial) -> str:
+    return ""
+
+
 def page_of(trial: Trial) -> str:
-    return text_of(trial_page(trial, layer_rows(LAYERS)))
+    return text_of(trial_page(trial, lambda trial: layer_rows(LAYERS)))
 
 
 @pytest.mark.parametrize("name", ["[unknown]", "dog [small]", "[/]", ":smile:", "[red]x"])
@@ -88,16 +92,17 @@ def test_names_with_brackets_are_shown_as_they_are_by_every_page(capsys, name):
         notes=(name,),
     )
     parts = SimpleNamespace(parts={}, total=0)
-    cost = SimpleNamespace(
+    inspection = SimpleNamespace(
         layers=[SimpleNamespace(**vars(layer), output_bytes=1)],
         parameters=1,
         multiply_adds=1,
         training_memory=parts,
         inference_memory=1,
     )
+    cost = SimpleNamespace(inspection=inspection, batch_size=1, plan=None)
     pages = {
         data_page(data): 3,
-        inspection_page(name, cost, 1): 3,
+        inspection_page(name, cost): 3,
         versus_page((name, name), (cost, cost)): 2,
         bench_page({name: {1: 0.1}}, {name: name}, 1, name): 4,
         layer_rows(LayerTable((layer,), 1, 1)): 2,
@@ -105,8 +110,8 @@ def test_names_with_brackets_are_shown_as_they_are_by_every_page(capsys, name):
     }
     for page, times in pages.items():
         assert text_of(page, 200).count(name) == times
-    for show in (lambda: print_spaces({name: name}), lambda: _print(f"{name} {name}")):
-        show()
+    for page in (spaces_table({name: name}), f"{name} {name}"):
+        show(page)
         assert capsys.readouterr().out.count(name) == 2
 
 
@@ -118,9 +123,10 @@ def test_a_trial_is_shown_in_full(study):
         "123k parameters, 1.41M multiply-adds",
         "14,716,352",
         "0.3000┤",
-        "batches    4 x 32 images, checkpoints",
-        "predicted  300 MiB, most of it activations 200 MiB, context 100 MiB",
-        "measured   live tensors 600 MiB, whole process 600 MiB",
+        "batches                    4 x 32 images, checkpoints\n",
+        "predicted for the process  300 MiB\n– context                  100 MiB\n",
+        "– activations              200 MiB\n",
+        "measured: tensors          600 MiB\nmeasured: the process      600 MiB\n",
         "trial-00001.safetensors",
         *trial.params,
     ):
@@ -131,7 +137,7 @@ def test_a_trial_is_shown_in_full(study):
 
 def test_a_long_reason_is_shown_in_full_and_literally(make_study):
     reason = "because " * 40 + HOSTILE
-    shown = assert_fits(trial_page(make_study([(Outcome.FAILED, None, reason)]).trial(0), ""))
+    shown = assert_fits(trial_page(make_study([(Outcome.FAILED, None, reason)]).trial(0), no_layers))
     assert shown.split().count("because") == 40
     assert LITERAL.split()[-1] in shown
 
@@ -139,7 +145,7 @@ def test_a_long_reason_is_shown_in_full_and_literally(make_study):
 def test_a_long_curve_keeps_its_first_best_and_last_epoch(study):
     epochs = tuple(epoch(number, 0.9 if number == 131 else 0.5) for number in range(1, 201))
     trial = Trial(study.store, replace(study.store.trials()[1], epochs=epochs))
-    shown = assert_fits(trial_page(trial, ""), 200)
+    shown = assert_fits(trial_page(trial, no_layers), 200)
     numbers = [int(line.split()[0]) for line in shown.splitlines() if line.endswith(" s")]
     assert {1, 131, 200} <= set(numbers)
     assert len(numbers) < 30
@@ -148,7 +154,7 @@ def test_a_long_curve_keeps_its_first_best_and_last_epoch(study):
 def test_what_a_trial_lacks_is_left_out(study):
     record = study.store.trials()[0]
     bare = type(record)(number=0, outcome=Outcome.WAITING, params={}, retry_of=4)
-    shown = assert_fits(trial_page(Trial(study.store, bare), ""))
+    shown = assert_fits(trial_page(Trial(study.store, bare), no_layers))
     assert row_of(shown, "repeats") == ["repeats", "trial", "4"]
     assert "took" not in shown
     assert "None" not in shown

@@ -50,7 +50,8 @@ def test_the_best_trial_is_the_first_of_the_highest_value(before, value, best):
 def test_a_running_trial_shows_its_last_epoch():
     events = (EpochTrained(number=0, epoch=epoch(number)) for number in (1, 2))
     running = fold(started(), trial_started(0, worker=1, retry_of=5), *events).running[0]
-    assert (running.worker, running.retry_of, running.started, running.epoch) == (1, 5, 1.0, epoch(2))
+    assert (running.begun.worker, running.begun.retry_of) == (1, 5)
+    assert (running.started, running.epoch) == (1.0, epoch(2))
 
 
 def test_images_per_second_are_those_of_all_running_trials_together():
@@ -137,7 +138,7 @@ def test_the_last_reasons_of_pruned_and_unfit_trials_are_kept():
         trial_ended(number, outcome, reason=f"because {number}") for number, outcome in enumerate(outcomes)
     ]
     state = fold(started(), trial_ended(9, Outcome.PRUNED), *ends)
-    assert [reason.text for reason in state.reasons] == ["because 0", "because 2", "because 4"]
+    assert [ended.reason for ended in state.reasons] == ["because 0", "because 2", "because 4"]
 
 
 def test_reserved_memory_is_that_of_running_trials_by_device():

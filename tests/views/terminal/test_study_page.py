@@ -6,7 +6,7 @@ import pytest
 
 from nas.study.outcome import Outcome
 from nas.views.terminal.comparison import comparison_page
-from nas.views.terminal.show import LISTED, study_page
+from nas.views.terminal.trials import LISTED, study_page
 from tests.views.terminal.samples import HOSTILE, assert_fits, epoch, row_of, text_of
 
 

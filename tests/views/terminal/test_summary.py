@@ -7,14 +7,13 @@ import pytest
 
 from nas.api.study import Study
 from nas.study.outcome import Outcome
-from nas.views.terminal import print_summary
 from nas.views.terminal.network import layer_rows
 from nas.views.terminal.summary import one_line, summary_page
 from tests.views.terminal.samples import HOSTILE, LAYERS, assert_fits, row_of, text_of
 
 
 def summary_of(study: Study) -> str:
-    return text_of(summary_page(study, study.trials, layer_rows(LAYERS)))
+    return text_of(summary_page(study, study.trials, lambda trial: layer_rows(LAYERS)))
 
 
 def test_a_summary_tells_the_best_network_and_what_its_accuracy_is(study):
@@ -45,7 +44,9 @@ def test_a_summary_says_where_everything_lies_and_what_to_do_next(study):
 
 def test_in_the_usual_folder_commands_are_short(make_study, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shown = assert_fits(summary_page(study := make_study(folder=Path("studies")), study.trials, ""))
+    shown = assert_fits(
+        summary_page(study := make_study(folder=Path("studies")), study.trials, lambda trial: "")
+    )
     assert "nas show mlp-digits --trial 1\n" in shown
     assert "nas.load_study('mlp-digits').best.load_model()\n" in shown
 
@@ -89,7 +90,7 @@ def test_a_summary_tells_how_far_the_best_lies_above_each_baseline(make_study):
 
 def test_a_summary_without_a_completed_trial_says_so(make_study):
     study = make_study([(Outcome.FAILED, None, "boom")])
-    shown = text_of(summary_page(study, study.trials, ""))
+    shown = text_of(summary_page(study, study.trials, lambda trial: ""))
     assert "No trial was completed" in shown
     assert "1 failed" in shown
     assert "load_model" not in shown
@@ -97,12 +98,11 @@ def test_a_summary_without_a_completed_trial_says_so(make_study):
 
 
 @pytest.mark.parametrize("quiet", [True, False])
-def test_a_summary_tells_of_one_moment(make_study, monkeypatch, capsys, quiet):
+def test_a_summary_tells_of_one_moment(make_study, monkeypatch, quiet):
     study, looks = make_study(), []
     read = study.store.trials
     monkeypatch.setattr(study.store, "trials", lambda since=0: looks.append(since) or read(since))
-    print_summary(study, quiet=quiet)
-    assert "0.8750" in capsys.readouterr().out
+    assert "0.8750" in (one_line(study, study.trials) if quiet else summary_of(study))
     assert looks == [0]
 
 

@@ -1,5 +1,6 @@
 import io
 import os
+import pkgutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -9,13 +10,18 @@ from rich.console import Console
 from torch import nn
 
 from nas.views import terminal
+from nas.views.terminal import show
+from nas.views.terminal.comparison import comparison_page
 from nas.views.terminal.live import LiveView
 from nas.views.terminal.progress import DecodeProgress
+from nas.views.terminal.summary import one_line, summary_page
+from nas.views.terminal.trials import study_page, trial_page
 from tests.views.terminal.samples import HOSTILE, LITERAL, started
 
 
 def test_nothing_imports_torch_before_a_network_is_shown():
-    check = "import nas.views.terminal, sys; sys.exit('torch' in sys.modules)"
+    pages = [module.name for module in pkgutil.iter_modules(terminal.__path__, "nas.views.terminal.")]
+    check = f"import {', '.join(pages)}, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check]).returncode == 0
 
 
@@ -88,14 +94,11 @@ def test_decoding_that_stops_short_gives_the_terminal_back():
 
 
 def test_pages_are_printed_whole_into_a_pipe(study, capsys):
-    terminal.print_summary(study)
-    terminal.print_summary(study, quiet=True)
-    terminal.print_study(study)
-    terminal.print_trial(study.trial(3))
-    terminal.print_comparison([study.trial(0), study.trial(1)])
-    terminal.print_idle(study)
+    show(summary_page(study, study.trials))
+    show(study_page(study, 80))
+    show(trial_page(study.trial(3)))
+    show(comparison_page([study.trial(number).record for number in (0, 1)]))
     out, _ = capsys.readouterr()
-    assert "No search of study 'mlp-digits' is running." in out
     assert "trial 0" in out
     assert out.count("classifier") == 2  # the layers of the real network, in the summary and of the trial
     assert "OutOfMemoryError: tried to allocate 2 GiB" in out
@@ -104,14 +107,14 @@ def test_pages_are_printed_whole_into_a_pipe(study, capsys):
 
 def test_a_network_whose_space_has_changed_is_told_not_guessed(study, capsys, monkeypatch, mlp):
     monkeypatch.setattr(mlp.module, "suggest", lambda trial, data: trial.suggest_int("another", 0, 1))
-    terminal.print_trial(study.trial(0))
+    show(trial_page(study.trial(0)))
     assert "cannot be rebuilt" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_network_that_cannot_be_followed_is_said(study, capsys, monkeypatch):
     wrong = nn.Linear(3, 3)  # as a space's author may get it
     monkeypatch.setattr("nas.final.rebuilt.network_of", lambda store, record: wrong)
-    terminal.print_trial(study.trial(3))
+    show(trial_page(study.trial(3)))
     out = capsys.readouterr().out
     assert "The layers cannot be shown: " in out
     assert "OutOfMemoryError: tried to allocate 2 GiB" in out
@@ -120,7 +123,7 @@ def test_a_network_that_cannot_be_followed_is_said(study, capsys, monkeypatch):
 def test_output_of_a_small_alphabet_replaces_what_it_lacks(study, monkeypatch):
     pipe = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", pipe)
-    terminal.print_study(study)
+    show(study_page(study, 80))
     pipe.flush()
     assert b"0.8750" in pipe.buffer.getvalue()
     assert b"?" in pipe.buffer.getvalue()  # for the dash of a missing value
@@ -128,8 +131,8 @@ def test_output_of_a_small_alphabet_replaces_what_it_lacks(study, monkeypatch):
 
 def test_a_hostile_study_name_is_printed_literally(study, capsys, monkeypatch):
     monkeypatch.setattr(study, "name", HOSTILE)
-    terminal.print_study(study)
-    terminal.print_summary(study, quiet=True)
+    show(study_page(study, 80))
+    print(one_line(study, study.trials))
     out = capsys.readouterr().out
     assert out.count(LITERAL.partition(" ")[0]) == 2
     assert "\x1b" not in out

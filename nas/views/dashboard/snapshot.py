@@ -59,7 +59,7 @@ class DeviceMemory:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Snapshot:
     """A study at one moment."""
 
     records: Sequence[TrialRecord]

@@ -1,14 +1,14 @@
-"""What there is to say of a trial, as labels and words: its note and its page show the same."""
+"""What there is to say of a trial, as labels and words: its note and its pages show the same."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, plan_in_words
+from nas.training.epoch import Epoch
 from nas.views import format
-from nas.views.usage import peak
 
 Facts = list[tuple[str, str]]
 
@@ -43,13 +43,14 @@ def training_facts(record: TrialRecord) -> Facts:
 
 def memory_facts(record: TrialRecord) -> Facts:
     """Predicted before it was trained, part by part, and the peaks that were measured."""
-    facts = {"predicted for the process": _bytes(record.predicted)}
-    for part, size in (record.predicted_memory or {}).items():
+    parts = record.predicted_memory or {}
+    facts = {"predicted for the process": _bytes(record.predicted or sum(parts.values()) or None)}
+    for part, size in parts.items():
         facts[f"– {part.replace('_', ' ')}"] = _bytes(size or None)
     facts |= {
-        "measured: tensors": _bytes(peak(record.epochs, "peak_allocated")),
-        "measured: the allocator's segments": _bytes(peak(record.epochs, "peak_reserved")),
-        "measured: the process": _bytes(peak(record.epochs, "peak_resident")),
+        "measured: tensors": _bytes(_peak(record.epochs, "peak_allocated")),
+        "measured: the allocator's segments": _bytes(_peak(record.epochs, "peak_reserved")),
+        "measured: the process": _bytes(_peak(record.epochs, "peak_resident")),
         "out of memory, and went on": format.plural(record.recoveries, "time") if record.recoveries else None,
     }
     return _known(facts)
@@ -60,7 +61,7 @@ def origin_facts(record: TrialRecord) -> Facts:
     return _known(
         {
             "started": record.started_at and f"{record.started_at:%Y-%m-%d %H:%M:%S} UTC",
-            "took": record.seconds and format.duration(record.seconds),
+            "took": None if record.seconds is None else format.duration(record.seconds),
             "an epoch, as predicted": record.predicted_seconds and f"{record.predicted_seconds:.3g} s",
             "an epoch, as measured": record.measured_seconds and f"{record.measured_seconds:.3g} s",
             "device": record.device,
@@ -74,6 +75,12 @@ def origin_facts(record: TrialRecord) -> Facts:
 
 def _known(facts: Mapping[str, Any]) -> Facts:
     return [(name, format.clean(str(value))) for name, value in facts.items() if value is not None]
+
+
+def _peak(epochs: Sequence[Epoch], kind: str) -> int | None:
+    """The most bytes of any epoch, of peak_allocated, peak_reserved or peak_resident."""
+    sizes = (getattr(epoch, kind) for epoch in epochs)
+    return max((size for size in sizes if size is not None), default=None)
 
 
 def _bytes(size: int | None) -> str | None:

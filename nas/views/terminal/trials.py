@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.columns import Columns
@@ -18,9 +18,9 @@ from nas.views.format import clean
 from nas.views.terminal.chart import Chart, Curve
 from nas.views.terminal.command_lines import command, line
 from nas.views.terminal.final import final_line
-from nas.views.terminal.network import training_in_words
-from nas.views.terminal.tables import new_table
-from nas.views.usage import measured_in_words, predicted_in_words
+from nas.views.terminal.network import layers_of, training_in_words
+from nas.views.terminal.table_style import new_table, numbers
+from nas.views.trial_facts import memory_facts, origin_facts
 
 if TYPE_CHECKING:
     from nas.views.shown import Study, Trial
@@ -125,14 +125,14 @@ def _trials(records: Sequence[TrialRecord], best: TrialRecord | None, width: int
     return table
 
 
-def trial_page(trial: Trial, network: RenderableType) -> Group:
+def trial_page(trial: Trial, layers: Callable[[Trial], RenderableType] = layers_of) -> Group:
     """One trial: how it ended, its network, its training, its curve and its parameters.
 
     Args:
-        network: its layers.
+        layers: what shows its network.
     """
     record = trial.record
-    parts: list[RenderableType] = [_headline(record), "", *_facts(trial), "", network]
+    parts: list[RenderableType] = [_headline(record), "", *_facts(trial), "", layers(trial)]
     if record.proposal:
         parts += ["", Text(f"Training: {training_in_words(record.proposal['training'])}")]
     if record.epochs:
@@ -156,31 +156,22 @@ def _facts(trial: Trial) -> list[Text]:
     facts = {
         "size": record.num_parameters and f"{parameters} parameters, {multiply_adds} multiply-adds",
         "batches": plan_in_words(record.plan),
-        "predicted": predicted_in_words(record),
-        "measured": measured_in_words(record),
-        "device": record.device,
-        "seed": record.seed,
-        "started": record.started_at and f"{record.started_at:%Y-%m-%d %H:%M:%S} UTC",
-        "took": None if record.seconds is None else format.duration(record.seconds),
+        **dict(memory_facts(record)),
+        **dict(origin_facts(record)),
         "versions": record.versions
         and ", ".join(f"{name} {version}" for name, version in record.versions.items()),
-        "repeats": None if record.retry_of is None else f"trial {record.retry_of}",
         "weights": trial.weights and format.place(trial.weights),
     }
-    return [
-        Text.assemble((f"{name:<11}", "dim"), clean(str(fact)), no_wrap=True, overflow="ignore")
-        for name, fact in facts.items()
-        if fact is not None
-    ]
+    told = {name: fact for name, fact in facts.items() if fact is not None}
+    return [line(name, str(fact), width=max(map(len, told)) + 2) for name, fact in told.items()]
 
 
 def _epochs(epochs: Sequence[Epoch]) -> Table:
     best = max(epochs, key=lambda epoch: epoch.val_accuracy)
     step = -(-len(epochs) // EPOCHS)
     shown = [epoch for epoch in epochs if epoch in (epochs[0], best, epochs[-1]) or epoch.number % step == 0]
-    table = new_table()
-    for heading in ("epoch", "train loss", "val loss", "val acc", "rate", "images/s", "memory", "time"):
-        table.add_column(heading, justify="right", no_wrap=True)
+    headings = ("epoch", "train loss", "val loss", "val acc", "rate", "images/s", "memory", "time")
+    table = new_table(*map(numbers, headings))
     for epoch in shown:
         table.add_row(
             str(epoch.number),
