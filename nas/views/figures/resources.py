@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 
 import nas.views.figures.theme as theme
 from nas.study.clock import now
-from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from nas.views.figures.theme import COLOURS
 
@@ -34,19 +33,17 @@ def timeline(trials: Trials) -> go.Figure:
     spans, pauses = _working_time(records)
     total = max(end for _, end in spans.values())
     unit, size = next((u for u in UNITS.items() if total / u[1] < 180), ("hours", 3600))
-    for outcome in Outcome:
-        some = [record for record in records if record.outcome is outcome]
-        if some:
-            figure.add_bar(
-                base=[theme.rounded(spans[record.number][0] / size, 6) for record in some],
-                x=[theme.rounded((spans[r.number][1] - spans[r.number][0]) / size) for r in some],
-                y=[f"worker {record.worker or 0}" for record in some],
-                customdata=[record.number for record in some],
-                orientation="h",
-                name=outcome.in_words,
-                marker={"color": COLOURS[outcome], "line": {"width": 0.4, "color": "rgba(255,255,255,0.7)"}},
-                hovertemplate=f"trial %{{customdata}}: %{{x:.3g}} {unit}<extra></extra>",
-            )
+    for outcome, some in theme.by_outcome(records).items():
+        figure.add_bar(
+            base=[theme.rounded(spans[record.number][0] / size, 6) for record in some],
+            x=[theme.rounded((spans[r.number][1] - spans[r.number][0]) / size) for r in some],
+            y=[f"worker {record.worker or 0}" for record in some],
+            customdata=[record.number for record in some],
+            orientation="h",
+            name=outcome.in_words,
+            marker={"color": COLOURS[outcome], "line": {"width": 0.4, "color": "rgba(255,255,255,0.7)"}},
+            hovertemplate=f"trial %{{customdata}}: %{{x:.3g}} {unit}<extra></extra>",
+        )
     for pause in pauses:
         figure.add_vline(pause / size, line={"color": theme.INK, "width": 1, "dash": "dot"})
     figure.update_layout(barmode="overlay", bargap=0.3)
@@ -73,21 +70,16 @@ def memory(trials: Trials) -> go.Figure:
         line={"color": theme.INK, "dash": "dot", "width": 1},
         hoverinfo="skip",
     )
-    for outcome in Outcome:
-        some = [
-            (record, pair) for record, pair in zip(records, pairs, strict=True) if record.outcome is outcome
-        ]
-        if some:
-            figure.add_scatter(
-                x=[theme.rounded(predicted / size) for _, (predicted, _) in some],
-                y=[theme.rounded(measured / size) for _, (_, measured) in some],
-                customdata=[record.number for record, _ in some],
-                mode="markers",
-                name=outcome.in_words,
-                marker=theme.dots(COLOURS[outcome], 6, opacity=0.7),
-                hovertemplate="trial %{customdata}: predicted %{x}, measured %{y} "
-                + f"{unit}<extra></extra>",
-            )
+    for outcome, some in theme.by_outcome(records).items():
+        figure.add_scatter(
+            x=[theme.rounded((record.predicted_peak or 0) / size) for record in some],
+            y=[theme.rounded((record.measured_peak or 0) / size) for record in some],
+            customdata=[record.number for record in some],
+            mode="markers",
+            name=outcome.in_words,
+            marker=theme.dots(COLOURS[outcome], 6, opacity=0.7),
+            hovertemplate=f"trial %{{customdata}}: predicted %{{x}}, measured %{{y}} {unit}<extra></extra>",
+        )
     figure.update_xaxes(title={"text": f"predicted, {unit}"}, rangemode="tozero")
     figure.update_yaxes(title={"text": f"measured, {unit}"}, rangemode="tozero")
     error = median(abs(measured - predicted) / predicted for predicted, measured in pairs)
