@@ -96,7 +96,7 @@ def bench(
     from nas.exporters.verify.measuring import processor_name
     from nas.machine.allowance import processors
     from nas.views.terminal import show
-    from nas.views.terminal.exported import bench_page
+    from nas.views.terminal.export_pages import bench_page
 
     opened = Exported.open(expanded(export), trust=trust)
     for name in formats or ():

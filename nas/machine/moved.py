@@ -10,6 +10,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 MOVED = {
+    "nas.figures.parameters": "nas.views.figures.importance",
+    "nas.figures.resources": "nas.views.figures.time_and_memory",
     "nas.figures": "nas.views.figures",
     "nas.exporters.parts.formats": "nas.exporters.registry",
     "nas.exporters.parts": "nas.exporters",
