@@ -13,12 +13,17 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from nas.errors import InvalidSetting
+from nas.machine import plugins
 from nas.machine.files import expanded, expanded_text
 from nas.machine.sizes import memory_amount
 
+SAMPLERS = "nas.samplers", "nas.samplers"
+PRUNERS = "nas.pruners", "nas.pruners"
+ENGINES = "nas.engines.kinds", "nas.engines"
+LOGGERS = "nas.loggers", "nas.loggers"
+"""Our package of each, and the entry-point group of other distributions."""
+
 Count = Annotated[int, Field(ge=1)]
-Sampler = Literal["tpe", "gp", "random"]
-Pruner = Literal["auto", "median", "percentile", "halving", "hyperband", "none"]
 Precision = Literal["auto", "fp32", "bf16"]
 Setting = bool | int | float | str
 Amount = Annotated[str, BeforeValidator(memory_amount)]
@@ -61,6 +66,24 @@ def one_or_more(value: object) -> object:
     """A list, also of one; "none" is an empty one."""
     value = [value] if isinstance(value, str) else value
     return [] if value in (["none"], ("none",)) else value
+
+
+def one_of(places: tuple[str, str], *others: str) -> AfterValidator:
+    """The name of a plug-in, or one of the others."""
+
+    def check(name: str) -> str:
+        names = [*others, *plugins.known(*places)]
+        if name not in names:
+            *some, last = (repr(each) for each in names)
+            raise ValueError(f"{', '.join(some)} or {last}" if some else last)
+        return name
+
+    return AfterValidator(check)
+
+
+def names_of(places: tuple[str, str]) -> str:
+    """Our own, for a description."""
+    return ", ".join(plugins.shipped(places[0]))
 
 
 class Recipe(BaseModel):
@@ -116,9 +139,17 @@ class Recipe(BaseModel):
         "auto", description="training precision: fp32, bf16, or auto: bf16 on CUDA that has it"
     )
     seed: int = Field(0, ge=0, description="seed of the search and of every trial in it")
-    sampler: Sampler = Field("tpe", description="Optuna's sampler: tpe, gp or random")
-    pruner: Pruner = Field(
-        "auto", description="Optuna's pruner: median, percentile, halving, hyperband, none or auto"
+    sampler: Annotated[str, one_of(SAMPLERS)] = Field(
+        "tpe", description=f"what proposes: {names_of(SAMPLERS)}"
+    )
+    pruner: Annotated[str, one_of(PRUNERS, "auto")] = Field(
+        "auto", description=f"what ends trials early: auto, {names_of(PRUNERS)}"
+    )
+    engine: Annotated[str, one_of(ENGINES)] = Field(
+        "local", description=f"what runs the workers: {names_of(ENGINES)}"
+    )
+    log: Annotated[tuple[Annotated[str, one_of(LOGGERS)], ...], BeforeValidator(one_or_more)] = Field(
+        (), description=f"tell these of the search too: {names_of(LOGGERS)}, or none"
     )
 
     @classmethod

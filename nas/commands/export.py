@@ -47,7 +47,7 @@ def export(
     """
     from nas import api
     from nas.views.terminal import show
-    from nas.views.terminal.exported import export_page
+    from nas.views.terminal.export_pages import export_page
 
     found = api.load_study(study, storage=storage, folder=folder, space=space)
     chosen = (found.final if trial is None else None) or found.best_or(trial)

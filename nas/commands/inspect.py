@@ -25,7 +25,7 @@ def spaces(
     from nas.space.load import known_spaces, load_space
     from nas.space.parameters import parameters
     from nas.views.terminal import show
-    from nas.views.terminal.spaces import parameters_page, spaces_table
+    from nas.views.terminal.space_pages import parameters_page, spaces_table
 
     if space is None:
         summaries = {}
@@ -70,7 +70,7 @@ def inspect(
     from nas.machine.sizes import parse_size
     from nas.network import cost as costing
     from nas.views.terminal import show
-    from nas.views.terminal.inspection import inspection_page, versus_page
+    from nas.views.terminal.cost_pages import inspection_page, versus_page
 
     if space is None and chosen:
         raise InvalidSetting("--set chooses the parameters of a --space; those of a trial are what they are.")

@@ -10,6 +10,7 @@ import typer
 from nas.commands.app import AsJson, app, examples
 from nas.errors import InvalidSetting, NasError, UnknownName
 from nas.machine.files import expanded
+from nas.machine.texts import clean, plural
 
 Export = Annotated[Path, typer.Argument(metavar="DIR", help="A folder that nas export wrote.")]
 Trust = Annotated[
@@ -54,7 +55,6 @@ def predict(
     from nas.exporters.use.classify import classify, image_files
     from nas.exporters.use.exported import Exported
     from nas.machine.allowance import processors
-    from nas.views.format import clean
     from nas.views.terminal.predictions import print_csv, print_json, print_text
 
     if as_json and as_csv:
@@ -68,8 +68,7 @@ def predict(
     show = print_json if as_json else print_csv if as_csv else print_text
     answered = show(classify(opened, runtime, files, max_pixels), top)
     if others:
-        count = f"{len(others):,} file{'s' if len(others) > 1 else ''}"
-        typer.echo(f"{count} of no image type left out, such as {others[0]}", err=True)
+        typer.echo(f"{plural(len(others), 'file')} of no image type left out, such as {others[0]}", err=True)
     if not answered:
         raise typer.Exit(2)
 
@@ -97,7 +96,7 @@ def bench(
     from nas.exporters.verify.measuring import processor_name
     from nas.machine.allowance import processors
     from nas.views.terminal import show
-    from nas.views.terminal.exported import bench_page
+    from nas.views.terminal.export_pages import bench_page
 
     opened = Exported.open(expanded(export), trust=trust)
     for name in formats or ():

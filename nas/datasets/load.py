@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import os
-from importlib.metadata import EntryPoint, entry_points
+from importlib import import_module
+from importlib.metadata import entry_points
 from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from nas.datasets import cache
 from nas.datasets.checksums import is_whole
-from nas.datasets.digits import Digits
-from nas.datasets.folder import Folder
 from nas.datasets.image_data import ImageData
 from nas.datasets.image_files import ALL_SUFFIXES, MAX_PIXELS
 from nas.datasets.layout import LAYOUT
-from nas.datasets.npz import Npz
 from nas.datasets.rules import NEWEST
 from nas.datasets.source import SPLITS, Listing, Settings, Source
 from nas.datasets.split import check_classes, digest_split, stratify
-from nas.datasets.vision import SETS, Vision
 from nas.errors import BrokenFile, DataError, InvalidSetting, NasError, UnknownName
-from nas.machine.files import expanded
+from nas.machine import plugins
+from nas.machine.files import absolute
 from nas.machine.user_cache import cache_root
 from nas.space import DataInfo
 
 if TYPE_CHECKING:
     from nas.datasets.decoding import Progress
+
+SOURCES = "nas.datasets.sources"
+"""Our own sources, one file each."""
 
 DATASETS = "nas.datasets"
 """The entry-point group of other distributions' datasets: functions, or classes, that take the folder where
@@ -92,45 +92,45 @@ def open_data(
 
 def known_datasets() -> list[str]:
     """Every name that `open_data` takes, sorted; besides these it takes paths."""
-    return sorted({Digits.name, *SETS, *(point.name for point in entry_points(group=DATASETS))})
+    ours = (name for source in _sources() for name in getattr(source, "NAMES", ()))
+    return sorted({*ours, *(point.name for point in entry_points(group=DATASETS))})
 
 
 def source_name(source: str) -> str:
     """The short name of a source: "digits" for itself, "pets" for "/data/pets/", "b" for "a/b.npz"."""
-    return source if source in known_datasets() else _path(source).name.removesuffix(".npz")
+    return source if source in known_datasets() else absolute(source).name.removesuffix(".npz")
+
+
+def _sources() -> list[Any]:
+    """Our own sources of images, those that take anything last."""
+    sources = [import_module(f"{SOURCES}.{name}") for name in plugins.shipped(SOURCES)]
+    return sorted(sources, key=lambda source: getattr(source, "LAST", False))
 
 
 def _find(source: str, data_dir: Path | None, rules: int) -> Source:
-    downloads = _path(data_dir) if data_dir else cache_root() / "downloads"
-    if source == Digits.name:
-        return Digits()
-    if source in SETS:
-        return Vision(source, downloads)
-    if points := [point for point in entry_points(group=DATASETS) if point.name == source]:
-        return _of_others(points[0], downloads)
+    downloads = absolute(data_dir) if data_dir else cache_root() / "downloads"
+    if any(point.name == source for point in entry_points(group=DATASETS)):
+        return _of_others(source, downloads)
+    for each in _sources():
+        if (found := each.find(source, downloads, rules)) is not None:
+            return cast(Source, found)
     if "://" in source:
         raise DataError(f"{source} is an address: download the images first, and give their folder. {LAYOUT}")
-    path = _path(source)
-    if source.endswith(".npz"):
-        return Npz(path)
+    path = absolute(source)
     if path.is_file():
         raise DataError(f"{path} is {_kind_of_file(path)}")
-    if "/" in source or os.sep in source or path.is_dir():
-        return Folder(path, rules)
     hint = "Your own: give the path of a folder of class folders, or of an .npz file."
     raise UnknownName("dataset", source, known_datasets(), hint)
 
 
-def _of_others(point: EntryPoint, downloads: Path) -> Source:
+def _of_others(name: str, downloads: Path) -> Source:
+    make = plugins.load("dataset", name, SOURCES, DATASETS)
     try:
-        source: Source = point.load()(downloads)
+        return cast(Source, make(downloads))
     except NasError:
         raise
     except Exception as error:
-        raise BrokenFile(
-            f"Dataset {point.name!r} ({point.value}): {type(error).__name__}: {error}"
-        ) from error
-    return source
+        raise BrokenFile(f"Dataset {name!r}: {type(error).__name__}: {error}") from error
 
 
 def _kind_of_file(path: Path) -> str:
@@ -143,10 +143,6 @@ def _kind_of_file(path: Path) -> str:
     if suffix in ALL_SUFFIXES:
         return f"a single image: give the folder of all images. {LAYOUT}"
     return f"a file, not a folder of images. {LAYOUT}"
-
-
-def _path(path: str | Path) -> Path:
-    return Path(os.path.abspath(expanded(path)))
 
 
 def _folder(origin: Source, settings: Settings) -> Path:

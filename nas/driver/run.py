@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from nas.driver.driver import Driver
+from nas.driver.listeners import Watch, told_to
 from nas.driver.memory_budget import MemoryBudget
 from nas.driver.prepare import Prepared, companions
-from nas.engines.local import LocalEngine
+from nas.engines.base import Engine
 from nas.engines.messages import Setup
 from nas.engines.planner import Planner
 from nas.errors import SearchFailed
 from nas.events import (
     EpochTrained,
-    Event,
     Notice,
     OfBaseline,
     SearchEnded,
@@ -26,9 +26,9 @@ from nas.events import (
     TrialEnded,
     TrialStarted,
 )
+from nas.machine import plugins
+from nas.recipe import ENGINES
 from nas.study.records import best_of, counts_of, curve_of
-
-Watch = Callable[[Event], None]
 
 
 def run_search(run: Prepared, watch: Watch) -> None:
@@ -37,6 +37,7 @@ def run_search(run: Prepared, watch: Watch) -> None:
     The time limit is that of the run: baselines take of it first, and one that it cuts short goes on with the
     next run, as trials do.
     """
+    watch = told_to(run.store.recipe.log, run.store.folder, watch)
     deadline = time.monotonic() + (run.store.recipe.time_limit or math.inf)
     run.store.run_begins(run.resources.devices, run.resources.budgets)
     watch(started(run))
@@ -115,7 +116,8 @@ def driver_of(
         with_val=with_val,
         compile=compile,
     )
-    engine = LocalEngine(setup, resources.devices, store.folder)
+    kind = plugins.load("engine", store.recipe.engine, *ENGINES)
+    engine: Engine = kind.make(setup, resources.devices, store.folder)
     planner = Planner(
         run.space,
         run.data.info,

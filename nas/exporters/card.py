@@ -7,12 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from nas.exporters.registry import load_exporter
 from nas.exporters.trained import Origin, TrainedModel
 from nas.exporters.verify.verification import BATCHES, TIMED, Reference, Verification
-from nas.machine.texts import clean, markdown_table
+from nas.machine.texts import MISSING, accuracy, clean, markdown_table, milliseconds, plural
 
 NAMED = 20
 """Classes that the card names; labels.txt has all."""
-
-MISSING = "–"
 
 
 def title_of(trained: TrainedModel) -> str:
@@ -76,11 +74,11 @@ def _scores(trained: TrainedModel, formats: Mapping[str, Verification], wanted: 
     """Every accuracy there is of this network, side by side."""
     rows = []
     if trained.origin is not None:
-        rows.append(("in the search", "validation", _accuracy(trained.origin.val_accuracy)))
+        rows.append(("in the search", "validation", accuracy(trained.origin.val_accuracy)))
         rows.append(_retrained(trained.origin))
     split = "validation" if wanted.accuracy is not None else "random images"
-    rows.append(("in PyTorch, before the export", split, _accuracy(wanted.accuracy)))
-    rows += [(f"exported: {name}", split, _accuracy(found.accuracy)) for name, found in formats.items()]
+    rows.append(("in PyTorch, before the export", split, accuracy(wanted.accuracy)))
+    rows += [(f"exported: {name}", split, accuracy(found.accuracy)) for name, found in formats.items()]
     yield markdown_table(("accuracy", "measured on", ""), rows)
     if trained.origin is not None and trained.origin.retrained is not None:
         yield ""
@@ -113,12 +111,11 @@ def _data(trained: TrainedModel) -> Iterator[str]:
 def _files(formats: Mapping[str, Verification], wanted: Reference) -> Iterator[str]:
     kind = "images of the validation split" if wanted.accuracy is not None else "random images"
     sizes = ", ".join(map(str, BATCHES))
-    threads = "1 thread" if wanted.threads == 1 else f"{wanted.threads} threads"
     yield (
         "Each file was loaded in a fresh process by its own runtime and held against the network in PyTorch,"
         f" on {wanted.images:,} {kind} in batches of {sizes}; the table tells the worst of these. Latencies"
-        f" are medians with {threads} of {wanted.processor}. All figures are in `verification.json`;"
-        " `sha256sum -c SHA256SUMS` checks the files."
+        f" are medians with {plural(wanted.threads, 'thread')} of {wanted.processor}."
+        " All figures are in `verification.json`; `sha256sum -c SHA256SUMS` checks the files."
     )
     yield ""
     heads = ("format", "files", "size", "largest difference of a logit", "same class")
@@ -129,7 +126,7 @@ def _files(formats: Mapping[str, Verification], wanted: Reference) -> Iterator[s
             _size(found.size),
             f"{found.largest_difference:.1e}",
             f"{100 * found.agreement:.2f} %",
-            *(_milliseconds(found.latency[size]) for size in TIMED),
+            *(f"{milliseconds(found.latency[size])} ms" for size in TIMED),
         )
         for name, found in formats.items()
     ]
@@ -145,7 +142,7 @@ def slower_int8(formats: Mapping[str, Verification]) -> str:
         return ""
     pairs = [(size, formats["int8"].latency[size], formats["onnx"].latency[size]) for size in TIMED]
     slower = [
-        f"{_milliseconds(ours)} against {_milliseconds(theirs)} at a batch of {size}"
+        f"{milliseconds(ours)} ms against {milliseconds(theirs)} ms at a batch of {size}"
         for size, ours, theirs in pairs
         if ours > theirs
     ]
@@ -187,10 +184,6 @@ def _code(text: str) -> str:
     return f"`{clean(text)}`"
 
 
-def _accuracy(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.4f}"
-
-
 def _numbers(values: Sequence[float]) -> str:
     return ", ".join(f"{value:.6g}" for value in values)
 
@@ -198,7 +191,3 @@ def _numbers(values: Sequence[float]) -> str:
 def _size(count: int) -> str:
     """Bytes in KiB or MiB."""
     return f"{count / 2**10:,.1f} KiB" if count < 2**20 else f"{count / 2**20:,.2f} MiB"
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{1000 * seconds:.3g} ms"

@@ -6,16 +6,14 @@ A file of `nas/exporters/` is a format, and so is an entry point of another dist
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, cast
 
-from nas.errors import BrokenFile, NasError, UnknownName, first_line
+from nas.errors import NasError, first_line
 from nas.exporters.runtime import Runtime
 from nas.exporters.trained import TrainedModel
+from nas.machine import plugins
 
 EXPORTERS = "nas.exporters"
 """The entry-point group under which other distributions offer formats."""
@@ -71,13 +69,12 @@ class Exporter(Protocol):
 
 def shipped_exporters() -> list[str]:
     """The names of our own formats, sorted."""
-    package = importlib.import_module(FORMATS)
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
+    return plugins.shipped(FORMATS)
 
 
 def known_exporters() -> list[str]:
     """The names of all formats, sorted: our own and those of other distributions."""
-    return sorted({*shipped_exporters(), *(point.name for point in entry_points(group=EXPORTERS))})
+    return plugins.known(FORMATS, EXPORTERS)
 
 
 def load_exporter(name: str) -> Exporter:
@@ -87,15 +84,7 @@ def load_exporter(name: str) -> Exporter:
         UnknownName: there is none of this name.
         BrokenFile: another distribution's fails.
     """
-    if name in shipped_exporters():
-        return cast(Exporter, importlib.import_module(f"{FORMATS}.{name}"))
-    points = [point for point in entry_points(group=EXPORTERS) if point.name == name]
-    if not points:
-        raise UnknownName("export format", name, known_exporters())
-    try:
-        return cast(Exporter, points[0].load())
-    except Exception as error:  # the code is theirs
-        raise BrokenFile(f"Export format {name!r} ({points[0].value}): {first_line(error)}") from error
+    return cast(Exporter, plugins.load("export format", name, FORMATS, EXPORTERS))
 
 
 def holds_code(name: str) -> bool:

@@ -10,9 +10,16 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 MOVED = {
+    "nas.figures.parameters": "nas.views.figures.importance",
+    "nas.figures.resources": "nas.views.figures.time_and_memory",
     "nas.figures": "nas.views.figures",
     "nas.exporters.parts.formats": "nas.exporters.registry",
     "nas.exporters.parts": "nas.exporters",
+    **{
+        f"nas.datasets.{name}": f"nas.datasets.sources.{name}"
+        for name in ("digits", "folder", "npz", "vision")
+    },
+    "nas.engines.local": "nas.engines.kinds.local",
     "nas.final.statistics": "nas.final.scores",
     "nas.memory.checkpointing": "nas.memory.activation_checkpoints",
     "nas.study.checkpoints": "nas.study.trial_files",

@@ -1,7 +1,11 @@
-"""Texts made fit for where they go: a terminal, a database, a spreadsheet, Markdown."""
+"""Texts made fit for where they go, a terminal, a database, a spreadsheet, Markdown; and numbers in them."""
 
+import math
 import re
 from collections.abc import Iterable, Sequence
+
+MISSING = "–"
+"""Stands where there is no value."""
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
@@ -14,6 +18,21 @@ def clean(text: str) -> str:
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text
     )
+
+
+def accuracy(value: float | None) -> str:
+    """Of 0.98123: 0.9812. Nothing was measured where it is not a number."""
+    return MISSING if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def plural(number: int, noun: str) -> str:
+    """1 trial, 2 trials, 54,000 images."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def milliseconds(seconds: float) -> str:
+    """Of 0.0123: 12.3."""
+    return f"{1000 * seconds:.3g}"
 
 
 def dimensions(shape: Iterable[int]) -> str:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.machine.texts import MISSING as MISSING
+from nas.machine.texts import accuracy as accuracy
 from nas.machine.texts import clean as clean
 from nas.machine.texts import dimensions
+from nas.machine.texts import plural as plural
 from nas.space import in_words as space_words
 
 if TYPE_CHECKING:
     from nas.network.layers import Layer
 
-MISSING = "–"
-"""Stands where there is no value."""
-
 BARS = "▁▂▃▄▅▆▇█"
-
-
-def accuracy(value: float | None) -> str:
-    """Of 0.98123: 0.9812. Nothing was measured where it is not a number."""
-    return MISSING if value is None or math.isnan(value) else f"{value:.4f}"
 
 
 def real(value: float | None) -> str:
@@ -70,11 +64,6 @@ def layer_cells(layers: Iterable[Layer]) -> Iterator[tuple[str, ...]]:
     for layer in layers:
         numbers = (f"{number:,}" if number else "" for number in (layer.parameters, layer.multiply_adds))
         yield clean(layer.name), clean(layer.kind), shape(layer.output_shape), *numbers
-
-
-def plural(number: int, noun: str) -> str:
-    """1 trial, 2 trials, 54,000 images."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def space(source: str) -> str:

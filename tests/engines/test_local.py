@@ -16,7 +16,7 @@ import torch
 from optuna.trial import FixedTrial
 
 from nas.datasets import open_data
-from nas.engines.local import LocalEngine
+from nas.engines.kinds.local import LocalEngine
 from nas.engines.messages import Died, Ended, Message, NotPlanned, Ready, Stop, Task, Trained, encode
 from nas.engines.planner import Planner
 from nas.engines.worker import Worker
@@ -135,8 +135,8 @@ def immortal(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[s
     assert isinstance(next_of(engine), Ready)
     process = engine._workers[0].process
     with monkeypatch.context() as patch:
-        patch.setattr("nas.engines.local.GRACE", 0.05)
-        patch.setattr("nas.engines.local.os.kill", lambda pid, number: None)
+        patch.setattr("nas.engines.kinds.local.GRACE", 0.05)
+        patch.setattr("nas.engines.kinds.local.os.kill", lambda pid, number: None)
         yield process
     process.kill()
 

@@ -18,6 +18,8 @@ from nas.machine.moved import place_now
         ("nas.exporters.parts.trained", "nas.exporters.trained"),
         ("nas.exporters.parts.pixels", "nas.exporters.pixels"),
         ("nas.figures", "nas.views.figures"),
+        ("nas.figures.parameters", "nas.views.figures.importance"),
+        ("nas.figures.resources", "nas.views.figures.time_and_memory"),
         ("nas.final.statistics", "nas.final.scores"),
         ("nas.memory.checkpointing", "nas.memory.activation_checkpoints"),
         ("nas.study.checkpoints", "nas.study.trial_files"),

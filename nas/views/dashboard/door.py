@@ -142,9 +142,9 @@ class Door:
         if request.method in READING:
             return None
         if not self._writable:
-            return _forbidden("This dashboard is read-only. Start it with --writable to change something.")
+            return _refused("This dashboard is read-only. Start it with --writable to change something.", 403)
         if not self._is_same_origin(request):
-            return _forbidden("Another site's page may not change anything here.")
+            return _refused("Another site's page may not change anything here.", 403)
         return None
 
     def _is_same_origin(self, request: Request) -> bool:
@@ -189,10 +189,6 @@ class Door:
 
 def _plain(text: str, status: int) -> Response:
     return Response(f"{text}\n", status, content_type="text/plain; charset=utf-8")
-
-
-def _forbidden(reason: str) -> Response:
-    return _refused(reason, 403)
 
 
 def _refused(reason: str, status: int) -> Response:

@@ -63,8 +63,7 @@ class WatchedStudy:
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of its images."""
-        channels, height, width = self._store.data["info"]["shape"]
-        return channels, height, width
+        return self._store.info.shape
 
     @property
     def driver(self) -> str | None:

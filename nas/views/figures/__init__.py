@@ -17,10 +17,10 @@ except ModuleNotFoundError as error:
 
 from nas.views.figures.accuracy import accuracy_against_parameters
 from nas.views.figures.curves import history, learning_curves
+from nas.views.figures.importance import importances
 from nas.views.figures.parallel import parallel_coordinates
-from nas.views.figures.parameters import importances
-from nas.views.figures.resources import memory, seconds, timeline
 from nas.views.figures.results import outcomes
+from nas.views.figures.time_and_memory import memory, seconds, timeline
 
 __all__ = [
     "accuracy_against_parameters",

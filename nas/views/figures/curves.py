@@ -101,17 +101,13 @@ def _a_choice(records: Sequence[TrialRecord]) -> Sequence[TrialRecord]:
 def _add_curves(
     figure: go.Figure, records: Sequence[TrialRecord], name: str, colour: str, width: float, opacity: float
 ) -> None:
-    """All of them as one line with gaps, which a browser draws far faster than many lines."""
-    xs: list[int | None] = []
-    ys: list[float | None] = []
-    numbers: list[int | None] = []
-    for record in records:
-        for epoch in theme.evenly(record.epochs, POINTS):
-            xs.append(epoch.number)
-            ys.append(theme.rounded(epoch.val_accuracy))
-            numbers.append(record.number)
-        for values in (xs, ys, numbers):
-            values.append(None)
+    xs, ys, numbers = theme.with_gaps(
+        [
+            (epoch.number, theme.rounded(epoch.val_accuracy), record.number)
+            for epoch in theme.evenly(record.epochs, POINTS)
+        ]
+        for record in records
+    )
     figure.add_scatter(
         x=xs,
         y=ys,

@@ -50,7 +50,7 @@ def parallel_coordinates(trials: Trials, parameters: Sequence[str] | None = None
         (f"best: trial {best.number}", ranked[:1], BEST, 3, 1),
     ):
         if places:
-            xs, ys, words = _line(axes, places, [completed[place].number for place in places])
+            xs, ys, words = theme.with_gaps(_line(axes, place, completed[place].number) for place in places)
             figure.add_scatter(
                 x=xs,
                 y=ys,
@@ -134,22 +134,13 @@ def _varying(completed: Sequence[TrialRecord], parameters: Sequence[str] | None)
     return varying if parameters is None else [name for name in parameters if name in varying]
 
 
-def _line(
-    axes: Sequence[Axis], places: Sequence[int], numbers: Sequence[int]
-) -> tuple[list[int | None], list[float | None], list[str | None]]:
-    """(x, y, text) of the trials at these places as one line with gaps."""
-    xs: list[int | None] = []
-    ys: list[float | None] = []
-    words: list[str | None] = []
-    for place, number in zip(places, numbers, strict=True):
-        for x, axis in enumerate(axes):
-            value = axis.values[place]
-            xs.append(x)
-            ys.append(theme.rounded(axis.place(value)))
-            words.append(f"trial {number}: {say(value)}")
-        for values in (xs, ys, words):
-            values.append(None)
-    return xs, ys, words
+def _line(axes: Sequence[Axis], place: int, number: int) -> list[tuple[int, float | None, str]]:
+    """The trial at this place: where its line crosses each axis, and what it says there."""
+    values = [axis.values[place] for axis in axes]
+    return [
+        (x, theme.rounded(axis.place(value)), f"trial {number}: {say(value)}")
+        for x, (axis, value) in enumerate(zip(axes, values, strict=True))
+    ]
 
 
 def _wrapped(name: str) -> str:

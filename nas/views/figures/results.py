@@ -29,18 +29,14 @@ def outcomes(trials: Trials) -> go.Figure:
     order = list(Outcome)
     rows = sorted(counted.items(), key=lambda row: (order.index(row[0][0]), -row[1]))
     labels = [outcome.in_words + (f": {reason}" if reason else "") for (outcome, reason), _ in rows]
-    figure.add_bar(
-        x=[number for _, number in rows],
-        y=labels,
-        orientation="h",
+    theme.add_bars(
+        figure,
+        [number for _, number in rows],
+        labels,
         text=[f"{number:,}" for _, number in rows],
-        textposition="outside",
-        cliponaxis=False,
         marker={"color": [COLOURS[outcome] for (outcome, _), _ in rows]},
         hovertemplate="%{y}: %{x:,}<extra></extra>",
     )
-    figure.update_yaxes(theme.ROWS)
-    figure.update_xaxes(range=[0, 1.2 * max(counted.values())])
     said = ", ".join(f"{label} {number:,}" for label, (_, number) in zip(labels, rows, strict=True))
     return theme.summarised(figure, f"{len(records):,} trials: {said}.")
 

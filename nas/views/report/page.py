@@ -20,7 +20,7 @@ from nas.machine.versions import versions
 from nas.network.drawing import architecture_svg
 from nas.study.records import TrialRecord, best_of, counts_of
 from nas.views import format
-from nas.views.figures.parameters import importances_of
+from nas.views.figures.importance import importances_of
 from nas.views.report import sections
 
 if TYPE_CHECKING:

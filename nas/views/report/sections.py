@@ -12,6 +12,7 @@ from nas.final.scores import accuracy_interval
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, plan_in_words, ranking
 from nas.views import format
+from nas.views.figures.theme import by_outcome
 from nas.views.terminal.network import training_in_words
 
 if TYPE_CHECKING:
@@ -133,19 +134,15 @@ def cost(records: Sequence[TrialRecord], num_train: int) -> list[Fact]:
 
 def cost_by_outcome(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
     """The same for each outcome, as the cells of a table by heading."""
-    rows = []
-    for outcome in Outcome:
-        some = [record for record in records if record.outcome is outcome]
-        if some:
-            rows.append(
-                {
-                    "outcome": outcome.in_words,
-                    "trials": f"{len(some):,}",
-                    "epochs": f"{sum(len(record.epochs) for record in some):,}",
-                    "worker hours": _hours(sum(record.seconds or 0.0 for record in some)),
-                }
-            )
-    return rows
+    return [
+        {
+            "outcome": outcome.in_words,
+            "trials": f"{len(some):,}",
+            "epochs": f"{sum(len(record.epochs) for record in some):,}",
+            "worker hours": _hours(sum(record.seconds or 0.0 for record in some)),
+        }
+        for outcome, some in by_outcome(records).items()
+    ]
 
 
 def device_seconds(records: Iterable[TrialRecord]) -> float:

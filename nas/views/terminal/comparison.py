@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from nas.study.records import TrialRecord, plan_in_words
@@ -19,9 +19,7 @@ from nas.views.terminal.trials import curves
 def comparison_page(records: Sequence[TrialRecord]) -> Group:
     """Results, architectures, training settings and differing parameters in columns, rows that differ marked;
     and all learning curves in one chart."""
-    table = new_table()
-    table.add_column("", no_wrap=True)
-    table.add_column("", overflow="fold")
+    table = new_table(Column("", no_wrap=True), Column("", overflow="fold"))
     for record in records:
         table.add_column(f"trial {record.number}", overflow="fold", justify="left")
     _add(table, "", [_results(record) for record in records])

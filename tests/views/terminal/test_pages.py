@@ -14,11 +14,11 @@ from nas.space.load import Space
 from nas.space.parameters import Parameter
 from nas.study.outcome import Outcome
 from nas.views.terminal import show
+from nas.views.terminal.cost_pages import inspection_page, versus_page
 from nas.views.terminal.dataset import data_page
-from nas.views.terminal.exported import bench_page
-from nas.views.terminal.inspection import inspection_page, versus_page
+from nas.views.terminal.export_pages import bench_page
 from nas.views.terminal.network import layer_rows, training_in_words
-from nas.views.terminal.spaces import parameters_page, spaces_table
+from nas.views.terminal.space_pages import parameters_page, spaces_table
 from nas.views.terminal.trials import trial_page
 from tests.views.terminal.samples import HOSTILE, LAYERS, LITERAL, assert_fits, epoch, row_of, text_of
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from statistics import median
 from typing import TYPE_CHECKING
@@ -11,7 +11,6 @@ import plotly.graph_objects as go
 
 import nas.views.figures.theme as theme
 from nas.study.clock import now
-from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from nas.views.figures.theme import COLOURS
 
@@ -34,19 +33,17 @@ def timeline(trials: Trials) -> go.Figure:
     spans, pauses = _working_time(records)
     total = max(end for _, end in spans.values())
     unit, size = next((u for u in UNITS.items() if total / u[1] < 180), ("hours", 3600))
-    for outcome in Outcome:
-        some = [record for record in records if record.outcome is outcome]
-        if some:
-            figure.add_bar(
-                base=[theme.rounded(spans[record.number][0] / size, 6) for record in some],
-                x=[theme.rounded((spans[r.number][1] - spans[r.number][0]) / size) for r in some],
-                y=[f"worker {record.worker or 0}" for record in some],
-                customdata=[record.number for record in some],
-                orientation="h",
-                name=outcome.in_words,
-                marker={"color": COLOURS[outcome], "line": {"width": 0.4, "color": "rgba(255,255,255,0.7)"}},
-                hovertemplate=f"trial %{{customdata}}: %{{x:.3g}} {unit}<extra></extra>",
-            )
+    for outcome, some in theme.by_outcome(records).items():
+        figure.add_bar(
+            base=[theme.rounded(spans[record.number][0] / size, 6) for record in some],
+            x=[theme.rounded((spans[r.number][1] - spans[r.number][0]) / size) for r in some],
+            y=[f"worker {record.worker or 0}" for record in some],
+            customdata=[record.number for record in some],
+            orientation="h",
+            name=outcome.in_words,
+            marker={"color": COLOURS[outcome], "line": {"width": 0.4, "color": "rgba(255,255,255,0.7)"}},
+            hovertemplate=f"trial %{{customdata}}: %{{x:.3g}} {unit}<extra></extra>",
+        )
     for pause in pauses:
         figure.add_vline(pause / size, line={"color": theme.INK, "width": 1, "dash": "dot"})
     figure.update_layout(barmode="overlay", bargap=0.3)
@@ -58,32 +55,34 @@ def timeline(trials: Trials) -> go.Figure:
 
 def memory(trials: Trials) -> go.Figure:
     """Peak memory of each trial as predicted before it was trained, and as measured."""
-    pairs = [(r, r.predicted_peak or 0, r.measured_peak or 0) for r in theme.records_of(trials)]
-    large = max((max(pair) for _, *pair in pairs), default=0) >= 2**30
-    unit, size = ("GiB", 2**30) if large else ("MiB", 2**20)
-    return _measured_against_predicted("Memory", "peak memory", pairs, unit, size)
+    sizes = {r.number: (r.predicted_peak or 0, r.measured_peak or 0) for r in theme.records_of(trials)}
+    large = max(map(max, sizes.values()), default=0) >= 2**30
+    return _predicted_and_measured(
+        trials, "Memory", "peak memory", sizes, ("GiB", 2**30) if large else ("MiB", 2**20)
+    )
 
 
 def seconds(trials: Trials) -> go.Figure:
     """Seconds of an epoch of each trial as predicted before it was trained, and as measured."""
-    pairs = [(r, r.predicted_seconds or 0, r.measured_seconds or 0) for r in theme.records_of(trials)]
-    return _measured_against_predicted("Seconds", "seconds of an epoch", pairs, "s", 1)
+    pairs = {r.number: (r.predicted_seconds or 0, r.measured_seconds or 0) for r in theme.records_of(trials)}
+    return _predicted_and_measured(trials, "Seconds", "seconds of an epoch", pairs, ("s", 1))
 
 
-def _measured_against_predicted(
-    title: str, what: str, pairs: Sequence[tuple[TrialRecord, float, float]], unit: str, size: float
+def _predicted_and_measured(
+    trials: Trials, title: str, what: str, pairs: Mapping[int, tuple[float, float]], unit: tuple[str, int]
 ) -> go.Figure:
-    """A dot a trial, beside the line on which it would lie as predicted.
+    """A dot for each trial, beside the line on which it would lie as predicted.
 
     Args:
-        pairs: trials with what was predicted and what was measured; 0 is unknown.
-        size: of the unit.
+        pairs: predicted and measured, by number of the trial; 0 is unknown.
+        unit: its name and size.
     """
     figure = theme.new_figure(title, height=420)
-    pairs = [each for each in pairs if all(each[1:])]
-    if not pairs:
+    records = [record for record in theme.records_of(trials) if all(pairs[record.number])]
+    if not records:
         return theme.nothing_yet(figure, "No trial was both predicted and measured yet.")
-    most = 1.05 * max(max(pair) for _, *pair in pairs) / size
+    name, size = unit
+    most = 1.05 * max(max(pairs[record.number]) for record in records) / size
     figure.add_scatter(
         x=[0, most],
         y=[0, most],
@@ -92,25 +91,22 @@ def _measured_against_predicted(
         line={"color": theme.INK, "dash": "dot", "width": 1},
         hoverinfo="skip",
     )
-    for outcome in Outcome:
-        some = [each for each in pairs if each[0].outcome is outcome]
-        if some:
-            figure.add_scatter(
-                x=[theme.rounded(predicted / size) for _, predicted, _ in some],
-                y=[theme.rounded(measured / size) for _, _, measured in some],
-                customdata=[record.number for record, *_ in some],
-                mode="markers",
-                name=outcome.in_words,
-                marker=theme.dots(COLOURS[outcome], 6, opacity=0.7),
-                hovertemplate="trial %{customdata}: predicted %{x}, measured %{y} "
-                + f"{unit}<extra></extra>",
-            )
-    figure.update_xaxes(title={"text": f"predicted, {unit}"}, rangemode="tozero")
-    figure.update_yaxes(title={"text": f"measured, {unit}"}, rangemode="tozero")
-    error = median(abs(measured - predicted) / predicted for _, predicted, measured in pairs)
+    for outcome, some in theme.by_outcome(records).items():
+        figure.add_scatter(
+            x=[theme.rounded(pairs[record.number][0] / size) for record in some],
+            y=[theme.rounded(pairs[record.number][1] / size) for record in some],
+            customdata=[record.number for record in some],
+            mode="markers",
+            name=outcome.in_words,
+            marker=theme.dots(COLOURS[outcome], 6, opacity=0.7),
+            hovertemplate=f"trial %{{customdata}}: predicted %{{x}}, measured %{{y}} {name}<extra></extra>",
+        )
+    figure.update_xaxes(title={"text": f"predicted, {name}"}, rangemode="tozero")
+    figure.update_yaxes(title={"text": f"measured, {name}"}, rangemode="tozero")
+    errors = (abs(measured / predicted - 1) for predicted, measured in (pairs[r.number] for r in records))
     return theme.summarised(
         figure,
-        f"Median difference of measured from predicted {what}: {error:.1%} of {len(pairs):,} trials.",
+        f"Median difference of measured from predicted {what}: {median(errors):.1%} of {len(records):,} trials.",
     )
 
 

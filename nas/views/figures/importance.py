@@ -34,18 +34,14 @@ def importances(study: Study) -> go.Figure:
     if not found:
         return theme.nothing_yet(figure, f"Importances need {ENOUGH} completed trials.")
     names = list(found)[:BARS]
-    figure.add_bar(
-        x=[theme.rounded(found[name]) for name in names],
-        y=[theme.short(name) for name in names],
-        orientation="h",
+    theme.add_bars(
+        figure,
+        [theme.rounded(found[name]) for name in names],
+        [theme.short(name) for name in names],
         text=[f"{found[name]:.2f}" for name in names],
-        textposition="outside",
-        cliponaxis=False,
         marker={"color": COLOURS[Outcome.COMPLETED]},
         hovertemplate="%{y}: %{x}<extra></extra>",
     )
-    figure.update_yaxes(theme.ROWS)
-    figure.update_xaxes(range=[0, 1.2 * max(found.values())])
     return theme.summarised(figure, f"The most important parameters: {', '.join(names[:3])}.")
 
 

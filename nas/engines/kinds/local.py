@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from nas.engines.base import Post
+from nas.engines.base import Engine, Post
 from nas.engines.messages import Command, Died, Ended, Message, Setup, Stop, Task, decode, encode
 from nas.machine import children
 from nas.machine.cgroups import OomKills
@@ -40,6 +40,11 @@ Blocks above 16 MiB do go back, but come in huge pages: no slower, and without t
 
 
 PROGRAM = (sys.executable, "-P", "-m", "nas.engines.worker")
+
+
+def make(setup: Setup, devices: Sequence[str], folder: Path) -> Engine:
+    """Workers on this machine, one for each of `devices`; their logs lie in the study's `folder`."""
+    return LocalEngine(setup, devices, folder)
 
 
 class LocalEngine:

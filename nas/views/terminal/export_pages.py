@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Column
 from rich.text import Text
 
+from nas.machine.texts import milliseconds
 from nas.views.format import accuracy, clean, count, plural
 from nas.views.terminal.table_style import new_table, numbers
 
@@ -31,7 +32,7 @@ def export_page(trial: Trial, export: Export) -> Group:
             f"{100 * found.agreement:.2f} %",
             f"{found.largest_difference:.0e}",
             accuracy(found.accuracy),
-            *(_milliseconds(found.latency[size]) for size in TIMED),
+            *(milliseconds(found.latency[size]) for size in TIMED),
         )
     size = count(trial.record.num_parameters)
     lines: list[RenderableType] = [
@@ -60,7 +61,7 @@ def bench_page(
     table = new_table(Column("format", no_wrap=True), *map(numbers, headings))
     for name, latency in measured.items():
         for size, seconds in latency.items():
-            table.add_row(Text(clean(name)), str(size), _milliseconds(seconds), f"{size / seconds:,.0f}")
+            table.add_row(Text(clean(name)), str(size), milliseconds(seconds), f"{size / seconds:,.0f}")
     said = Text(f"medians; {plural(threads, 'thread')} of {clean(processor)}; images prepared beforehand")
     return Group(table, "", said, *left_out_lines(left_out))
 
@@ -85,7 +86,3 @@ def _verified(export: Export) -> str:
         images = f"{plural(wanted.images, 'validation image')} (in PyTorch: {wanted.accuracy:.4f})"
     threads = plural(wanted.threads, "thread")
     return f"read back in fresh processes on {images}; {threads} of {clean(wanted.processor)}"
-
-
-def _milliseconds(seconds: float) -> str:
-    return f"{1000 * seconds:.3g}"

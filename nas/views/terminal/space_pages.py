@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from rich.console import Group
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from nas.views.format import clean, real
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 def spaces_table(summaries: Mapping[str, str]) -> Table:
     """What each search space is, by its name."""
-    table = new_table()
-    table.add_column("search space", overflow="ellipsis", style="bold")
-    table.add_column("what it searches")
+    table = new_table(Column("search space", overflow="ellipsis", style="bold"), "what it searches")
     for name, summary in summaries.items():
         table.add_row(Text(clean(name)), Text(clean(summary)))
     return table

@@ -18,6 +18,7 @@ from nas.datasets.layout import LAYOUT, Layout, find_layout
 from nas.datasets.rules import FIRST, NEWEST
 from nas.datasets.source import Listing
 from nas.errors import DataError
+from nas.machine.files import absolute
 from nas.space import AUGMENTATIONS
 
 if TYPE_CHECKING:
@@ -25,6 +26,16 @@ if TYPE_CHECKING:
 
 SPLIT_FOLDERS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2}
 """By the first rules: indices into SPLITS. Upper case is as good."""
+
+
+LAST = True
+"""Whether other sources are asked first: it takes any path that is no file, also of what is not there."""
+
+
+def find(source: str, downloads: Path, rules: int) -> Folder | None:
+    path = absolute(source)
+    looks_like_one = "/" in source or os.sep in source or path.is_dir()
+    return Folder(path, rules) if looks_like_one and "://" not in source and not path.is_file() else None
 
 
 class Folder:

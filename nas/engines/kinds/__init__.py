@@ -1,0 +1,1 @@
+"""One file an engine: `make(setup, devices, folder)` gives a `nas.engines.base.Engine`."""
