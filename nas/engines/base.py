@@ -11,7 +11,8 @@ HEAP_SLACK = 128 * 2**20
 libraries allocate for good when they first meet a layer, such as the code that oneDNN generates."""
 
 HEAP_HOLES = 1 / 4
-"""The part of a reservation that its heap may waste. With it, and the settings of the local engine, 14 networks of 43 to 407 MiB needed 64 MiB of slack."""
+"""The part of a reservation that its heap may waste. With it, and the settings of the local engine,
+14 networks of 43 to 407 MiB needed 64 MiB of slack."""
 
 
 def cpu_limit(reservation: int) -> int:

@@ -14,7 +14,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from nas.driver.prepare import Prepared
-from nas.driver.run import Watch
+from nas.driver.listeners import Watch
+from nas.driver.run import 
 from nas.errors import SearchFailed
 from nas.events import Notice
 from nas.final.finalists import Finalist, choose_finalists

@@ -1,6 +1,6 @@
 """What others may add: one new file in a folder of ours, or an entry point of another distribution.
 
-A file is known by being there, and is imported when it is asked for; names that begin with `_` are no plug-ins.
+A file is known by being there, and is imported when it is asked for. One whose name begins with `_` is none.
 """
 
 from __future__ import annotations

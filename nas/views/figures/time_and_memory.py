@@ -104,9 +104,10 @@ def _predicted_and_measured(
     figure.update_xaxes(title={"text": f"predicted, {name}"}, rangemode="tozero")
     figure.update_yaxes(title={"text": f"measured, {name}"}, rangemode="tozero")
     errors = (abs(measured / predicted - 1) for predicted, measured in (pairs[r.number] for r in records))
+    error = median(errors)
     return theme.summarised(
         figure,
-        f"Median difference of measured from predicted {what}: {median(errors):.1%} of {len(records):,} trials.",
+        f"Median difference of measured from predicted {what}: {error:.1%} of {len(records):,} trials.",
     )
 
 
