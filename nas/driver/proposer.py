@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from optuna.trial import FixedTrial
+
 from nas.driver.duplicates import Duplicates, SeenProposal
 from nas.driver.live_trial import LiveTrial
 from nas.driver.memory_budget import MemoryBudget
@@ -13,6 +15,7 @@ from nas.errors import SearchFailed
 from nas.machine.sizes import exact_size, in_mib
 from nas.space import DataInfo, Proposal
 from nas.space.load import Space
+from nas.space.parameters import smallest
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from nas.study.retries import Retry
@@ -72,6 +75,8 @@ class Proposer:
         self._listed = listed
         self._unfit: list[int] = []
         """Bytes that each proposal needed since the last one that fits."""
+        self._has_fitted = listed or any(record.plan for record in records)
+        """Whether any proposal ever did, so that the sampler knows where to look."""
 
     @property
     def exhausted(self) -> bool:
@@ -134,6 +139,7 @@ class Proposer:
         if answer.plan is not None:
             new, trial.plan = trial.plan is None, answer.plan
             self._unfit.clear()
+            self._has_fitted = True
             self._known.settle(trial, answer.needed, constraints)
             if new:
                 self._enter(trial, Outcome.WAITING, constraints, **trial.planned)
@@ -145,6 +151,8 @@ class Proposer:
             columns = {"predicted": answer.needed, "predicted_memory": answer.parts}
             self._enter(trial, Outcome.DOES_NOT_FIT, constraints, reason=answer.reason, **columns)
             self._unfit.append(answer.needed)
+            if not self._has_fitted and not self._store.waiting:
+                self._fall_back()
             return Outcome.DOES_NOT_FIT, answer.reason
         excess = max(excess, LEAST_EXCESS)
         trial.trial.set_constraint(OUT_OF_MEMORY, excess)
@@ -164,6 +172,13 @@ class Proposer:
             f" smallest needs {in_mib(smallest)}: start another study with --study OTHER --memory-cap"
             f" {exact_size(smallest)} or more."
         )
+
+    def _fall_back(self) -> None:
+        """None of the starts fits: propose the smallest network, so that the sampler learns which way to go."""
+        self._has_fitted = True  # once is enough
+        params = smallest(self._space, self._info)
+        if self._known.look_up(self._space.suggest(FixedTrial(params), self._info).digest) is None:
+            self._store.enqueue(params)
 
     def _repeats(self, trial: LiveTrial, earlier: SeenProposal) -> str:
         """Tell the sampler of a duplicate what it was told of the first trial. Returns the reason."""

@@ -42,6 +42,8 @@ class Setup:
     threads: int
     precision: str
     """fp32 or bf16."""
+    space_version: int | None = None
+    """Of one of our own spaces, if it is not the newest."""
     with_val: bool = False
     """Whether the validation images are trained on too; what is then told of them is not validation."""
     compile: bool = False
