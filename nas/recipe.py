@@ -238,5 +238,5 @@ def _explain(error: ValidationError, known: list[str]) -> str:
 
 def _shown(name: str, value: object) -> str:
     """A value as a message quotes it; not what may hold a database's password, at whatever depth."""
-    kinds = {dict: "a table", list: "a list", tuple: "a list"}
+    kinds: dict[type[object], str] = {dict: "a table", list: "a list", tuple: "a list"}
     return "that" if name == "storage" else kinds.get(type(value)) or repr(value)

@@ -174,7 +174,7 @@ class Proposer:
         )
 
     def _fall_back(self) -> None:
-        """None of the starts fits: propose the smallest network, so that the sampler learns which way to go."""
+        """None of the starts fits: propose the smallest network, so that the sampler learns the way."""
         self._has_fitted = True  # once is enough
         params = smallest(self._space, self._info)
         if self._known.look_up(self._space.suggest(FixedTrial(params), self._info).digest) is None:

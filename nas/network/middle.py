@@ -6,6 +6,8 @@ import math
 from functools import partial
 from typing import Any
 
+from optuna.trial import FixedTrial
+
 from nas.errors import BrokenFile, NasError
 from nas.memory.plan import build_without_memory
 from nas.network.layers import layer_table
@@ -35,6 +37,21 @@ def cheap_in_the_middle(space: Space, data: DataInfo) -> list[dict[str, Any]]:
     if not costs:
         raise broken[0]
     return [params for *_, params in sorted(costs)[:CHOSEN]]
+
+
+def first_proposals(space: Space, data: DataInfo) -> list[tuple[Proposal, float | None]]:
+    """What a study trains first, if its user names nothing else, with multiply-adds for one image; None where
+    these cannot be counted without running the network.
+
+    Raises:
+        NasError: the space cannot be used on this data, or its code failed.
+    """
+    found = []
+    for params in space.starts(data) or cheap_in_the_middle(space, data):
+        proposal = space.suggest(FixedTrial(params), data)
+        cost = multiply_adds(space, proposal, data)
+        found.append((proposal, cost if math.isfinite(cost) else None))
+    return found
 
 
 def multiply_adds(space: Space, proposal: Proposal, data: DataInfo) -> float:

@@ -87,7 +87,7 @@ def smallest(space: Space, data: DataInfo, chosen: Mapping[str, str] | None = No
 
 
 def in_the_middle(space: Space, data: DataInfo, count: int) -> Iterator[tuple[dict[str, Any], Proposal]]:
-    """Proposals from the middle half of every range, with any choice; each once, and the same ones every time.
+    """Proposals from the middle half of every range, with any choice; each once, the same every time.
 
     Fewer than `count`, where the space has no more.
     """

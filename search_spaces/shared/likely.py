@@ -19,8 +19,8 @@ from search_spaces.shared.training import (
     suggest_extras,
 )
 
-COMMON = 0
-"""What `suggest_rarely` answers with "no" to."""
+COMMON, RARE = 0, 5
+"""The parameter of `suggest_rarely` for no, and for yes: one value of six."""
 
 OPTIMIZERS: tuple[Optimizer, ...] = ("sgd", "adam", "adamw", "nadam")
 """Muon is left to networks of convolutions: without bf16 in the processor, a wide fully connected layer makes
@@ -52,7 +52,7 @@ STEPS_OF_LARGER_BATCH = 8
 
 def suggest_rarely(trial: BaseTrial, name: str) -> bool:
     """Propose yes or no; yes in one of six."""
-    return trial.suggest_int(name, COMMON, 5) == 5
+    return trial.suggest_int(name, COMMON, RARE) == RARE
 
 
 def suggest_likely_training(trial: BaseTrial, data: DataInfo, *, batch_norm: bool = True) -> Training:

@@ -1,8 +1,10 @@
-"""What do the starts of a search space reach on data of several kinds? Each is trained once, in this process.
+"""What do the starts of a search space reach on data of several kinds? And its random proposals?
 
-    NAS_CIFAR10=... python -m tests.benchmarks.starts --spaces cnn_fc residual --results starts.jsonl
+    NAS_CIFAR10=... python -m tests.benchmarks.starts --results starts.jsonl
+    NAS_CIFAR10=... python -m tests.benchmarks.starts --results starts.jsonl --random 100 --limit 6
 
-One thread; CPU seconds, decoding left out. What is in the results already is not trained again.
+Each is trained once, for 8 epochs, in this process, on one thread. CPU seconds of training and validation,
+decoding left out. What is in the results already is not trained again.
 """
 
 import argparse
@@ -11,10 +13,10 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import median
 
 import torch
 from optuna.trial import FixedTrial
@@ -23,11 +25,13 @@ from PIL import Image
 from nas.datasets import ImageData, open_data
 from nas.network.layers import layer_table
 from nas.space import Proposal
-from nas.space.load import Space, known_baselines, load_space
+from nas.space.load import Space, load_space
 from nas.space.parameters import smallest
+from nas.testing.spaces import proposals
 from nas.training.epoch import Diverged
 from nas.training.images import Images
 from nas.training.loop import Trainer
+from tests.benchmarks.spaces import print_table
 
 SETS: Mapping[str, tuple[int, int, bool]] = {
     "digits": (0, 0, True),
@@ -110,3 +114,94 @@ def open_set(name: str, cifar10: Path, folder: Path) -> ImageData:
                 else:
                     shutil.copy(file, place / split / label)
     return open_data(str(place))
+
+
+def measured(results: Results, space: Space, images: Mapping[str, Images]) -> list[tuple[str, list[Result]]]:
+    """The smallest proposal of a space and its starts, with their results on each set."""
+    rows: list[tuple[str, list[Result]]] = []
+    for name, of in images.items():
+        params = [smallest(space, of.info), *(space.starts(of.info) or [])]
+        for number, each in enumerate(params):
+            proposal = space.suggest(FixedTrial(each), of.info)
+            if number == len(rows):
+                rows.append((in_short(proposal) if number else "smallest", []))
+            rows[number][1].append(results.of(name, of, space, proposal))
+    return rows
+
+
+def in_short(proposal: Proposal) -> str:
+    """Widths, head and training of a start."""
+    described = vars(proposal.architecture)
+    widths = "-".join(map(str, described.get("filters") or described.get("widths") or ()))
+    twice = " twice" if described.get("convs_per_stage", 1) > 1 else ""
+    head = f", fc {'-'.join(map(str, described['fc_units']))}" if described["fc_units"] else ""
+    training = proposal.training
+    return f"{widths}{twice}{head}; {training.optimizer} {training.learning_rate:g}, {training.batch_size}"
+
+
+def left_out(rows: Sequence[tuple[str, list[Result]]], chosen: int = 3) -> Iterator[tuple[str, str, str]]:
+    """For each set: the best of the starts that do best on the other sets, and the best of all."""
+    starts = [results for _, results in rows[1:]]
+    best = [max(column, key=lambda each: each.accuracy).accuracy for column in zip(*starts, strict=True)]
+    for number, each in enumerate(starts[0]):
+        shares = [
+            sum(result.accuracy / best[at] for at, result in enumerate(results) if at != number)
+            for results in starts
+        ]
+        picked = sorted(range(len(starts)), key=lambda start: -shares[start])[:chosen]
+        reached = max(starts[start][number].accuracy for start in picked)
+        yield each.data, f"{reached:.4f}", f"{best[number]:.4f}"
+
+
+def random_proposals(results: Results, space: Space, images: Images, count: int, limit: float) -> None:
+    """Train random proposals of at most so many million multiply-adds, and print how many do badly."""
+    found = []
+    dear = 0
+    for _, proposal in proposals(space, images.info, count):
+        with torch.device("meta"):
+            model = space.build(proposal, images.info)
+        if layer_table(model, images.info.shape).multiply_adds > 1e6 * limit:
+            dear += 1
+        else:
+            found.append(results.of("CIFAR-10", images, space, proposal).accuracy)
+    half = max(found) / 2
+    bad = sum(accuracy < half for accuracy in found)
+    print(
+        f"{space.name}: {len(found)} of {count} random proposals have at most {limit:g} M multiply-adds:"
+        f" best {max(found):.4f}, median {median(found):.4f}, {bad} ({bad / len(found):.0%}) below half of it"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--spaces", nargs="+", default=["cnn_fc", "residual"])
+    parser.add_argument("--results", type=Path, default=Path("starts.jsonl"))
+    parser.add_argument("--random", type=int, default=0, help="random proposals instead of the starts")
+    parser.add_argument("--limit", type=float, default=6, help="of these, in million multiply-adds")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    results, cifar10 = Results(arguments.results), Path(os.environ["NAS_CIFAR10"])
+    with tempfile.TemporaryDirectory() as folder:
+        names = ["CIFAR-10"] if arguments.random else list(SETS)
+        images = {
+            name: Images.load(open_set(name, cifar10, Path(folder)), torch.device("cpu")) for name in names
+        }
+        for name in arguments.spaces:
+            space = load_space(name)
+            if arguments.random:
+                random_proposals(results, space, images["CIFAR-10"], arguments.random, arguments.limit)
+                continue
+            rows = measured(results, space, images)
+            cells = [
+                (label, *(f"{each.accuracy:.4f} / {each.seconds:.0f}" for each in of)) for label, of in rows
+            ]
+            print(f"\n{name}: validation accuracy / CPU seconds\n")
+            print_table(("start", *SETS), cells)
+            print("\nThe best of the three starts that do best on the other sets, and the best of all\n")
+            print_table(("left out", "reached", "best"), list(left_out(rows)))
+
+
+if __name__ == "__main__":
+    main()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from nas.datasets import ImageData
     from nas.exporters import Export
     from nas.network.cost import Cost
+    from nas.space import Proposal
     from nas.space.load import Space
     from nas.space.parameters import Parameter
     from nas.views.shown import Final, Study, Trial
@@ -127,9 +128,11 @@ def print_spaces(summaries: Mapping[str, str]) -> None:
     _print(spaces_table(summaries))
 
 
-def print_parameters(space: Space, parameters: Iterable[Parameter]) -> None:
-    """List what a search space asks."""
-    _print(parameters_page(space, parameters))
+def print_parameters(
+    space: Space, parameters: Iterable[Parameter], starts: Iterable[tuple[Proposal, float | None]]
+) -> None:
+    """List what a search space asks, and what a study trains first, with multiply-adds."""
+    _print(parameters_page(space, parameters, starts))
 
 
 def _network(trial: Trial) -> RenderableType:
