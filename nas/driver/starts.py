@@ -30,7 +30,9 @@ Params = dict[str, Any]
 
 
 def starts_of(space: Space, data: DataInfo, recipe: Recipe, storage: RetryingStorage) -> list[Params]:
-    """The parameters of the first trials of a study; the sampler draws those that one leaves out.
+    """The parameters of the first trials of a study, no more than it is to train.
+
+    The sampler draws those that one leaves out.
 
     Raises:
         InvalidSetting: a file of starts is none, or a value in it is out of its range.
@@ -54,7 +56,8 @@ def starts_of(space: Space, data: DataInfo, recipe: Recipe, storage: RetryingSto
         from nas.network.check import check_first
 
         check_first(space, own[0], data)
-    return [params for number, params in enumerate(found) if params not in found[:number]]
+    new = [params for number, params in enumerate(found) if params not in found[:number]]
+    return new[: recipe.trials]
 
 
 def _read(file: Path, known: Mapping[str, BaseDistribution]) -> Iterator[Params]:
