@@ -57,6 +57,7 @@ def starts(data: DataInfo) -> list[dict[str, Any]]:
     sgd = start_training(data, "sgd", 0.05, log2_batch_size=5)
     adamw = start_training(data, "adamw", 2e-3, log2_batch_size=5)
     network = {"batch_norm": True, "initialisation": "he"}
+    sgd["augmentation"] = adamw["augmentation"] = "none"  # nothing here sees that an image has moved
     narrow = network | {"fc_layers": 1, "log2_fc_units": 7, "dropout": 0.0}
     wide = network | {"fc_layers": 2, "log2_fc_units": 9, "fc_halving_2": 1, "dropout": 0.2}
     return [narrow | sgd, narrow | adamw, wide | sgd, wide | adamw]

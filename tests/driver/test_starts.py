@@ -154,7 +154,7 @@ def test_what_is_no_start_is_one_clear_line(nas: Nas, tmp_path: Path, text: str 
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert message in err
     assert "my.toml" in err
-    assert nas("show")[0] == 2, "there is no study"
+    assert not (tmp_path / "studies" / "cnn_fc-digits" / "weights").exists()
 
 
 def test_a_warm_start_brings_the_best_five_of_another_study(
