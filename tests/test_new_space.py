@@ -15,7 +15,7 @@ def test_a_new_space_runs_at_once(nas: Nas, tmp_path: Path) -> None:
         "my space.py is a search space. Run it with: nas search --space 'my space.py'\n",
     )
     text = (tmp_path / "my space.py").read_text()
-    assert text.count("\n") == 60
+    assert text.count("\n") == 56
     assert text.count("  # ") >= 6
 
     (tmp_path / "my_space.py").write_text(text)

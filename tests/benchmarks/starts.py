@@ -4,9 +4,11 @@
     NAS_CIFAR10=... python -m tests.benchmarks.starts --results starts.jsonl --random 100 --limit 6
 
 Each is trained once, for 8 epochs, in this process, on one thread. CPU seconds of training and validation,
-decoding left out. What is in the results already is not trained again. Measured figures are in the README; on an
-AMD EPYC at 2.6 GHz without AVX-512, torch 2.14, all starts of cnn_fc and residual took 22 CPU minutes, 66 random
-proposals (of 200) 11. Muon is slow there: bf16 products, which it works with, take 36 times as long as fp32.
+decoding left out. What is in the results already is not trained again.
+
+The figures are in the README. On an AMD EPYC at 2.6 GHz without AVX-512, torch 2.14, other work running: 22 CPU
+minutes for the starts of cnn_fc and residual, 11 for 66 random proposals. Muon is slow there: the products in
+bf16 that it works with take 36 times as long as in fp32.
 """
 
 import argparse
