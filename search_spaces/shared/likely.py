@@ -1,8 +1,8 @@
 """How a network is trained, with likely things likely: what did well is common, what never did cannot be had.
 
 Measured on CIFAR-10 with 2,500 training images and 8 epochs (`tests/benchmarks/starts.py`): of 66 random
-proposals of cnn_fc with at most 4 million multiply-adds, 4 end below half of the best. `training` offers the same
-settings evenly; files of users and stored studies depend on it.
+proposals of cnn_fc with at most 4 million multiply-adds, 4 end below half of the best. `training` offers the
+same settings evenly; files of users and stored studies depend on it.
 """
 
 from dataclasses import replace
