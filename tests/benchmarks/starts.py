@@ -7,8 +7,8 @@ Each is trained once, for 8 epochs, in this process, on one thread. CPU seconds 
 decoding left out. What is in the results already is not trained again.
 
 The figures are in the README. On an AMD EPYC at 2.6 GHz without AVX-512, torch 2.14, other work running: 22
-CPU minutes for the starts of cnn_fc and residual, 11 for 66 random proposals. Muon is slow there: its products
-in bf16 take 36 times as long as in fp32.
+CPU minutes for the starts of cnn_fc and residual, 11 for 66 random proposals. Muon is slow there: its
+products in bf16 take 36 times as long as in fp32.
 """
 
 import argparse
