@@ -125,6 +125,12 @@ class Recipe(BaseModel):
     baseline: Annotated[tuple[NameOrPlace, ...], BeforeValidator(one_or_more)] = Field(
         (), description="train this too, to compare with: known name, path/to/file.py, or none"
     )
+    start: Annotated[tuple[Place, ...], BeforeValidator(one_or_more)] = Field(
+        (), description="proposals to train first, in a new study: TOML file of parameters, or none"
+    )
+    warm_start: str | None = Field(
+        None, description="study of the same search space, whose best five a new study trains first"
+    )
     workers: Count | Literal["auto"] = Field("auto", description="trials trained at the same time")
     threads: Count | Literal["auto"] = Field("auto", description="processor threads of one worker")
     device: str = Field("auto", description="device: cpu, cuda, cuda:<i>, mps or auto")
@@ -159,7 +165,7 @@ class Recipe(BaseModel):
         Raises:
             InvalidSetting: an unreadable file, an unknown key or a value out of range.
         """
-        settings = _read_toml(expanded(file)) if file else {}
+        settings = read_toml(expanded(file), "recipe") if file else {}
         settings |= given(flags)
         try:
             return cls.model_validate(settings)
@@ -192,19 +198,24 @@ def given(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def _read_toml(file: Path) -> dict[str, Any]:
+def read_toml(file: Path, what: str) -> dict[str, Any]:
+    """The tables of a file, which a message calls `what`.
+
+    Raises:
+        InvalidSetting: it cannot be read, or is no TOML.
+    """
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise InvalidSetting(f"The recipe {file} cannot be read: {error.strerror}.") from error
+        raise InvalidSetting(f"The {what} {file} cannot be read: {error.strerror}.") from error
     try:
         return tomllib.loads(StringIO(_decoded(content), newline=None).read())
     except UnicodeDecodeError as error:
-        raise InvalidSetting(f"The recipe {file} is no text in UTF-8. Save it as UTF-8.") from error
+        raise InvalidSetting(f"The {what} {file} is no text in UTF-8. Save it as UTF-8.") from error
     except ValueError as error:  # of a number with thousands of digits, too
-        raise InvalidSetting(f"The recipe {file} is not valid TOML: {error}.") from error
+        raise InvalidSetting(f"The {what} {file} is not valid TOML: {error}.") from error
     except RecursionError:
-        raise InvalidSetting(f"The recipe {file} is not valid TOML: it is nested too deeply.") from None
+        raise InvalidSetting(f"The {what} {file} is not valid TOML: it is nested too deeply.") from None
 
 
 def _decoded(content: bytes) -> str:
@@ -265,5 +276,5 @@ def _explain(error: ValidationError, known: list[str]) -> str:
 
 def _shown(name: str, value: object) -> str:
     """A value as a message quotes it; not what may hold a database's password, at whatever depth."""
-    kinds: dict[type, str] = {dict: "a table", list: "a list", tuple: "a list"}
+    kinds: dict[type[object], str] = {dict: "a table", list: "a list", tuple: "a list"}
     return "that" if name == "storage" else kinds.get(type(value)) or repr(value)

@@ -6,23 +6,24 @@ bottleneck narrows what the fully connected layers read.
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from optuna.trial import BaseTrial
 from torch import nn
 
 from nas.space import DataInfo, Proposal
 from search_spaces.shared.initialisation import INITIALISATIONS, Initialisation, initialise
-from search_spaces.shared.pyramid import fully_connected, suggest_pyramid
-from search_spaces.shared.tenths import suggest_tenths
-from search_spaces.shared.training import suggest_training
+from search_spaces.shared.likely import COMMON, start_training, suggest_likely_training, suggest_rarely
+from search_spaces.shared.pyramid import fully_connected, suggest_dropout, suggest_pyramid
 
-VERSION = 1
+VERSION = 2
 
 Downsampling = Literal["stride", "avg_pool", "max_pool"]
 DOWNSAMPLINGS: tuple[Downsampling, ...] = ("stride", "avg_pool", "max_pool")
 MAX_STAGES = 6
 MAX_FILTERS = 512
+MAX_BARE_CONVS = 4
+"""More convolutions than these always have batch norm: without it, they stay at chance too often."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,24 +94,67 @@ def suggest(trial: BaseTrial, data: DataInfo) -> Proposal:
     Raises:
         ValueError: the images are smaller than 4x4 pixels.
     """
-    stages = trial.suggest_int("conv_stages", *_stages(data))
-    convs_per_stage = trial.suggest_int("convs_per_stage", 1, 3)
-    filters = _suggest_filters(trial, stages)
+    stages = trial.suggest_int("conv_stages", *stages_for(data))
+    convs_per_stage = trial.suggest_int("convs_per_stage", 1, 2)
+    if suggest_rarely(trial, "one_conv_more"):
+        convs_per_stage += 1
+    filters = suggest_filters(trial, stages)
+    batch_norm = stages * convs_per_stage > MAX_BARE_CONVS or not suggest_rarely(trial, "no_batch_norm")
+    fc_units = suggest_pyramid(trial, max_layers=3, log2_units=(5, 9))
     architecture = CnnFc(
         filters=filters,
         convs_per_stage=convs_per_stage,
         kernel_size=trial.suggest_int("kernel_size", 3, 5, step=2),
         downsampling=cast(Downsampling, trial.suggest_categorical("downsampling", DOWNSAMPLINGS)),
-        batch_norm=trial.suggest_categorical("batch_norm", [False, True]),
+        batch_norm=batch_norm,
         bottleneck=_suggest_bottleneck(trial, filters[-1]),
-        fc_units=suggest_pyramid(trial, max_layers=3, log2_units=(5, 9)),
-        dropout=suggest_tenths(trial, "dropout", 0.5),
+        fc_units=fc_units,
+        dropout=suggest_dropout(trial, len(fc_units)),
         initialisation=cast(Initialisation, trial.suggest_categorical("initialisation", INITIALISATIONS)),
     )
-    return Proposal(architecture, suggest_training(trial, data))
+    return Proposal(architecture, suggest_likely_training(trial, data, batch_norm=batch_norm))
 
 
-def _stages(data: DataInfo) -> tuple[int, int]:
+def starts(data: DataInfo) -> list[dict[str, Any]]:
+    """Known to do well, from tiny to large; measured in `tests/benchmarks/starts.py`."""
+    return [
+        _start(data, 3, 6, start_training(data, "sgd", 0.1, log2_batch_size=5)),
+        _start(data, 4, 7, start_training(data, "adamw", 3e-3, log2_batch_size=5)),
+        _start(data, 4, 7, start_training(data, "sgd", 0.1, log2_batch_size=6)),
+        _start(data, 5, 7, start_training(data, "sgd", 0.1, log2_batch_size=5)),
+        _start(data, 5, 7, start_training(data, "adamw", 3e-3, log2_batch_size=5)),
+        _start(data, 5, 7, start_training(data, "adamw", 3e-3, log2_batch_size=5), convs_per_stage=2),
+    ]
+
+
+def _start(
+    data: DataInfo, log2_filters: int, log2_fc_units: int, training: dict[str, Any], convs_per_stage: int = 1
+) -> dict[str, Any]:
+    """Stages until about 4x4 pixels are left, the last two of which double the filters; batch norm."""
+    fewest, most = stages_for(data)
+    stages = min(most, max(fewest, 2, (min(data.shape[1:]) - 1).bit_length() - 2))
+    params = {
+        "conv_stages": stages,
+        "convs_per_stage": convs_per_stage,
+        "one_conv_more": COMMON,
+        "log2_filters": log2_filters,
+        **{f"doubling_{stage}": int(stage > stages - 2) for stage in range(2, stages + 1)},
+    }
+    if stages * convs_per_stage <= MAX_BARE_CONVS:
+        params["no_batch_norm"] = COMMON
+    return params | {
+        "fc_layers": 1,
+        "log2_fc_units": log2_fc_units,
+        "kernel_size": 3,
+        "downsampling": "max_pool",
+        "bottleneck": COMMON,
+        "dropout": 0.0,
+        "initialisation": "he",
+        **training,
+    }
+
+
+def stages_for(data: DataInfo) -> tuple[int, int]:
     """The fewest and the most stages: they leave 2 to 15 pixels of the image's smaller side.
 
     More would leave no map to read; fewer would make the first fully connected layer outweigh all others.
@@ -122,7 +166,7 @@ def _stages(data: DataInfo) -> tuple[int, int]:
     return min(MAX_STAGES, max(1, halvings - 3)), min(MAX_STAGES, halvings - 1)
 
 
-def _suggest_filters(trial: BaseTrial, stages: int) -> tuple[int, ...]:
+def suggest_filters(trial: BaseTrial, stages: int) -> tuple[int, ...]:
     """Powers of two that never shrink with depth: a first width, then doublings."""
     filters = [2 ** trial.suggest_int("log2_filters", 3, 6)]
     for stage in range(2, stages + 1):
@@ -132,8 +176,8 @@ def _suggest_filters(trial: BaseTrial, stages: int) -> tuple[int, ...]:
 
 
 def _suggest_bottleneck(trial: BaseTrial, filters: int) -> int | None:
-    """A width below that of the last convolution, or none."""
-    if not trial.suggest_categorical("bottleneck", [False, True]):
+    """A width below that of the last convolution, or mostly none."""
+    if not suggest_rarely(trial, "bottleneck"):
         return None
     width: int = 2 ** trial.suggest_int("log2_bottleneck", 3, 6)
     return width if width < filters else None

@@ -3,13 +3,14 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 from math import prod
-from typing import cast
+from typing import Any, cast
 
 from optuna.trial import BaseTrial
 from torch import nn
 
 from nas.space import DataInfo, Proposal
 from search_spaces.shared.initialisation import INITIALISATIONS, Initialisation, initialise
+from search_spaces.shared.likely import start_training
 from search_spaces.shared.pyramid import fully_connected, suggest_pyramid
 from search_spaces.shared.tenths import suggest_tenths
 from search_spaces.shared.training import suggest_training
@@ -49,3 +50,14 @@ def suggest(trial: BaseTrial, data: DataInfo) -> Proposal:
         initialisation=cast(Initialisation, trial.suggest_categorical("initialisation", INITIALISATIONS)),
     )
     return Proposal(architecture, suggest_training(trial, data))
+
+
+def starts(data: DataInfo) -> list[dict[str, Any]]:
+    """Known to do well, from small to large; measured in `tests/benchmarks/starts.py`."""
+    sgd = start_training(data, "sgd", 0.05, log2_batch_size=5)
+    adamw = start_training(data, "adamw", 2e-3, log2_batch_size=5)
+    network = {"batch_norm": True, "initialisation": "he"}
+    sgd["augmentation"] = adamw["augmentation"] = "none"  # nothing here sees that an image has moved
+    narrow = network | {"fc_layers": 1, "log2_fc_units": 7, "dropout": 0.0}
+    wide = network | {"fc_layers": 2, "log2_fc_units": 9, "fc_halving_2": 1, "dropout": 0.2}
+    return [narrow | sgd, narrow | adamw, wide | sgd, wide | adamw]

@@ -6,7 +6,7 @@ the size. The head averages the maps or reads them by a pyramid of fully connect
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from optuna.trial import BaseTrial
 from torch import nn
@@ -14,11 +14,15 @@ from torch import nn
 from nas.space import DataInfo, Proposal
 from search_spaces.shared.blocks import BLOCK_KINDS, BlockKind, convolution, residual_block
 from search_spaces.shared.initialisation import ALL_INITIALISATIONS, Initialisation, initialise
-from search_spaces.shared.pyramid import fully_connected, suggest_pyramid
-from search_spaces.shared.tenths import suggest_tenths
-from search_spaces.shared.training import suggest_wide_training
+from search_spaces.shared.likely import (
+    COMMON,
+    start_training,
+    suggest_likely_wide_training,
+    suggest_rarely,
+)
+from search_spaces.shared.pyramid import fully_connected, suggest_dropout, suggest_pyramid
 
-VERSION = 1
+VERSION = 2
 
 Downsampling = Literal["avg_pool", "max_pool", "stride"]
 DOWNSAMPLINGS: tuple[Downsampling, ...] = ("avg_pool", "max_pool", "stride")
@@ -100,8 +104,10 @@ def suggest(trial: BaseTrial, data: DataInfo) -> Proposal:
     Raises:
         ValueError: the images are smaller than 4x4 pixels.
     """
-    stages = trial.suggest_int("stages", *_stages(data))
-    blocks_per_stage = trial.suggest_int("blocks_per_stage", 1, 4)
+    stages = trial.suggest_int("stages", *stages_for(data))
+    blocks_per_stage = trial.suggest_int("blocks_per_stage", 1, 2)
+    if suggest_rarely(trial, "two_blocks_more"):
+        blocks_per_stage += 2
     widths = [2 ** trial.suggest_int("log2_width", 4, 6)]
     for stage in range(2, stages + 1):
         widths.append(widths[-1] << trial.suggest_int(f"doubling_{stage}", 0, 1))
@@ -111,6 +117,7 @@ def suggest(trial: BaseTrial, data: DataInfo) -> Proposal:
     squeeze_excitation = trial.suggest_categorical("squeeze_excitation", [False, True])
     downsampling = trial.suggest_categorical("downsampling", DOWNSAMPLINGS) if stages > 1 else None
     pyramid = trial.suggest_categorical("head", ["average", "pyramid"]) == "pyramid"
+    fc_units = suggest_pyramid(trial, max_layers=3, log2_units=(5, 9)) if pyramid else ()
     architecture = ResidualNetwork(
         stem_kernel=trial.suggest_int("stem_kernel", 3, 7, step=2),
         stem_halvings=stem_halvings(data),
@@ -121,11 +128,57 @@ def suggest(trial: BaseTrial, data: DataInfo) -> Proposal:
         separable=separable,
         squeeze_excitation=squeeze_excitation,
         downsampling=cast(Downsampling | None, downsampling),
-        fc_units=suggest_pyramid(trial, max_layers=3, log2_units=(5, 9)) if pyramid else (),
-        dropout=suggest_tenths(trial, "dropout", 0.5),
+        fc_units=fc_units,
+        dropout=suggest_dropout(trial, len(fc_units)),
         initialisation=cast(Initialisation, trial.suggest_categorical("initialisation", ALL_INITIALISATIONS)),
     )
-    return Proposal(architecture, suggest_wide_training(trial, data))
+    return Proposal(architecture, suggest_likely_wide_training(trial, data))
+
+
+def starts(data: DataInfo) -> list[dict[str, Any]]:
+    """Known to do well, from tiny to large; measured in `tests/benchmarks/starts.py`."""
+    muon = start_training(data, "muon", 5e-3, log2_batch_size=5, wide=True)
+    sgd = start_training(data, "sgd", 0.1, log2_batch_size=5, wide=True)
+    adamw = start_training(data, "adamw", 3e-3, log2_batch_size=5, wide=True)
+    return [
+        _start(data, 4, sgd, doublings=1),
+        _start(data, 4, muon),
+        _start(data, 4, sgd, log2_fc_units=6),
+        _start(data, 4, adamw, log2_fc_units=7),
+        _start(data, 5, sgd, log2_fc_units=7),
+    ]
+
+
+def _start(
+    data: DataInfo,
+    log2_width: int,
+    training: dict[str, Any],
+    *,
+    doublings: int = 2,
+    log2_fc_units: int | None = None,
+) -> dict[str, Any]:
+    """Three stages of one plain block where the image has room for them; the last ones double the width."""
+    fewest, most = stages_for(data)
+    stages = min(most, max(fewest, 3))
+    head: dict[str, Any] = {"head": "average"}
+    if log2_fc_units is not None:
+        head = {"head": "pyramid", "fc_layers": 1, "log2_fc_units": log2_fc_units}
+    return {
+        "stages": stages,
+        "blocks_per_stage": 1,
+        "two_blocks_more": COMMON,
+        "log2_width": log2_width,
+        **{f"doubling_{stage}": int(stage > stages - doublings) for stage in range(2, stages + 1)},
+        "block": "plain",
+        "separable": False,
+        "squeeze_excitation": False,
+        **({"downsampling": "max_pool"} if stages > 1 else {}),
+        **head,
+        "stem_kernel": 3,
+        "dropout": 0.0,
+        "initialisation": "he",
+        **training,
+    }
 
 
 def stem_halvings(data: DataInfo) -> int:
@@ -137,7 +190,7 @@ def stem_halvings(data: DataInfo) -> int:
     return halvings
 
 
-def _stages(data: DataInfo) -> tuple[int, int]:
+def stages_for(data: DataInfo) -> tuple[int, int]:
     """The fewest and the most stages: they leave 2 to 16 pixels of the image's smaller side.
 
     More would leave no map; fewer would make the first fully connected layer outweigh all others.

@@ -76,7 +76,9 @@ def make_store(tmp_path: Path) -> Callable[..., StudyWriter]:
     def make(
         name: str = "study", *, sampler: str = "random", pruner: str = "none", **settings: Any
     ) -> StudyWriter:
-        recipe = Recipe.load(space="mlp", study=name, sampler=sampler, pruner=pruner, threads=1, **settings)
+        recipe = Recipe.load(
+            study=name, sampler=sampler, pruner=pruner, threads=1, **{"space": "mlp"} | settings
+        )
         storage = open_database(storage_url(None, tmp_path), create=True)
         make_folder(tmp_path / name)
         store = StudyWriter.create(storage, name, tmp_path, recipe, 1, {})

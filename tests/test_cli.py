@@ -192,7 +192,7 @@ def test_inspect_tells_what_a_network_costs_before_it_is_trained(nas):
     chosen = ("--set", "conv_stages=2", "--set", "log2_filters=5")
     code, out, _ = nas("inspect", "--space", "cnn_fc", *chosen, "--memory-cap", "1GiB")
     assert code == 0
-    for said in ("14,026", "45,888", "optimizer state", "Fits the memory cap in batches of 32 x 1"):
+    for said in ("14,122", "45,888", "optimizer state", "Fits the memory cap in batches of 32 x 1"):
         assert said in out
     code, out, _ = nas("inspect", "--space", "cnn_fc", *chosen, "--memory-cap", "10KiB")
     assert code == 0

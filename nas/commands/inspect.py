@@ -19,7 +19,7 @@ def spaces(
     data: Annotated[str, typer.Option(help="Ranges depend on the data.")] = "digits",
     as_json: AsJson = False,
 ) -> None:
-    """List the search spaces, or the parameters of one and their ranges."""
+    """List the search spaces, or the parameters of one and their ranges, and what a study trains first."""
     from nas.datasets import open_data
     from nas.errors import BrokenFile
     from nas.space.load import known_spaces, load_space
@@ -36,8 +36,10 @@ def spaces(
                 summaries[name] = str(error)
         show(spaces_table(summaries))
     else:
-        found = load_space(space)
-        show(parameters_page(found, parameters(found, open_data(data).info)))
+        from nas.network.middle import first_proposals  # torch comes with it
+
+        found, info = load_space(space), open_data(data).info
+        show(parameters_page(found, parameters(found, info), first_proposals(found, info)))
 
 
 @app.command(

@@ -13,11 +13,12 @@ from optuna.trial import FixedTrial
 from nas.datasets import ImageData, known_datasets, open_data, source_name
 from nas.datasets.rules import NEWEST, rules_of
 from nas.driver.resources import Resources, resolve
+from nas.driver.starts import starts_of
 from nas.errors import InvalidSetting, StudyError
 from nas.machine.files import expanded
 from nas.recipe import Recipe, given
 from nas.space.load import Space, load_baseline, load_space, short_name
-from nas.space.parameters import check_baseline, smallest
+from nas.space.parameters import check_baseline
 from nas.study.database import make_folder, open_database, storage_url
 from nas.study.lock import study_lock
 from nas.study.outcome import Outcome
@@ -61,6 +62,8 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
         asked["baseline"] = tuple(load_baseline(each).source for each in recipe.baseline)
     if "data" in asked:
         asked["data"] = _exact_source(recipe.data)
+    if "start" in asked:
+        asked["start"] = tuple(each.absolute() for each in recipe.start)
     space_name = short_name(asked.get("space", recipe.space))
     name = _check_name(recipe.study or f"{space_name}-{source_name(recipe.data)}")
     url = storage_url(recipe.storage, recipe.folder)
@@ -80,14 +83,10 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
             }
         )
         if store is None:
-            first = smallest(space, data.info)  # may fail in the user's code: before there is a study
-            if space.is_theirs:
-                from nas.network.check import check_first  # torch comes with it
-
-                check_first(space, first, data.info)
+            starts = starts_of(space, data.info, recipe, storage)  # may fail in the user's code: before
             cap, facts = resources.memory_cap, _facts(data) | space_facts(space.digest, recipe.folder)
             store = StudyWriter.create(
-                storage, name, recipe.folder, recipe, space.version, facts, cap, first=first
+                storage, name, recipe.folder, recipe, space.version, facts, cap, starts=starts
             )
         else:
             _check_unchanged(store, recipe, space, data)
@@ -201,6 +200,13 @@ def _continued(store: StudyReader, asked: dict[str, Any]) -> Recipe:
             " name them: --data PATH."
         )
     stored = stored.model_copy(update=now)
+    for name in ("start", "warm_start"):
+        if asked.get(name) and asked[name] != getattr(stored, name):
+            raise StudyError(
+                f"Study {store.name!r} has begun already: --{name.replace('_', '-')} is for a new one. Leave"
+                " it out, or start another study with --study OTHER."
+            )
+        asked = {key: value for key, value in asked.items() if key != name}
     kept = {name: getattr(stored, name) for name in KEPT_AUTO if asked.get(name) == "auto"}
     recipe = Recipe.load(**dict(stored) | {"time_limit": None} | asked | kept)
     changes = stored.differences(recipe)
@@ -225,7 +231,10 @@ def _check_unchanged(store: StudyReader, recipe: Recipe, space: Space, data: Ima
     way_out = "Start another study with --study OTHER."
     if space.version != store.space_version:
         stored = f"version {store.space_version} of search space {space.name!r}, now it is {space.version}"
-        raise StudyError(f"Study {store.name!r} was made with {stored}. {way_out}")
+        raise StudyError(
+            f"Study {store.name!r} was made with {stored}. Start another one from its best trials:"
+            f" --warm-start {store.name} --study OTHER."
+        )
     if (data.fingerprint, data.split_digest) == (store.data["fingerprint"], store.data["split_digest"]):
         return
     if recipe.data != store.recipe.data:

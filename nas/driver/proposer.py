@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from optuna.trial import FixedTrial
+
 from nas.driver.duplicates import Duplicates, SeenProposal
 from nas.driver.live_trial import LiveTrial
 from nas.driver.memory_budget import MemoryBudget
@@ -15,6 +17,7 @@ from nas.machine.sizes import exact_size, in_mib
 from nas.memory.planned import MemoryPlan
 from nas.space import DataInfo
 from nas.space.load import Space
+from nas.space.parameters import smallest
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from nas.study.retries import Retry
@@ -63,6 +66,8 @@ class Proposer:
         """Bytes that each proposal needed since the last one that fits."""
         self._too_long: list[float] = []
         """Seconds that each proposal needed since the last one that may take them."""
+        self._has_fitted = listed or any(record.plan for record in records)
+        """Whether any proposal ever did, so that the sampler knows where to look."""
 
     @property
     def exhausted(self) -> bool:
@@ -127,6 +132,7 @@ class Proposer:
         if isinstance(answer, MemoryPlan):
             new, trial.plan = trial.plan is None, answer
             self._unfit.clear()
+            self._has_fitted = True
             self._times.predict(trial)
             verdict = self._times.judge(trial) if new else None
             if verdict is not None:
@@ -149,6 +155,8 @@ class Proposer:
             columns = {"predicted": needed, "predicted_memory": answer.memory.parts}
             self._enter(trial, Outcome.DOES_NOT_FIT, constraints, reason=reason, **columns)
             self._unfit.append(needed)
+            if not self._has_fitted and not self._store.waiting:
+                self._fall_back()
             return Outcome.DOES_NOT_FIT, reason
         excess = max(excess, LEAST_EXCESS)
         trial.trial.set_constraint(OUT_OF_MEMORY, excess)
@@ -173,6 +181,13 @@ class Proposer:
             f" smallest needs {in_mib(smallest)}: start another study with --study OTHER --memory-cap"
             f" {exact_size(smallest)} or more."
         )
+
+    def _fall_back(self) -> None:
+        """None of the starts fits: propose the smallest network, so that the sampler learns the way."""
+        self._has_fitted = True  # once is enough
+        params = smallest(self._space, self._info)
+        if self._known.look_up(self._space.suggest(FixedTrial(params), self._info).digest) is None:
+            self._store.enqueue(params)
 
     def _repeats(self, trial: LiveTrial, earlier: SeenProposal) -> str:
         """Tell the sampler of a duplicate what it was told of the first trial. Returns the reason."""

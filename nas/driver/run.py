@@ -108,6 +108,7 @@ def driver_of(
     store, resources = run.store, run.resources
     setup = Setup(
         space=run.space.source,
+        space_version=run.space.version,
         training=store.recipe.training,
         data=str(run.data.folder),
         device=resources.devices[0],

@@ -25,6 +25,8 @@ class Setup:
     threads: int
     precision: str
     """Precision of training: fp32 or bf16."""
+    space_version: int | None = None
+    """Version of one of our own spaces, if it is not the newest."""
     with_val: bool = False
     """Whether the validation images are trained on too; what is then told of them is not validation."""
     compile: bool = False

@@ -51,7 +51,8 @@ class Worker:
         self._output = output
         self._stopped: dict[int, Stop] = {}
         torch.set_num_threads(setup.threads)
-        self.space = load_space(setup.space).fixing(setup.training)
+        space = load_space(setup.space)
+        self.space = space.of_version(setup.space_version or space.version).fixing(setup.training)
         self.data = ImageData.open(Path(setup.data))
         self.device = torch.device(setup.device)
         self.images = Images.load(self.data, self.device, resident=has_room(self.device, self.data))

@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from nas.driver.prepare import Prepared
 from nas.driver.listeners import Watch
-from nas.driver.run import 
+from nas.driver.prepare import Prepared
 from nas.errors import SearchFailed
 from nas.events import Notice
 from nas.final.finalists import Finalist, choose_finalists

@@ -14,9 +14,12 @@ The rules, held by one contract suite over every space:
   non-negative drops;
 - the proposal is in canonical form: widths clamped, options without effect dropped, so that equal proposals
   compare equal whatever parameters led to them;
-- list the cheapest choice of a category first: a study starts with the lowest of everything.
+- list the cheapest choice of a category first: where no start fits the memory cap, the lowest of everything
+  is tried.
 
-Optional names: `VERSION` (an int, 1 when absent; raise it when stored parameters change their meaning) and
+Optional names: `starts(data) -> list[dict[str, Any]]`, the parameters of proposals that are known to do well,
+cheapest first, which a study trains before anything else (without it, two cheap ones from the middle of all
+ranges); `VERSION` (an int, 1 when absent; raise it when stored parameters change their meaning) and
 the module's docstring, whose first line describes the space in listings.
 """
 

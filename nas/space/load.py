@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import threading
+import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import search_spaces.baselines
-from nas.errors import BrokenFile, InvalidSetting, StudyError, UnknownName, text_of
+import search_spaces.earlier
+from nas.errors import BrokenFile, InvalidSetting, NasError, StudyError, UnknownName, text_of
 from nas.machine.files import expanded
 from nas.space import DataInfo, Proposal, override
 from nas.space.user_code import UserModule, aside, at_work, seeded
@@ -54,6 +56,44 @@ class Space:
     def fixing(self, training: Mapping[str, Any]) -> Space:
         """This space, with some training settings fixed."""
         return replace(self, training=dict(training))
+
+    def of_version(self, version: int) -> Space:
+        """One of our own spaces as it was, so that what it proposed then is made again; any other is as it is
+        now."""
+        name = f"{self.name}_{version}"
+        if version == self.version or self.is_theirs or name not in _modules(search_spaces.earlier):
+            return self
+        module = importlib.import_module(f"{search_spaces.earlier.__name__}.{name}")
+        return replace(self, version=version, module=module)
+
+    def starts(self, data: DataInfo) -> list[dict[str, Any]] | None:
+        """The parameters of proposals that its author knows to do well, cheapest first; None where the space
+        says nothing of any.
+
+        Raises:
+            BrokenFile: `starts` failed, or returned what `suggest` does not replay.
+        """
+        function = getattr(self.module, "starts", None)
+        if function is None:
+            return None
+        found = self._call(function, data)
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            raise BrokenFile(f"{self.file}: starts() must return a list of dicts, one for each proposal.")
+        return [self._replayed(number, params, data) for number, params in enumerate(found)]
+
+    def _replayed(self, number: int, params: dict[str, Any], data: DataInfo) -> dict[str, Any]:
+        """Those of the parameters that the space asks for."""
+        from optuna.trial import FixedTrial
+
+        trial = FixedTrial(params)
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("error", module="optuna")  # of a value out of its range
+                self._call(self.module.suggest, trial, data)
+        except NasError as error:
+            reason = text_of(error.__cause__ or error)
+            raise BrokenFile(f"{self.file}: starts()[{number}] is no proposal: {reason}") from error
+        return trial.params
 
     def suggest(self, trial: BaseTrial, data: DataInfo) -> Proposal:
         """The space's own `suggest`, with errors shown as the author of the space needs them.

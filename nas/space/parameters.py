@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import optuna
@@ -23,7 +24,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from nas.errors import InvalidSetting, UnknownName
-from nas.space import DataInfo
+from nas.space import DataInfo, Proposal
 from nas.space.load import Space
 
 PROPOSALS = 200
@@ -85,6 +86,21 @@ def smallest(space: Space, data: DataInfo, chosen: Mapping[str, str] | None = No
     return trial.params
 
 
+def in_the_middle(space: Space, data: DataInfo, count: int) -> Iterator[tuple[dict[str, Any], Proposal]]:
+    """Proposals from the middle half of every range, with any choice; each once, the same every time.
+
+    Fewer than `count`, where the space has no more.
+    """
+    study = _study(_Middle())
+    seen = set[str]()
+    for _ in range(count):
+        trial = study.ask()
+        proposal = space.suggest(trial, data)
+        if proposal.digest not in seen:
+            seen.add(proposal.digest)
+            yield trial.params, proposal
+
+
 def check_baseline(space: Space, data: DataInfo) -> None:
     """A baseline leaves nothing to sample.
 
@@ -103,11 +119,8 @@ def _study(sampler: BaseSampler) -> Study:
     return optuna.create_study(sampler=sampler)
 
 
-class _Lowest(BaseSampler):
-    """Answers every suggestion with what was chosen for it, else with the lowest of its range."""
-
-    def __init__(self, chosen: Mapping[str, str]) -> None:
-        self._chosen = chosen
+class _Independent(BaseSampler):
+    """Answers every suggestion by itself."""
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return {}
@@ -116,6 +129,39 @@ class _Lowest(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         return {}
+
+
+class _Middle(_Independent):
+    """Draws from the middle half of every range."""
+
+    def __init__(self) -> None:
+        self._random = Random(0)
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        share = self._random.uniform(1 / 4, 3 / 4)
+        match param_distribution:
+            case CategoricalDistribution(choices=choices):
+                return self._random.choice(choices)
+            case IntDistribution(low=low, high=high, log=True):
+                return round(low * (high / low) ** share)
+            case IntDistribution(low=low, high=high, step=step):
+                return low + step * round(share * ((high - low) // step))
+            case FloatDistribution(low=low, high=high, log=True):
+                return low * (high / low) ** share
+            case FloatDistribution(low=low, high=high, step=None):
+                return low + share * (high - low)
+            case FloatDistribution(low=low, high=high, step=float(step)):
+                return low + step * round(share * (high - low) / step)
+        raise TypeError(f"Unknown distribution {param_distribution!r} of {param_name}.")
+
+
+class _Lowest(_Independent):
+    """Answers every suggestion with what was chosen for it, else with the lowest of its range."""
+
+    def __init__(self, chosen: Mapping[str, str]) -> None:
+        self._chosen = chosen
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

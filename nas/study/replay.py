@@ -18,7 +18,8 @@ from nas.study.records import TrialRecord
 
 
 def space_of(store: StudyReader) -> Space:
-    """The search space of a study, or of a baseline's, with the training settings that it fixes.
+    """The search space of a study, or of a baseline's, with the training settings that it fixes; of our own
+    spaces the version that the study was made with.
 
     Raises:
         StudyError: its file is gone, or this user has not run it as it is now and does not name it either.
@@ -26,11 +27,12 @@ def space_of(store: StudyReader) -> Space:
     """
     named, stored = store.named_space, store.recipe.space
     if named is None:
-        return load_space(space_now(store), named=False).fixing(store.recipe.training)
+        space = load_space(space_now(store), named=False)
+        return space.of_version(store.space_version).fixing(store.recipe.training)
     space = load_space(named)
     if not (is_file(stored) and space.user) and space.source != stored:
         raise StudyError(f"Study {store.name!r} was made with search space {stored}, not with {named}.")
-    return space.fixing(store.recipe.training)
+    return space.of_version(store.space_version).fixing(store.recipe.training)
 
 
 def space_now(store: StudyReader) -> str:

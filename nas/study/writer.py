@@ -66,7 +66,7 @@ class StudyWriter(StudyReader):
         data: dict[str, Any],
         memory_cap: int | None = None,
         companion_of: str | None = None,
-        first: dict[str, Any] | None = None,
+        starts: Sequence[Mapping[str, Any]] = (),
     ) -> Self:
         """A new study with everything that rebuilds its trials.
 
@@ -75,7 +75,7 @@ class StudyWriter(StudyReader):
         Args:
             memory_cap: bytes.
             companion_of: UUID of the study that this one trains a baseline for.
-            first: parameters of its first trial.
+            starts: parameters of its first trials; the sampler draws those that one leaves out.
         """
         identity = str(uuid.uuid4())
         row = {
@@ -91,8 +91,8 @@ class StudyWriter(StudyReader):
         }
         study = optuna.create_study(study_name=identity, storage=storage, direction="maximize")
         study.set_user_attr(UUID, identity)
-        if first is not None:
-            study.enqueue_trial(first)
+        for params in starts:
+            study.enqueue_trial(dict(params))
         named = update(OPTUNAS).where(OPTUNAS.c.study_name == identity).values(study_name=name)
         storage.put(tables.studies, row, named)
         return cls(storage, name, folder)
@@ -111,7 +111,7 @@ class StudyWriter(StudyReader):
             self.data | space_facts(space_digest, self.folder.parent),
             self.memory_cap,
             companion_of=self.uuid,
-            first={},
+            starts=[{}],
         )
 
     def take_over(self, recipe: Recipe, memory_cap: int | None) -> None:

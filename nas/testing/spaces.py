@@ -19,6 +19,7 @@ from nas.datasets.source import NO_FLIP
 from nas.errors import NasError
 from nas.memory.program import BatchSizes
 from nas.memory.trace import trace_training
+from nas.network.layers import layer_table
 from nas.space import AUGMENTATIONS, DataInfo, Proposal
 from nas.space.load import Space, load_space
 from nas.space.parameters import smallest
@@ -157,6 +158,20 @@ class SpaceContract:
         first = space.suggest(FixedTrial(smallest(space, data)), data)
         assert sum(map(torch.Size.numel, weights_of(space, first, data).values())) <= median(sizes)
         self.check_training_step(space, first, data)
+
+    def test_its_starts_are_distinct_proposals_within_its_ranges_cheapest_first(
+        self, space: Space, data: DataInfo
+    ) -> None:
+        if not (starts := space.starts(data)):  # which replays them
+            pytest.skip("it says nothing of any")
+        replayed = [space.suggest(FixedTrial(params), data) for params in starts]
+        assert len({proposal.digest for proposal in replayed}) == len(starts)
+        costs = []
+        for proposal in replayed:
+            with torch.device("meta"):
+                costs.append(layer_table(space.build(proposal, data), data.shape).multiply_adds)
+        assert costs == sorted(costs)
+        self.check_training_step(space, replayed[0], data)
 
     def test_the_memory_of_training_is_predicted(self, space: Space, small_data: DataInfo) -> None:
         _, proposal = proposals(space, small_data, 1)[0]

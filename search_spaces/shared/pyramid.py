@@ -5,7 +5,12 @@ from itertools import pairwise
 from optuna.trial import BaseTrial
 from torch import nn
 
+from search_spaces.shared.tenths import suggest_tenths
+
 MIN_UNITS = 16
+MANY_LAYERS = 3
+MAX_DROPOUT_OF_MANY = 0.2
+"""The most dropout after each of so many hidden layers: more of it costs them a sixth of their accuracy."""
 
 
 def suggest_pyramid(trial: BaseTrial, max_layers: int, log2_units: tuple[int, int]) -> tuple[int, ...]:
@@ -19,6 +24,12 @@ def suggest_pyramid(trial: BaseTrial, max_layers: int, log2_units: tuple[int, in
         halving = trial.suggest_int(f"fc_halving_{layer}", 0, 1)
         units.append(max(MIN_UNITS, units[-1] >> halving))
     return tuple(units)
+
+
+def suggest_dropout(trial: BaseTrial, layers: int) -> float:
+    """Propose the dropout after each of so many hidden layers: 0 to 0.5, and less where they are many."""
+    dropout = suggest_tenths(trial, "dropout", 0.5)
+    return min(dropout, MAX_DROPOUT_OF_MANY) if layers >= MANY_LAYERS else dropout
 
 
 def fully_connected(

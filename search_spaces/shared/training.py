@@ -40,7 +40,11 @@ def suggest_training(trial: BaseTrial, data: DataInfo) -> Training:
 
 def suggest_wide_training(trial: BaseTrial, data: DataInfo) -> Training:
     """As `suggest_training`, out of everything that training offers."""
-    training = _suggest(trial, data, WIDE_OPTIMIZERS, WIDE_SCHEDULES)
+    return suggest_extras(trial, data, _suggest(trial, data, WIDE_OPTIMIZERS, WIDE_SCHEDULES))
+
+
+def suggest_extras(trial: BaseTrial, data: DataInfo, training: Training) -> Training:
+    """`training` with everything that only wide training offers."""
     chosen = set(training.augmentation)
     alternating = "flip" in chosen and "alternating_flip" in data.augmentations
     if alternating and trial.suggest_categorical("alternating_flip", [False, True]):
@@ -82,7 +86,6 @@ def _suggest(
     # onecycle brings a warm-up of its own
     warmup = 0.0 if schedule == "onecycle" else suggest_tenths(trial, "warmup", 0.2)
     label_smoothing = suggest_tenths(trial, "label_smoothing", 0.2)
-    augmentation = trial.suggest_categorical("augmentation", _ladder(data.augmentations))
     return Training(
         batch_size=batch_size,
         optimizer=optimizer,
@@ -91,8 +94,14 @@ def _suggest(
         schedule=schedule,
         warmup=warmup,
         label_smoothing=label_smoothing,
-        augmentation=() if augmentation == "none" else tuple(augmentation.split("+")),
+        augmentation=augmentations(trial, data),
     )
+
+
+def augmentations(trial: BaseTrial, data: DataInfo) -> tuple[str, ...]:
+    """Propose a rung of the ladder."""
+    rung = trial.suggest_categorical("augmentation", ladder(data.augmentations))
+    return () if rung == "none" else tuple(rung.split("+"))
 
 
 def _log2_batch_sizes(num_train: int) -> tuple[int, int]:
@@ -101,7 +110,7 @@ def _log2_batch_sizes(num_train: int) -> tuple[int, int]:
     return low, max(low, min(high, largest))
 
 
-def _ladder(allowed: tuple[str, ...]) -> list[str]:
+def ladder(allowed: tuple[str, ...]) -> list[str]:
     """ "none", then one augmentation more at a time, leaving out what the data does not allow."""
     rungs = [name for name in LADDER if name in allowed]
     return ["none", *("+".join(rungs[: count + 1]) for count in range(len(rungs)))]

@@ -209,6 +209,7 @@ def test_an_error_in_build_fails_the_trial_with_the_line_of_the_users_file(searc
         MINIMAL.replace("data.shape\n", "data.shape[: 3 if self.width == 1 else 2]\n").replace(
             "1, 4", "1, 999"
         )
+        + "\ndef starts(data):\n    return [{'width': 1, 'lr': 0.1}]\n"
     )
     ended: list[TrialEnded] = []
     with pytest.raises(nas.NasError, match=r"5 failures in a row.*mine\.py, line 11: ValueError"):

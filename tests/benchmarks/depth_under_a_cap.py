@@ -127,7 +127,7 @@ def search(space: Space, trials: int, cap: int, seed: int) -> list[TrialRecord]:
             space.version,
             {},
             memory_cap=cap,
-            first=smallest(space, CIFAR10),
+            starts=[smallest(space, CIFAR10)],
         )
         store.begin()
         engine = PretendingEngine(train)

@@ -36,7 +36,7 @@ def convolutions(proposal):
 
 @pytest.mark.slow
 def test_under_a_cap_that_few_meet_all_trials_are_trained_and_none_shallower_than_chance(make_store):
-    space = load_space("cnn_fc")
+    space = load_space("cnn_fc").of_version(1)
     dice = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     random = sorted((space.suggest(dice.ask(), IMAGES) for _ in range(400)), key=activations)
     within = random[: round(SHARE * len(random))]

@@ -16,6 +16,7 @@ from nas.space.load import load_space
 from nas.space.parameters import parameters, smallest
 from nas.testing.spaces import proposals
 from search_spaces.cnn_fc import CnnFc, suggest
+from search_spaces.shared.likely import COMMON, RARE
 from tests.conftest import DIGITS
 from tests.grids import first_of
 
@@ -118,7 +119,7 @@ def test_filters_are_powers_of_two_that_at_most_double_and_end_at_512():
     assert max(filters[-1] for filters in sampled) == 512
 
 
-PARAMS = smallest(SPACE, IMAGES) | {"log2_filters": 5, "bottleneck": True}
+PARAMS = smallest(SPACE, IMAGES) | {"log2_filters": 5, "bottleneck": RARE}
 
 
 @pytest.mark.parametrize(("log2_bottleneck", "bottleneck"), [(3, 8), (4, 16), (5, None), (6, None)])
@@ -129,11 +130,18 @@ def test_a_bottleneck_that_narrows_nothing_is_dropped(log2_bottleneck, bottlenec
 
 
 def test_parameters_that_lead_to_one_network_make_equal_proposals():
-    without = suggest(FixedTrial(PARAMS | {"bottleneck": False}), IMAGES)
+    without = suggest(FixedTrial(PARAMS | {"bottleneck": COMMON}), IMAGES)
     dropped = suggest(FixedTrial(PARAMS | {"log2_bottleneck": 6}), IMAGES)
     assert (without, without.digest) == (dropped, dropped.digest)
 
 
 def test_no_width_is_asked_of_a_bottleneck_that_is_not_there():
     for trial, _ in proposals(SPACE, IMAGES, 20):
-        assert ("log2_bottleneck" in trial.params) == trial.params["bottleneck"]
+        assert ("log2_bottleneck" in trial.params) == (trial.params["bottleneck"] == RARE)
+
+
+def test_batch_norm_is_the_rule_and_many_convolutions_always_have_it():
+    sampled = [proposal.architecture for _, proposal in proposals(SPACE, IMAGES, 300)]
+    bare = [each for each in sampled if not each.batch_norm]
+    assert 0 < len(bare) <= len(sampled) / 6
+    assert max(len(each.filters) * each.convs_per_stage for each in bare) <= 4

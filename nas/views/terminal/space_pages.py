@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Column, Table
 from rich.text import Text
 
-from nas.views.format import clean, real
-from nas.views.terminal.table_style import new_table
+from nas.views.format import clean, count, in_words, real
+from nas.views.terminal.table_style import new_table, numbers
 
 if TYPE_CHECKING:
+    from nas.space import Proposal
     from nas.space.load import Space
     from nas.space.parameters import Parameter
 
@@ -26,18 +27,36 @@ def spaces_table(summaries: Mapping[str, str]) -> Table:
     return table
 
 
-def parameters_page(space: Space, parameters: Iterable[Parameter]) -> Group:
-    """What a search space asks, in its own order."""
-    table = new_table()
-    table.add_column("parameter", overflow="ellipsis")
-    table.add_column("kind", no_wrap=True)
-    table.add_column("range")
-    table.add_column("asked", no_wrap=True)
+def parameters_page(
+    space: Space, parameters: Iterable[Parameter], starts: Iterable[tuple[Proposal, float | None]] = ()
+) -> Group:
+    """What a search space asks, in its own order.
+
+    Args:
+        starts: what a study trains first, with multiply-adds for one image.
+    """
+    table = new_table(
+        Column("parameter", overflow="ellipsis"),
+        Column("kind", no_wrap=True),
+        "range",
+        Column("asked", no_wrap=True),
+    )
     for parameter in parameters:
         kind, values = _range(parameter.name, parameter.distribution)
         asked = Text(f"in {parameter.share:.0%}" if parameter.conditional else "always", style="dim")
         table.add_row(Text(clean(parameter.name)), Text(kind, style="dim"), Text(clean(values)), asked)
-    return Group(Text(clean(f"{space.name}: {space.summary}")), "", table)
+    page: list[RenderableType] = [Text(clean(f"{space.name}: {space.summary}")), "", table]
+    if rows := list(starts):
+        page += ["", Text("A new study trains these first:"), "", _starts_table(rows)]
+    return Group(*page)
+
+
+def _starts_table(starts: Iterable[tuple[Proposal, float | None]]) -> Table:
+    table = new_table(numbers("multiply-adds"), "network", "training")
+    for proposal, multiply_adds in starts:
+        words = [in_words(part) for part in proposal.description.values()]
+        table.add_row(count(multiply_adds), *(Text(clean(each)) for each in words))
+    return table
 
 
 def _range(name: str, distribution: BaseDistribution) -> tuple[str, str]:
