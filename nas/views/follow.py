@@ -93,7 +93,7 @@ class _Reader:
         self._recipe = store.recipe
         self._began = began
         self._devices: list[str] = store.row["devices"] or []
-        """Of each worker."""
+        """The device of each worker."""
         self._since = began
         """When the last trial ended that was told."""
         self._told: dict[int, int] = {}

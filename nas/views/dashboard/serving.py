@@ -39,13 +39,13 @@ class Dashboard:
     """A dashboard that listens on its port."""
 
     study: str
-    """The one that is shown first."""
+    """The name of the study that is shown first."""
     url: str
-    """With the token, if there is one."""
+    """The address to open, with the token if there is one."""
     live: str
     """Address of our own page; without the token."""
     server: Any
-    """waitress's."""
+    """The server, which is waitress's."""
 
     def run(self) -> None:
         """Answer until Ctrl-C."""

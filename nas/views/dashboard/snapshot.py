@@ -40,7 +40,7 @@ class Reservation:
     seen: int
     """The most that it was seen to use."""
     cap: int
-    """What it may use; what it uses where nobody knows."""
+    """The most that it may use; what it uses where nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class DeviceMemory:
 
     @property
     def used(self) -> int:
-        """Bytes."""
+        """Bytes that they reserve together."""
         return sum(each.size for each in self.reservations)
 
 
@@ -64,7 +64,7 @@ class Snapshot:
 
     records: Sequence[TrialRecord]
     row: dict[str, Any]
-    """Of the study, in `nas_studies`."""
+    """The row of the study in `nas_studies`."""
     driver: str | None
     """Who holds the study now, in words; None if nobody does."""
 

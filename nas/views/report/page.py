@@ -43,7 +43,7 @@ class Shown:
     full: bool
     """Whether it takes the whole width of the page."""
     json: str
-    """Empty where there is nothing to draw."""
+    """The figure as plotly writes it; empty where there is nothing to draw."""
 
 
 def render(study: Study) -> str:

@@ -67,7 +67,7 @@ class _Drawing(Thread):
         self._over = over
         self._told = 0
         self._second = 0
-        """Of the last picture."""
+        """The second of the search that the last picture shows."""
         self._size = console.size
         self._resized = False
         self._live = Live(

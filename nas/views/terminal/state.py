@@ -37,12 +37,13 @@ class RunningTrial:
     """A trial that a worker trains."""
 
     begun: TrialStarted
+    """The event that told of it."""
     started: float
-    """Seconds on the clock of `SearchState`."""
+    """The moment of its start, in seconds on the clock of `SearchState`."""
     epoch: Epoch | None = None
-    """The last one."""
+    """The last epoch that it has finished."""
     baseline: str | None = None
-    """Its name, if it is one."""
+    """The name of the baseline, if it is one."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class SearchState:
         """The last trials that were pruned or do not fit."""
         self.running: dict[int, RunningTrial] = {}
         self.devices: dict[int, str] = {}
-        """Of each worker that is ready, the name of its device."""
+        """The name of the device of each worker that is ready."""
         self.messages = [Message("notice", note) for note in start.data.get("notes", ())]
         self.charged_seconds: list[float] = []
         """What each completed or pruned trial of this run took."""
