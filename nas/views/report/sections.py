@@ -15,7 +15,7 @@ from nas.views import format
 from nas.views.terminal.network import training_in_words
 
 if TYPE_CHECKING:
-    from nas.views.shown import Study
+    from nas.api.study import Study
 
 PRIVATE = {"study", "storage", "folder", "data_dir"}
 """Settings that tell of the machine, not of the search."""
