@@ -12,7 +12,7 @@ from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 
 if TYPE_CHECKING:
-    from nas.views.shown import Study
+    from nas.api.study import Study
 
     Trials = Study | Sequence[TrialRecord]
 

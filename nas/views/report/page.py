@@ -26,7 +26,8 @@ from nas.views.report import sections
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from nas.views.shown import Study, Trial
+    from nas.api.study import Study
+    from nas.api.trial import Trial
 
 BROAD, NARROW = 980, 330
 """Pixels of the drawing on a screen and on a phone."""

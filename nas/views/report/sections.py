@@ -16,7 +16,7 @@ from nas.views.figures.theme import by_outcome
 from nas.views.terminal.network import training_in_words
 
 if TYPE_CHECKING:
-    from nas.views.shown import Study
+    from nas.api.study import Study
 
 PRIVATE = {"study", "storage", "folder", "data_dir"}
 """Settings that tell of the machine, not of the search."""
