@@ -79,7 +79,7 @@ def test_fixed_training_settings_are_a_table_or_texts(asked):
         ({"time_limit": "soon"}, "a duration such as 90s, 30m or 1h30m"),
         ({"time_limit": "inf"}, "time_limit cannot be 'inf'"),
         ({"workers": "x"}, "or 'auto'"),
-        ({"sampler": "cma"}, "'tpe', 'gp' or 'random'"),
+        ({"sampler": "cma"}, "'gp', 'random' or 'tpe'"),
         ({"seed": -1}, "seed cannot be -1"),
         ({"target_accuracy": 97}, "target_accuracy cannot be 97"),
         ({"trails": 3}, "unknown setting 'trails': did you mean 'trials'?"),

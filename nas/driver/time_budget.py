@@ -23,8 +23,8 @@ SHARE = 1 / 6
 """The part of a time limit that one trial may take."""
 
 MULTIPLE = 40
-"""Without a time limit a trial may be so many times the work of the study's first one. The dearest start of our
-spaces is 29 times the cheapest; the dearest tenth of random proposals for CIFAR-10 is beyond."""
+"""Without a time limit a trial may be so many times the work of the study's first one. The dearest start of
+our spaces is 29 times the cheapest; the dearest tenth of random proposals for CIFAR-10 is beyond."""
 
 CAREFUL = 1.1
 """A trial is started if so many times its predicted seconds are left."""
