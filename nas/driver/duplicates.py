@@ -57,6 +57,9 @@ class Duplicates:
         """Whether to ask at random, because the sampler has proposed nothing new for long."""
         return self.repeated >= EXHAUSTED // 2
 
+    def __contains__(self, digest: str) -> bool:
+        return digest in self._trials
+
     def look_up(self, digest: str) -> SeenProposal | None:
         """The trial that came first, if there is one; counts what is new and what is not."""
         earlier = self._trials.get(digest)

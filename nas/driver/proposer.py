@@ -140,7 +140,8 @@ class Proposer:
             if verdict is not None and verdict.excess > 0:
                 self._known.forget(trial)  # under a longer limit it may be proposed again
                 self._enter(trial, Outcome.DOES_NOT_FIT, constraints, reason=verdict.why, **trial.planned)
-                self._too_long.append(verdict.needed)
+                if not verdict.late:
+                    self._too_long.append(verdict.needed)
                 return Outcome.DOES_NOT_FIT, verdict.why
             self._too_long.clear()
             self._known.settle(trial, needed, constraints)
@@ -186,7 +187,7 @@ class Proposer:
         """None of the starts fits: propose the smallest network, so that the sampler learns the way."""
         self._has_fitted = True  # once is enough
         params = smallest(self._space, self._info)
-        if self._known.look_up(self._space.suggest(FixedTrial(params), self._info).digest) is None:
+        if self._space.suggest(FixedTrial(params), self._info).digest not in self._known:
             self._store.enqueue(params)
 
     def _repeats(self, trial: LiveTrial, earlier: SeenProposal) -> str:

@@ -32,6 +32,9 @@ CAREFUL = 1.1
 RECENT = 20
 """Epochs that tell how busy the machine is."""
 
+PATIENCE = 20
+"""So many proposals in a row that cannot end in what is left end the search."""
+
 SETTLED = 5
 """Trials after which predictions are good: until then, `CAREFUL` is doubled in its distance from 1."""
 
@@ -45,6 +48,8 @@ class Verdict:
     allowed: float
     why: str
     """What sets the limit, in words."""
+    late: bool = False
+    """Whether the limit is what is left of the run's time."""
 
     @property
     def excess(self) -> float:
@@ -77,6 +82,8 @@ class TimeBudget:
         self._first = next((record.work for record in records if record.work), None)
         self._slowdowns: deque[float] = deque(maxlen=RECENT)
         """Seconds over busy seconds of the last epochs: what workers wait for one another, and for others."""
+        self._refused = 0
+        """Proposals in a row that could not end in what is left."""
         self._cheapest = math.inf
         """Seconds of the cheapest trial that was predicted in this run."""
 
@@ -130,7 +137,11 @@ class TimeBudget:
             allowed = max(SHARE * limit, self._cheapest)
         reason = f"needs about {duration(needed)}, and a trial may take {duration(allowed)} (--trial-time)"
         verdict = Verdict(needed, allowed, reason)
-        return verdict if verdict.excess > 0 else self.out_of_time(trial) or verdict
+        if verdict.excess > 0:
+            return verdict
+        late = self.out_of_time(trial)
+        self._refused = self._refused + 1 if late else 0
+        return late or verdict
 
     def out_of_time(self, trial: LiveTrial) -> Verdict | None:
         """Of a trial that cannot end any more in what is left; None of one that can."""
@@ -140,13 +151,18 @@ class TimeBudget:
         if needed * self._careful <= left:
             return None
         return Verdict(
-            needed, left / self._careful, f"needs about {duration(needed)}, and {duration(left)} are left"
+            needed,
+            left / self._careful,
+            f"needs about {duration(needed)}, and {duration(left)} are left",
+            late=True,
         )
 
     @property
     def nothing_can_end(self) -> bool:
-        """Whether not even the cheapest trial that is known could end in what is left."""
-        return self._bound and self._cheapest < math.inf and self._cheapest * self._careful > self.left
+        """Whether nothing that is proposed, or that is known, could end in what is left."""
+        if not self._bound or self._cheapest == math.inf:
+            return False
+        return self._refused >= PATIENCE or self._cheapest * self._careful > self.left
 
     def learn(self, trial: LiveTrial, worker: int) -> bool:
         """Compare the epochs of a trial with their prediction. Returns whether it is the first time."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nas.driver.time_budget import MULTIPLE, duration
+from nas.driver.time_budget import MULTIPLE, PATIENCE, duration
 from nas.engines.messages import Trained
 from nas.errors import SearchFailed
 from nas.events import SearchEnded
@@ -96,9 +96,10 @@ def test_the_share_can_be_given(make_store, mlp):
 
 
 def test_what_cannot_end_is_not_started_and_the_search_ends_with_what_it_has(make_store, mlp):
-    store = make_store(trials=50, epochs=2, time_limit=20, sampler="random")
-    events, engine = run(store, mlp, **taking(lambda number: 1 if number < 3 else 60))
-    assert events[-1] == SearchEnded(why="time") or "does_not_fit" in outcomes(store)
+    store = make_store(trials=90, epochs=2, time_limit=40, trial_time=1000, sampler="random")
+    events, engine = run(store, mlp, **taking(lambda number: 1 if number < 3 else 45))
+    assert events[-1] == SearchEnded(why="time")
+    assert outcomes(store)[3:] == ["does_not_fit"] * PATIENCE
     trained = {task.number for task in engine.given}
     assert trained <= {0, 1, 2}
     assert all(record.outcome is not Outcome.INTERRUPTED for record in store.trials())

@@ -78,7 +78,7 @@ def test_a_worker_rebuilds_the_version_that_its_study_was_made_with(
             given.append(setup)
             raise InterruptedError
 
-    monkeypatch.setattr("nas.driver.run.LocalEngine", Engine)
+    monkeypatch.setattr("nas.engines.kinds.local.LocalEngine", Engine)
     with pytest.raises(InterruptedError):
         study.train(top=1, seeds=1, epochs=1, workers=1)
     monkeypatch.setattr("nas.engines.worker.measure_constants", lambda images: {})

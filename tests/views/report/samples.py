@@ -71,8 +71,9 @@ def sample_study(
     )
     make_folder(folder / name)
     storage = open_database(storage_url(None, folder), create=True)
-    store = StudyWriter.create(storage, name, folder, recipe, 1, DATA, memory_cap=4 * 2**30)
-    maker = _Maker(load_space(space).suggest, epochs)
+    found = load_space(space)
+    store = StudyWriter.create(storage, name, folder, recipe, found.version, DATA, memory_cap=4 * 2**30)
+    maker = _Maker(found.suggest, epochs)
     _fill(store, [maker.trial(number) for number in range(trials)])
     return Study(store)
 
