@@ -80,6 +80,10 @@ class TimeBudget:
         self._learned: dict[int, Sample] = {}
         """The sample of each trial of this run, by its number."""
         self._first = next((record.work for record in records if record.work), None)
+        """Work of an epoch of the study's first trial."""
+        started = next((record for record in records if record.outcome.charged or record.work), None)
+        self._compares = started is None or bool(started.work)
+        """Whether it is known: an earlier nas has not kept it, and then nothing is too much."""
         self._slowdowns: deque[float] = deque(maxlen=RECENT)
         """Seconds over busy seconds of the last epochs: what workers wait for one another, and for others."""
         self._refused = 0
@@ -198,7 +202,7 @@ class TimeBudget:
 
     def _by_work(self, work: Work) -> Verdict | None:
         """By the reference alone, which is the same on every machine."""
-        if self._first is None:
+        if self._first is None or not self._compares:
             return None
         rates = reference("cpu")
         needed, first = seconds_of(work, rates), seconds_of(self._first, rates)

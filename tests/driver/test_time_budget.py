@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from nas.driver.time_budget import MULTIPLE, PATIENCE, duration
+from nas.driver.time_budget import MULTIPLE, duration
 from nas.engines.messages import Trained
 from nas.errors import SearchFailed
 from nas.events import SearchEnded
@@ -15,12 +15,15 @@ from tests.scripted import ScriptedEngine, learns, make_driver, outcomes, run
 
 CALL = reference("cpu")["calls"]
 
+PATIENCE = 5
+
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     """Nothing is known of this machine, and nothing is remembered for other tests."""
     monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("nas.driver.proposer.UNFIT", 12)
+    monkeypatch.setattr("nas.driver.proposer.UNFIT", 6)
+    monkeypatch.setattr("nas.driver.time_budget.PATIENCE", PATIENCE)
 
 
 def needs(seconds):
@@ -64,6 +67,18 @@ def test_without_a_limit_a_trial_of_far_more_work_than_the_first_is_told_as_too_
     assert max(told(store)[2:]) <= 0
     assert records[1].work["calls"] > 0
     assert records[1].predicted_seconds > 100
+
+
+def test_a_study_of_an_earlier_nas_whose_first_trial_told_no_work_goes_on_without_such_a_limit(
+    make_store, mlp
+):
+    store = make_store(trials=1, epochs=2)
+    run(store, mlp, learns(0.5, 0.6))
+    for total in (2, 3):
+        store.take_over(store.recipe.model_copy(update={"trials": total}), store.memory_cap)
+        store.begin()
+        run(store, mlp, learns(0.5, 0.6), calls=lambda number: needs(1 if number == 1 else 10_000))
+    assert outcomes(store) == ["completed"] * 3
 
 
 def test_no_clock_decides_without_a_limit(make_store, mlp, monkeypatch):
