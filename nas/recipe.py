@@ -10,15 +10,22 @@ from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 
 from nas.errors import InvalidSetting
 from nas.machine.files import expanded, expanded_text
+from nas.machine.plugins import ENGINES, LOGGERS, PRUNERS, SAMPLERS, Plugins
 from nas.machine.sizes import memory_amount
 
 Count = Annotated[int, Field(ge=1)]
-Sampler = Literal["tpe", "gp", "random"]
-Pruner = Literal["auto", "median", "percentile", "halving", "hyperband", "none"]
 Precision = Literal["auto", "fp32", "bf16"]
 Setting = bool | int | float | str
 Amount = Annotated[str, BeforeValidator(memory_amount)]
@@ -61,6 +68,35 @@ def one_or_more(value: object) -> object:
     """A list, also of one; "none" is an empty one."""
     value = [value] if isinstance(value, str) else value
     return [] if value in (["none"], ("none",)) else value
+
+
+def known(plugins: Plugins, *others: str) -> AfterValidator:
+    """A name out of those that there are; `others` besides.
+
+    What was stored is not checked: a study is shown, and trained anew, without a plug-in that searched it.
+    """
+
+    def check(name: str, info: ValidationInfo) -> str:
+        if info.context is ASKED and name not in (*others, *plugins.shipped(), *plugins.of_others()):
+            *most, last = map(repr, [*others, *plugins.names()])
+            raise ValueError(f"{', '.join(most)} or {last}" if most else last)
+        return name
+
+    return AfterValidator(check)
+
+
+ASKED = {"asked": True}
+"""The context of settings that somebody has just given."""
+
+Sampler = Annotated[str, known(SAMPLERS)]
+Pruner = Annotated[str, known(PRUNERS, "auto")]
+Engine = Annotated[str, known(ENGINES)]
+Logger = Annotated[str, known(LOGGERS)]
+
+
+def listed(plugins: Plugins) -> str:
+    """Those that come with us, for a description."""
+    return ", ".join(plugins.shipped())
 
 
 class Recipe(BaseModel):
@@ -109,9 +145,11 @@ class Recipe(BaseModel):
         "auto", description="training precision: fp32, bf16, or auto: bf16 on CUDA that has it"
     )
     seed: int = Field(0, ge=0, description="seed of the search and of every trial in it")
-    sampler: Sampler = Field("tpe", description="Optuna's sampler: tpe, gp or random")
-    pruner: Pruner = Field(
-        "auto", description="Optuna's pruner: median, percentile, halving, hyperband, none or auto"
+    sampler: Sampler = Field("tpe", description=f"who proposes trials: {listed(SAMPLERS)}")
+    pruner: Pruner = Field("auto", description=f"who ends trials early: {listed(PRUNERS)} or auto")
+    engine: Engine = Field("local", description=f"where trials are trained: {listed(ENGINES)}")
+    log: Annotated[tuple[Logger, ...], BeforeValidator(one_or_more)] = Field(
+        (), description=f"write each event of the search down, too: {listed(LOGGERS)}, or none"
     )
 
     @classmethod
@@ -124,7 +162,7 @@ class Recipe(BaseModel):
         settings = _read_toml(expanded(file)) if file else {}
         settings |= given(flags)
         try:
-            return cls.model_validate(settings)
+            return cls.model_validate(settings, context=ASKED)
         except ValidationError as error:
             where = f"{file}: " if file else ""
             raise InvalidSetting(f"{where}{_explain(error, list(cls.model_fields))}") from None
@@ -227,5 +265,5 @@ def _explain(error: ValidationError, known: list[str]) -> str:
 
 def _shown(name: str, value: object) -> str:
     """A value as a message quotes it; not what may hold a database's password, at whatever depth."""
-    kinds = {dict: "a table", list: "a list", tuple: "a list"}
+    kinds: dict[type, str] = {dict: "a table", list: "a list", tuple: "a list"}
     return "that" if name == "storage" else kinds.get(type(value)) or repr(value)

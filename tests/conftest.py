@@ -102,7 +102,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.scripted import ScriptedEngine, learns
 
     monkeypatch.setattr(
-        "nas.driver.run.LocalEngine", lambda setup, devices, folder: ScriptedEngine(learns(0.5, 0.6))
+        "nas.engines.kinds.local.LocalEngine", lambda setup, devices, folder: ScriptedEngine(learns(0.5, 0.6))
     )
 
 

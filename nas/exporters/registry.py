@@ -1,27 +1,19 @@
 """From the name of a format to the module that writes and reads it.
 
-A file of `nas/exporters/` is a format, and so is an entry point of another distribution in the group
+A file of `nas/exporters/formats/` is a format, and so is an entry point of another distribution in the group
 `nas.exporters` that names such a module.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, cast
 
-from nas.errors import BrokenFile, NasError, UnknownName, first_line
+from nas.errors import NasError, first_line
 from nas.exporters.runtime import Runtime
 from nas.exporters.trained import TrainedModel
-
-EXPORTERS = "nas.exporters"
-"""The entry-point group under which other distributions offer formats."""
-
-FORMATS = "nas.exporters.formats"
-"""The package of our formats, and the entry-point group of those of others."""
+from nas.machine.plugins import EXPORTERS
 
 DEFAULT = ("source", "torch", "onnx", "int8")
 """Of these, an export that names no format writes what the packages at hand and the network allow."""
@@ -71,13 +63,12 @@ class Exporter(Protocol):
 
 def shipped_exporters() -> list[str]:
     """The names of our own formats, sorted."""
-    package = importlib.import_module(FORMATS)
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__) if not module.ispkg)
+    return EXPORTERS.shipped()
 
 
 def known_exporters() -> list[str]:
     """The names of all formats, sorted: our own and those of other distributions."""
-    return sorted({*shipped_exporters(), *(point.name for point in entry_points(group=EXPORTERS))})
+    return EXPORTERS.names()
 
 
 def load_exporter(name: str) -> Exporter:
@@ -87,15 +78,7 @@ def load_exporter(name: str) -> Exporter:
         UnknownName: there is none of this name.
         BrokenFile: another distribution's fails.
     """
-    if name in shipped_exporters():
-        return cast(Exporter, importlib.import_module(f"{FORMATS}.{name}"))
-    points = [point for point in entry_points(group=EXPORTERS) if point.name == name]
-    if not points:
-        raise UnknownName("export format", name, known_exporters())
-    try:
-        return cast(Exporter, points[0].load())
-    except Exception as error:  # the code is theirs
-        raise BrokenFile(f"Export format {name!r} ({points[0].value}): {first_line(error)}") from error
+    return cast(Exporter, EXPORTERS.find(name))
 
 
 def holds_code(name: str) -> bool:

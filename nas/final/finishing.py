@@ -14,9 +14,8 @@ from statistics import fmean, stdev
 from typing import Any
 
 from nas.driver.prepare import Prepared
-from nas.driver.run import Watch
 from nas.errors import SearchFailed
-from nas.events import Notice
+from nas.events import Notice, Watch
 from nas.final.finalists import Finalist, choose_finalists
 from nas.final.retraining import Trained, train_finalists
 from nas.final.settings import FinalSettings

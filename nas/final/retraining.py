@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from nas.driver.prepare import UNCUT, Prepared
-from nas.driver.run import Watch, driver_of, started
+from nas.driver.run import driver_of, started
 from nas.errors import StudyError
-from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded
+from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, Watch
 from nas.final.finalists import Finalist
 from nas.final.seeded import SEED, SeededSpace
 from nas.final.settings import FinalSettings

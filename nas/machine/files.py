@@ -26,6 +26,15 @@ def expanded(path: Path | str) -> Path:
         raise InvalidSetting(f"{path}: nobody knows that home folder. Write ./~ for a file.") from error
 
 
+def absolute(path: Path | str) -> Path:
+    """The same from the root on, `..` resolved by name, links left as they are.
+
+    Raises:
+        InvalidSetting: nobody knows that home folder.
+    """
+    return Path(os.path.abspath(expanded(path)))
+
+
 def expanded_text(text: str) -> str:
     """The same of what may also be a known name, or a database URL, of which SQLite's hold a path.
 

@@ -11,6 +11,11 @@ from types import ModuleType
 
 MOVED = {
     "nas.figures": "nas.views.figures",
+    "nas.study.samplers": "nas.samplers.base",
+    "nas.datasets.digits": "nas.datasets.sources.digits",
+    "nas.datasets.folder": "nas.datasets.sources.folder",
+    "nas.datasets.npz": "nas.datasets.sources.npz",
+    "nas.datasets.vision": "nas.datasets.sources.vision",
     "nas.exporters.parts.formats": "nas.exporters.registry",
     "nas.exporters.parts": "nas.exporters",
     "search_spaces.parts": "search_spaces.shared",

@@ -13,9 +13,9 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy import Engine, select
 
+from nas.samplers.base import STARTUP_TRIALS
 from nas.study import tables
 from nas.study.outcome import Outcome
-from nas.study.samplers import STARTUP_TRIALS
 from nas.training.epoch import Epoch
 
 

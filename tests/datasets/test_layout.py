@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from nas.datasets import open_data
-from nas.datasets.folder import Folder
 from nas.datasets.junk import SYSTEM
 from nas.datasets.source import SPLITS, Listing
+from nas.datasets.sources.folder import Folder
 from nas.errors import DataError, NasError
 
 from .samples import pixels, write_folder

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nas.datasets import known_datasets, open_data
-from nas.datasets.vision import SETS
+from nas.datasets.sources.vision import SETS
 from nas.errors import DataError
 
 from . import samples

@@ -184,11 +184,11 @@ def test_the_time_limit_of_a_run_holds_for_its_baselines_too(search, said, tmp_p
         yield trained(task.number, 1)
 
     settings = {"baseline": [baseline(tmp_path)], "epochs": 2, "watch": watch}
-    monkeypatch.setattr("nas.driver.run.LocalEngine", lambda *_: ScriptedEngine(hangs))
+    monkeypatch.setattr("nas.engines.kinds.local.LocalEngine", lambda *_: ScriptedEngine(hangs))
     study = search(**settings, time_limit=1800)
     assert said[-1] == SearchEnded(why="time")
     assert [trial.record.outcome for trial in study.trials] == [Outcome.WAITING], "no time was left"
-    monkeypatch.setattr("nas.driver.run.LocalEngine", lambda *_: ScriptedEngine(learns(0.5, 0.6)))
+    monkeypatch.setattr("nas.engines.kinds.local.LocalEngine", lambda *_: ScriptedEngine(learns(0.5, 0.6)))
     assert search(**settings).best
     (companion,) = study.store.companions()
     assert [record.outcome for record in companion.trials()] == [Outcome.INTERRUPTED, Outcome.COMPLETED]

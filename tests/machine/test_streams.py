@@ -119,7 +119,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         from tests.scripted import ScriptedEngine, learns
 
-        patch.setattr("nas.driver.run.LocalEngine", lambda *_: ScriptedEngine(learns(0.5)))
+        patch.setattr("nas.engines.kinds.local.LocalEngine", lambda *_: ScriptedEngine(learns(0.5)))
         patch.chdir(folder)
         assert code_of("search", *TINY, "--trials", 1, "--quiet") == 0
     return folder

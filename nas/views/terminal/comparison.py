@@ -11,6 +11,7 @@ from rich.text import Text
 
 from nas.study.records import TrialRecord, plan_in_words
 from nas.views import format
+from nas.views.costs import costs_in_words
 from nas.views.format import clean
 from nas.views.terminal.show import curves
 from nas.views.terminal.tables import new_table
@@ -38,9 +39,7 @@ def _results(record: TrialRecord) -> dict[str, Any]:
         "reason": record.reason,
         "validation accuracy": format.accuracy(record.value),
         "epochs": len(record.epochs),
-        "parameters": format.count(record.num_parameters),
-        "multiply-adds": format.count(record.multiply_adds),
-        "memory predicted": format.memory(record.predicted_peak),
+        **costs_in_words(record),
         "memory measured": format.memory(record.measured_peak),
         "batches": plan_in_words(record.plan),
         "device": record.device,

@@ -17,7 +17,10 @@ from nas.datasets.files import FileEntry, digest_files, why_not
 from nas.datasets.npy import BLOCK
 from nas.datasets.source import SPLITS, Listing
 from nas.errors import DataError
+from nas.machine.files import absolute
 from nas.space import AUGMENTATIONS
+
+SUFFIXES = (".npz",)
 
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 """By version. A third one is for names of fields, which images do not have."""
@@ -28,6 +31,11 @@ HARMLESS = 1 << 26
 """Bytes that may come out of however few."""
 PER_IMAGE = 300
 """Bytes that an image takes beside its pixels: its name, its label, and what Python needs to hold them."""
+
+
+def open(source: str, downloads: Path, rules: int) -> Npz:
+    """Raises DataError where there is no such file."""
+    return Npz(absolute(source))
 
 
 class Npz:

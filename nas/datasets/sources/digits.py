@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from nas.datasets.source import NO_FLIP, Listing
+
+NAMES = ("digits",)
+
+
+def open(source: str, downloads: Path, rules: int) -> Digits:
+    """They lie in scikit-learn itself."""
+    return Digits()
 
 
 class Digits:

@@ -18,6 +18,7 @@ from nas.datasets.layout import LAYOUT, Layout, find_layout
 from nas.datasets.rules import FIRST, NEWEST
 from nas.datasets.source import Listing
 from nas.errors import DataError
+from nas.machine.files import absolute
 from nas.space import AUGMENTATIONS
 
 if TYPE_CHECKING:
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 SPLIT_FOLDERS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2}
 """By the first rules: indices into SPLITS. Upper case is as good."""
+
+
+def open(source: str, downloads: Path, rules: int) -> Folder:
+    """Of what no other source knows for its own. Raises DataError where there is no such folder."""
+    return Folder(absolute(source), rules)
 
 
 class Folder:

@@ -1,0 +1,1 @@
+"""Optuna's samplers, one a file, each found by its name; `nas.samplers.base` tells what a file holds."""
