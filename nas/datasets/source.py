@@ -1,7 +1,7 @@
 """The seam between images anywhere and the rest.
 
 A new kind of source is one file of `nas/datasets/sources/`, or a module that another distribution offers by
-an entry point of the group `nas.datasets`. It holds `open`, and says what it opens by one or more of the rest:
+an entry point of the group `nas.datasets`. It holds `open`, and says what it opens by one of the others:
 
     open(source: str, downloads: Path, rules: int) -> Source
         `source` is what the user has written; `downloads`, where downloads lie or are put; `rules`, see there

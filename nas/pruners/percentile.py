@@ -8,6 +8,5 @@ from nas.study.reader import StudyReader
 
 def make(study: StudyReader) -> OptunaPruner:
     warmup = warmup_steps(study.recipe.epochs)
-    return OptunaPruner(
-        study, PercentilePruner(25.0, n_startup_trials=5, n_warmup_steps=warmup, n_min_trials=3)
-    )
+    pruner = PercentilePruner(25.0, n_startup_trials=5, n_warmup_steps=warmup, n_min_trials=3)
+    return OptunaPruner(study, pruner)
