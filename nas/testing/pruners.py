@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,14 @@ import numpy as np
 from nas.machine.plugins import PRUNERS
 from nas.pruners.base import make_pruner
 from nas.recipe import Recipe
+from nas.space import DataInfo
 from nas.study.database import make_folder, open_database, storage_url
 from nas.study.outcome import Outcome
 from nas.study.writer import StudyWriter
 from nas.training.epoch import Epoch
 
 EPOCHS = 4
-IMAGES = 1000
-"""Of an epoch."""
+DATA = DataInfo(name="data", shape=(1, 8, 8), num_classes=10, num_train=1000, num_val=100, augmentations=())
 
 Curve = Sequence[float]
 Decisions = list[list[str | None]]
@@ -36,8 +37,8 @@ class PrunerContract:
     def test_the_best_goes_on_reasons_are_one_line_and_another_run_would_decide_the_same(
         self, tmp_path: Path
     ) -> None:
-        """The best is that of every epoch. What a pruner knows must be in the study, so that a search which is
-        stopped and goes on ends the trials that an undisturbed one ends."""
+        """What a pruner knows must be in the study, so that a search which is stopped and goes on ends the
+        trials that an undisturbed one ends."""
         tops = (*np.random.default_rng(0).uniform(0.2, 0.9, 7), 1.0)
         curves = [[top * (1 - 2.0**-epoch) for epoch in range(1, EPOCHS + 1)] for top in tops]
         said = decisions(new_study(self.name, tmp_path / "once"), curves)
@@ -53,7 +54,7 @@ def new_study(pruner: str, folder: Path) -> StudyWriter:
     recipe = Recipe.load(space="mlp", study="study", sampler="random", pruner=pruner, epochs=EPOCHS)
     make_folder(folder / "study")
     storage = open_database(storage_url(None, folder), create=True)
-    study = StudyWriter.create(storage, "study", folder, recipe, 1, {})
+    study = StudyWriter.create(storage, "study", folder, recipe, 1, {"info": asdict(DATA)})
     study.begin()
     return study
 
@@ -73,7 +74,7 @@ def decisions(study: StudyWriter, curves: Sequence[Curve], *, anew: bool = False
         for number, accuracy in enumerate(curve, start=1):
             study.report(trial, _epoch(number, accuracy))
             if number < EPOCHS:
-                reasons.append(pruner.stop(trial.number, number * IMAGES, accuracy))
+                reasons.append(pruner.stop(trial.number, number * DATA.num_train, accuracy))
                 if reasons[-1]:
                     study.tell(trial.number, Outcome.PRUNED, reason=reasons[-1])
                     break

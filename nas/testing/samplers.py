@@ -10,8 +10,8 @@ from optuna.trial import TrialState
 from nas.machine.plugins import SAMPLERS
 from nas.samplers.base import STARTUP_TRIALS, make_sampler
 
-LEARNED = STARTUP_TRIALS + 5
-"""Trials after which a sampler has begun to learn, though some of them failed."""
+LEARNED = 2 * STARTUP_TRIALS + 2
+"""Trials after which a sampler has begun to learn, though half of them were not completed."""
 
 
 class SamplerContract:
