@@ -18,6 +18,11 @@ from nas.machine.moved import place_now
         ("nas.exporters.parts.trained", "nas.exporters.trained"),
         ("nas.exporters.parts.pixels", "nas.exporters.pixels"),
         ("nas.figures", "nas.views.figures"),
+        ("nas.study.samplers", "nas.samplers.base"),
+        ("nas.datasets.digits", "nas.datasets.sources.digits"),
+        ("nas.datasets.folder", "nas.datasets.sources.folder"),
+        ("nas.datasets.npz", "nas.datasets.sources.npz"),
+        ("nas.datasets.vision", "nas.datasets.sources.vision"),
     ],
 )
 def test_an_old_name_is_the_same_module(old, new):
