@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from nas.errors import StorageError
 from nas.events import Event, Watch
-from nas.machine.files import disk_errors
 
 FILE = "events.jsonl"
 
@@ -24,9 +24,11 @@ def make(folder: Path) -> Iterator[Watch]:
     Raises:
         StorageError: the file cannot be written.
     """
-    with disk_errors(folder / FILE):
-        file = open(folder / FILE, "a+b", buffering=0)  # noqa: SIM115 - closed below
+    try:
+        file = open(folder / FILE, "ab", buffering=0)  # noqa: SIM115 - closed below
         _drop_torn_end(folder / FILE)
+    except OSError as error:
+        raise StorageError(f"{folder / FILE} cannot be written: {error.strerror}.") from error
     with file:
 
         def log(event: Event) -> None:

@@ -34,11 +34,10 @@ TWO = {"aaa": MARKED.format(mark="labels", scheme="x"), "zzz": MARKED.format(mar
 def install(tmp_path, monkeypatch):
     """Offers sources: some as files of the package, others as entry points of a distribution."""
     folder, site = tmp_path / "package", tmp_path / "site"
-    for place in (folder, site / "theirs-1.0.dist-info"):
+    facts = site / "theirs-1.0.dist-info"
+    for place in (folder, facts):
         place.mkdir(parents=True)
-    (site / "theirs-1.0.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n"
-    )
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
     package = sys.modules["nas.datasets.sources"]
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
     monkeypatch.syspath_prepend(site)
