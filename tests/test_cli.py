@@ -62,7 +62,7 @@ def test_a_recipe_prints_as_the_file_that_reads_it_back(nas, tmp_path):
         (["search", "--trials", "0"], "trials cannot be '0'"),
         (["search", "--trials", "x"], "trials cannot be 'x'"),
         (["search", "--time-limit", "soon"], "a duration such as 90s, 30m or 1h30m"),
-        (["search", "--sampler", "tpo"], "'tpe', 'gp' or 'random'"),
+        (["search", "--sampler", "tpo"], "'gp', 'random' or 'tpe'"),
         (["search", "--space", "cnn_fx"], "Did you mean 'cnn_fc'?"),
         (["search", "--space", "nowhere/space.py"], "there is no such file"),
         (["search", "--data", "digit"], "Did you mean 'digits'?"),
