@@ -1,5 +1,6 @@
 """What happens in a search, told by the driver to whoever watches."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -111,3 +112,6 @@ class SearchEnded:
 Event = (
     SearchStarted | WorkerReady | TrialStarted | EpochTrained | TrialEnded | OfBaseline | Notice | SearchEnded
 )
+
+Watch = Callable[[Event], None]
+"""Is told each event, in the order in which they happen."""

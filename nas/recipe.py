@@ -10,18 +10,20 @@ from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 
 from nas.errors import InvalidSetting
-from nas.machine import plugins
 from nas.machine.files import expanded, expanded_text
+from nas.machine.plugins import ENGINES, LOGGERS, PRUNERS, SAMPLERS, Plugins
 from nas.machine.sizes import memory_amount
-
-SAMPLERS = "nas.samplers", "nas.samplers"
-PRUNERS = "nas.pruners", "nas.pruners"
-ENGINES = "nas.engines.kinds", "nas.engines"
-LOGGERS = "nas.loggers", "nas.loggers"
-"""Our package of each, and the entry-point group of other distributions."""
 
 Count = Annotated[int, Field(ge=1)]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -68,22 +70,33 @@ def one_or_more(value: object) -> object:
     return [] if value in (["none"], ("none",)) else value
 
 
-def one_of(places: tuple[str, str], *others: str) -> AfterValidator:
-    """The name of a plug-in, or one of the others."""
+def known(plugins: Plugins, *others: str) -> AfterValidator:
+    """A name out of those that there are; `others` besides.
 
-    def check(name: str) -> str:
-        names = [*others, *plugins.known(*places)]
-        if name not in names:
-            *some, last = (repr(each) for each in names)
-            raise ValueError(f"{', '.join(some)} or {last}" if some else last)
+    What was stored is not checked: a study is shown, and trained anew, without a plug-in that searched it.
+    """
+
+    def check(name: str, info: ValidationInfo) -> str:
+        if info.context is ASKED and name not in (*others, *plugins.shipped(), *plugins.of_others()):
+            *most, last = map(repr, [*others, *plugins.names()])
+            raise ValueError(f"{', '.join(most)} or {last}" if most else last)
         return name
 
     return AfterValidator(check)
 
 
-def names_of(places: tuple[str, str]) -> str:
-    """Our own, for a description."""
-    return ", ".join(plugins.shipped(places[0]))
+ASKED = {"asked": True}
+"""The context of settings that somebody has just given."""
+
+Sampler = Annotated[str, known(SAMPLERS)]
+Pruner = Annotated[str, known(PRUNERS, "auto")]
+Engine = Annotated[str, known(ENGINES)]
+Logger = Annotated[str, known(LOGGERS)]
+
+
+def listed(plugins: Plugins) -> str:
+    """Those that come with us, for a description."""
+    return ", ".join(plugins.shipped())
 
 
 class Recipe(BaseModel):
@@ -145,17 +158,11 @@ class Recipe(BaseModel):
         "auto", description="training precision: fp32, bf16, or auto: bf16 on CUDA that has it"
     )
     seed: int = Field(0, ge=0, description="seed of the search and of every trial in it")
-    sampler: Annotated[str, one_of(SAMPLERS)] = Field(
-        "tpe", description=f"what proposes: {names_of(SAMPLERS)}"
-    )
-    pruner: Annotated[str, one_of(PRUNERS, "auto")] = Field(
-        "auto", description=f"what ends trials early: auto, {names_of(PRUNERS)}"
-    )
-    engine: Annotated[str, one_of(ENGINES)] = Field(
-        "local", description=f"what runs the workers: {names_of(ENGINES)}"
-    )
-    log: Annotated[tuple[Annotated[str, one_of(LOGGERS)], ...], BeforeValidator(one_or_more)] = Field(
-        (), description=f"tell these of the search too: {names_of(LOGGERS)}, or none"
+    sampler: Sampler = Field("tpe", description=f"who proposes trials: {listed(SAMPLERS)}")
+    pruner: Pruner = Field("auto", description=f"who ends trials early: {listed(PRUNERS)} or auto")
+    engine: Engine = Field("local", description=f"where trials are trained: {listed(ENGINES)}")
+    log: Annotated[tuple[Logger, ...], BeforeValidator(one_or_more)] = Field(
+        (), description=f"write each event of the search down, too: {listed(LOGGERS)}, or none"
     )
 
     @classmethod
@@ -168,7 +175,7 @@ class Recipe(BaseModel):
         settings = read_toml(expanded(file), "recipe") if file else {}
         settings |= given(flags)
         try:
-            return cls.model_validate(settings)
+            return cls.model_validate(settings, context=ASKED)
         except ValidationError as error:
             where = f"{file}: " if file else ""
             raise InvalidSetting(f"{where}{_explain(error, list(cls.model_fields))}") from None

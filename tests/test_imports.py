@@ -20,10 +20,10 @@ FLOORS = (
     {"machine"},
     {"space", "recipe"},
     {"datasets"},
-    {"training"},
-    {"seconds", "pruners", "samplers"},
+    {"training", "samplers"},
+    {"objectives", "seconds"},
     {"study", "memory"},
-    {"events"},
+    {"events", "pruners"},
     {"network", "loggers"},
     {"engines", "exporters"},
     {"driver"},
@@ -40,10 +40,16 @@ FLOORS = (
 SHELL = {"cli", "commands", "views/terminal"}
 
 FORBIDDEN = {
-    "torch": {"study", "driver/driver", "recipe", "events", "errors", "space/load", "space/contract"} | SHELL,
-    "optuna": {"training", "memory", "datasets", "exporters", "recipe", "errors", "cli"},
-    "sqlalchemy": {"training", "memory", "datasets", "engines", "network", "driver"} | SHELL,
-    "rich": {"training", "memory", "datasets", "engines", "study", "driver", "api"},
+    "torch": {"study", "driver/driver", "recipe", "events", "errors", "space/load", "space/contract"}
+    | {"samplers", "pruners", "objectives", "loggers"}
+    | SHELL,
+    "optuna": {"training", "memory", "datasets", "exporters", "recipe", "errors", "cli", "machine"}
+    | {"objectives", "loggers"},
+    "sqlalchemy": {"training", "memory", "datasets", "engines", "network", "driver"}
+    | {"samplers", "pruners", "objectives", "loggers"}
+    | SHELL,
+    "rich": {"training", "memory", "datasets", "engines", "study", "driver", "api"}
+    | {"samplers", "pruners", "objectives", "loggers"},
 }
 """Third-party packages and the rooms that never import them."""
 

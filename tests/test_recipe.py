@@ -79,7 +79,10 @@ def test_fixed_training_settings_are_a_table_or_texts(asked):
         ({"time_limit": "soon"}, "a duration such as 90s, 30m or 1h30m"),
         ({"time_limit": "inf"}, "time_limit cannot be 'inf'"),
         ({"workers": "x"}, "or 'auto'"),
-        ({"sampler": "cma"}, "'gp', 'random' or 'tpe'"),
+        ({"sampler": "cma"}, "sampler cannot be 'cma', expected: 'gp', 'random' or 'tpe'"),
+        ({"pruner": "medium"}, "'auto', 'halving', 'hyperband', 'median', 'none' or 'percentile'"),
+        ({"engine": "remote"}, "engine cannot be 'remote', expected: 'local'"),
+        ({"log": ["jsonl", "paper"]}, "log cannot be 'paper', expected: 'jsonl'"),
         ({"seed": -1}, "seed cannot be -1"),
         ({"target_accuracy": 97}, "target_accuracy cannot be 97"),
         ({"trails": 3}, "unknown setting 'trails': did you mean 'trials'?"),
@@ -197,12 +200,14 @@ COMPARABLE = {
     "device_memory": "1GiB",
     "sampler": "gp",
     "pruner": "none",
+    "engine": "elsewhere",
+    "log": ["jsonl"],
 }
 
 
 @pytest.mark.parametrize(("name", "value"), [*INCOMPARABLE.items(), *COMPARABLE.items()])
 def test_a_setting_is_a_difference_if_it_would_make_trials_incomparable(name, value):
-    before, after = Recipe(), Recipe.load(**{name: value})
+    before, after = Recipe(), Recipe(**{name: value})
     here, there = getattr(before, name), getattr(after, name)
     assert here != there
     assert before.differences(after) == ([(name, here, there)] if name in INCOMPARABLE else [])

@@ -5,9 +5,11 @@ import shutil
 import site
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from setuptools import find_packages
 
 ROOT = Path(__file__).parents[1]
 
@@ -45,6 +47,14 @@ def environment(tmp_path: Path) -> Path:
                 (others / entry.name).symlink_to(entry)
     (folder / "lib" / version / "site-packages" / "others.pth").write_text(str(others))
     return folder / "bin"
+
+
+def test_every_folder_with_code_ships() -> None:
+    include = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]
+    packages = set(find_packages(str(ROOT), **include))
+    for top in ("nas", "search_spaces"):
+        for file in (ROOT / top).rglob("*.py"):
+            assert ".".join(file.parent.relative_to(ROOT).parts) in packages, file
 
 
 @pytest.mark.slow

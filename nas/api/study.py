@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from nas.api.trial import Final, Trial
-from nas.driver.listeners import Watch
 from nas.driver.prepare import Progress, prepared, reopened
 from nas.driver.run import run_search
 from nas.errors import StudyError
+from nas.events import Watch
 from nas.final import FinalSettings, finish
 from nas.machine.files import expanded
 from nas.recipe import Recipe

@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.metadata import entry_points
 from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nas.datasets import cache
 from nas.datasets.checksums import is_whole
+from nas.datasets.finding import find_source
 from nas.datasets.image_data import ImageData
-from nas.datasets.image_files import ALL_SUFFIXES, MAX_PIXELS
-from nas.datasets.layout import LAYOUT
+from nas.datasets.image_files import MAX_PIXELS
 from nas.datasets.rules import NEWEST
 from nas.datasets.source import SPLITS, Listing, Settings, Source
 from nas.datasets.split import check_classes, digest_split, stratify
-from nas.errors import BrokenFile, DataError, InvalidSetting, NasError, UnknownName
-from nas.machine import plugins
-from nas.machine.files import absolute
-from nas.machine.user_cache import cache_root
+from nas.errors import DataError, InvalidSetting
 from nas.space import DataInfo
 
 if TYPE_CHECKING:
     from nas.datasets.decoding import Progress
-
-SOURCES = "nas.datasets.sources"
-"""Our own sources, one file each."""
-
-DATASETS = "nas.datasets"
-"""The entry-point group of other distributions' datasets: functions, or classes, that take the folder where
-downloads lie or are put, and make a `nas.datasets.source.Source`, whose `name` is that of the entry point."""
-
-ARCHIVES = {".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar"}
-TABLES = {".csv", ".tsv", ".json", ".jsonl", ".parquet", ".feather", ".xls", ".xlsx", ".txt"}
 
 
 def open_data(
@@ -81,68 +66,13 @@ def open_data(
         max_pixels=max_pixels,
         rules=rules,
     )
-    origin = _find(source, data_dir, rules)
+    origin = find_source(source, data_dir, rules)
     folder = _folder(origin, settings)
     if not is_whole(folder):
         listing = origin.list_images()
         folder = _folder(origin, settings)  # a download has changed the key
         cache.create(folder, lambda temporary: _fill(temporary, origin, listing, settings, progress))
     return ImageData.open(folder)
-
-
-def known_datasets() -> list[str]:
-    """Every name that `open_data` takes, sorted; besides these it takes paths."""
-    ours = (name for source in _sources() for name in getattr(source, "NAMES", ()))
-    return sorted({*ours, *(point.name for point in entry_points(group=DATASETS))})
-
-
-def source_name(source: str) -> str:
-    """The short name of a source: "digits" for itself, "pets" for "/data/pets/", "b" for "a/b.npz"."""
-    return source if source in known_datasets() else absolute(source).name.removesuffix(".npz")
-
-
-def _sources() -> list[Any]:
-    """Our own sources of images, those that take anything last."""
-    sources = [import_module(f"{SOURCES}.{name}") for name in plugins.shipped(SOURCES)]
-    return sorted(sources, key=lambda source: getattr(source, "LAST", False))
-
-
-def _find(source: str, data_dir: Path | None, rules: int) -> Source:
-    downloads = absolute(data_dir) if data_dir else cache_root() / "downloads"
-    if any(point.name == source for point in entry_points(group=DATASETS)):
-        return _of_others(source, downloads)
-    for each in _sources():
-        if (found := each.find(source, downloads, rules)) is not None:
-            return cast(Source, found)
-    if "://" in source:
-        raise DataError(f"{source} is an address: download the images first, and give their folder. {LAYOUT}")
-    path = absolute(source)
-    if path.is_file():
-        raise DataError(f"{path} is {_kind_of_file(path)}")
-    hint = "Your own: give the path of a folder of class folders, or of an .npz file."
-    raise UnknownName("dataset", source, known_datasets(), hint)
-
-
-def _of_others(name: str, downloads: Path) -> Source:
-    make = plugins.load("dataset", name, SOURCES, DATASETS)
-    try:
-        return cast(Source, make(downloads))
-    except NasError:
-        raise
-    except Exception as error:
-        raise BrokenFile(f"Dataset {name!r}: {type(error).__name__}: {error}") from error
-
-
-def _kind_of_file(path: Path) -> str:
-    """What a file that is no dataset may be, and what to do with it."""
-    suffix = path.suffix.lower()
-    if suffix in ARCHIVES:
-        return f"an archive: unpack it, and give the folder inside. {LAYOUT}"
-    if suffix in TABLES:
-        return f"a table, not the images that it tells of: give the folder of images. {LAYOUT}"
-    if suffix in ALL_SUFFIXES:
-        return f"a single image: give the folder of all images. {LAYOUT}"
-    return f"a file, not a folder of images. {LAYOUT}"
 
 
 def _folder(origin: Source, settings: Settings) -> Path:

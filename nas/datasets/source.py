@@ -1,4 +1,19 @@
-"""The seam between images anywhere and the rest: a new kind of source is one file that offers a `Source`."""
+"""The seam between images anywhere and the rest.
+
+A new kind of source is one file of `nas/datasets/sources/`, or a module that another distribution offers by
+an entry point of the group `nas.datasets`. It holds `open`, and says what it opens by one of the others:
+
+    open(source: str, downloads: Path, rules: int) -> Source
+        `source` is what the user has written; `downloads`, where downloads lie or are put; `rules`, see there
+    NAMES: Sequence[str]
+        names of datasets; of an entry point, its own name is the only one
+    SUFFIXES: Sequence[str]
+        of files that are its own, whatever is in them, such as ".npz"
+    takes(source: str) -> bool
+        whether a path, or any other text, bears its mark, as what lies there tells
+
+What more than one source takes is refused, and what none takes is a folder of class folders.
+"""
 
 from __future__ import annotations
 

@@ -24,6 +24,8 @@ from nas.engines.base import Engine
 from nas.engines.messages import Built, Died, Ended, Message, NotPlanned, Planned, Ready, Trained
 from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, Why, WorkerReady
+from nas.objectives import accuracy
+from nas.pruners.base import make_pruner
 from nas.space import DataInfo
 from nas.space.load import Space
 from nas.study.outcome import Outcome
@@ -79,6 +81,8 @@ class Driver:
         self._trials: dict[int, LiveTrial] = {}
         """Trials that are asked and not told yet, by number."""
         self._watchdog = Watchdog(info.num_train)
+        self._num_train = info.num_train
+        self.pruner = make_pruner(store)
         self._opened: float | None = None
         """Moment when workers were started, until one is ready."""
         self._failures = 0
@@ -253,11 +257,11 @@ class Driver:
             self.store.keep_calibration(*learned)
         if epoch.number == self.recipe.epochs:
             return  # fully trained: asking the pruner now could only throw the result away
-        patience = self.recipe.patience
+        patience, images_seen = self.recipe.patience, epoch.number * self._num_train
         if patience and epoch.number - trial.best_epoch >= patience:
             reason = f"flat: no better than epoch {trial.best_epoch} for {patience} epochs"
-        elif not again and trial.trial.should_prune():
-            reason = f"pruner: {epoch.val_accuracy:.4f} after epoch {epoch.number}"
+        elif not again and (why := self.pruner.stop(number, images_seen, accuracy.after(epoch))):
+            reason = f"pruner: {why}"
         else:
             return
         self.engine.stop(number)
@@ -322,7 +326,7 @@ class Driver:
         match how:
             case "completed":
                 assert trial.last is not None
-                value = trial.last.val_accuracy
+                value = accuracy.after(trial.last)
                 self._best = max(self._best, value)
                 yield from self._tell(trial, Outcome.COMPLETED, value=value)
                 self.store.keep_best_weights(running=set(self._trials))

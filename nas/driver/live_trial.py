@@ -10,6 +10,7 @@ from typing import Any
 from optuna.trial import Trial
 
 from nas.memory.planned import MemoryPlan
+from nas.objectives import accuracy
 from nas.seconds.work import Work
 from nas.space import Proposal
 from nas.training.epoch import Epoch
@@ -77,8 +78,8 @@ class LiveTrial:
     @property
     def best_epoch(self) -> int:
         """Number of the first epoch of highest accuracy; 0 before any."""
-        best = max((epoch.val_accuracy for epoch in self.curve), default=-math.inf)
-        return next((epoch.number for epoch in self.curve if epoch.val_accuracy == best), 0)
+        best = max(map(accuracy.after, self.curve), default=-math.inf)
+        return next((epoch.number for epoch in self.curve if accuracy.after(epoch) == best), 0)
 
     @property
     def planned(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from nas.driver.resources import Resources, resolve
 from nas.driver.starts import starts_of
 from nas.errors import InvalidSetting, StudyError
 from nas.machine.files import expanded
+from nas.pruners.base import resolve_pruner
 from nas.recipe import Recipe, given
 from nas.space.load import Space, load_baseline, load_space, short_name
 from nas.space.parameters import check_baseline
@@ -24,7 +25,6 @@ from nas.study.lock import study_lock
 from nas.study.outcome import Outcome
 from nas.study.reader import StudyReader, space_facts
 from nas.study.replay import is_space_of, space_now, space_of
-from nas.study.samplers import resolve_pruner
 from nas.study.writer import StudyWriter
 
 Progress = Callable[[int, int], None]
@@ -32,7 +32,14 @@ Progress = Callable[[int, int], None]
 KEPT_AUTO = ("precision", "threads", "pruner", "memory_cap")
 """What `auto` meant when the study started is what it means for as long as the study lives."""
 
-UNCUT = {"pruner": "none", "patience": None, "target_accuracy": None, "time_limit": None, "sampler": "random"}
+UNCUT = {
+    "pruner": "none",
+    "patience": None,
+    "target_accuracy": None,
+    "time_limit": None,
+    "sampler": "random",
+    "log": (),
+}
 """Settings of a baseline: it is trained to its end, if need be by a later run than the one that began it."""
 
 
@@ -118,7 +125,7 @@ def reopened(
         store.named_space = stored.named_space
         space = space_of(store)
         where = {"space": space.source, "data": _exact_source(data) if data else images_now(store)}
-        recipe = Recipe.load(**dict(store.recipe) | where | given(settings))
+        recipe = Recipe.load(**dict(store.recipe) | UNCUT | where | given(settings))
         images = open_images(recipe, progress, rules=rules_of(store.data))
         _check_unchanged(store, recipe, space, images)
         yield Prepared(store, space, images, resolve(recipe, store.memory_cap))

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from nas.driver.driver import Driver
-from nas.driver.listeners import Watch, told_to
 from nas.driver.memory_budget import MemoryBudget
 from nas.driver.prepare import Prepared, companions
-from nas.engines.base import Engine
+from nas.engines.base import make_engine
 from nas.engines.messages import Setup
 from nas.engines.planner import Planner
 from nas.errors import SearchFailed
@@ -25,9 +24,9 @@ from nas.events import (
     SearchStarted,
     TrialEnded,
     TrialStarted,
+    Watch,
 )
-from nas.machine import plugins
-from nas.recipe import ENGINES
+from nas.loggers.base import logged
 from nas.study.records import best_of, counts_of, curve_of
 
 
@@ -35,9 +34,16 @@ def run_search(run: Prepared, watch: Watch) -> None:
     """Train what a run has left to train, and tell `watch` of it.
 
     The time limit is that of the run: baselines take of it first, and one that it cuts short goes on with the
-    next run, as trials do.
+    next run, as trials do. The loggers of the recipe are told the same as `watch`.
+
+    Raises:
+        NasError: whatever the user can mend.
     """
-    watch = told_to(run.store.recipe.log, run.store.folder, watch)
+    with logged(run.store.recipe.log, run.store.folder, watch) as tell:
+        _run(run, tell)
+
+
+def _run(run: Prepared, watch: Watch) -> None:
     deadline = time.monotonic() + (run.store.recipe.time_limit or math.inf)
     run.store.run_begins(run.resources.devices, run.resources.budgets)
     watch(started(run))
@@ -117,8 +123,7 @@ def driver_of(
         with_val=with_val,
         compile=compile,
     )
-    kind = plugins.load("engine", store.recipe.engine, *ENGINES)
-    engine: Engine = kind.make(setup, resources.devices, store.folder)
+    engine = make_engine(setup, resources.devices, store.folder, store.recipe)
     planner = Planner(
         run.space,
         run.data.info,

@@ -1,10 +1,16 @@
-"""The seam between the driver and whatever runs its trials."""
+"""The seam between the driver and whatever runs its trials.
+
+An engine is a file of `nas/engines/kinds/`, or a module that an entry point of the group `nas.engines` names.
+"""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol
 
-from nas.engines.messages import Message, Task
+from nas.engines.messages import Message, Setup, Task
+from nas.machine.plugins import ENGINES
+from nas.recipe import Recipe
 
 HEAP_SLACK = 128 * 2**20
 """Bytes that a trial on a processor gets beyond its reservation: glibc's heap grows in steps, and holds what
@@ -65,3 +71,30 @@ class Engine(Protocol):
 
 
 Post = Callable[[Message], None]
+
+
+class EngineModule(Protocol):
+    """What a file holds."""
+
+    def make(self, setup: Setup, devices: Sequence[str], folder: Path, recipe: Recipe) -> Engine:
+        """An engine for one run; nothing is started before its `open`.
+
+        Args:
+            setup: what every worker needs before its first task.
+            devices: of each worker, its device.
+            folder: of the study; logs of workers lie there.
+            recipe: every setting of the run, as resolved.
+        """
+        ...
+
+
+def make_engine(setup: Setup, devices: Sequence[str], folder: Path, recipe: Recipe) -> Engine:
+    """The engine that the recipe names.
+
+    Raises:
+        UnknownName: there is none of this name.
+        BrokenFile: that of another distribution failed.
+    """
+    module: EngineModule = ENGINES.find(recipe.engine)
+    with ENGINES.at_work(recipe.engine):
+        return module.make(setup, devices, folder, recipe)

@@ -1,6 +1,6 @@
 """From the name of a format to the module that writes and reads it.
 
-A file of `nas/exporters/` is a format, and so is an entry point of another distribution in the group
+A file of `nas/exporters/formats/` is a format, and so is an entry point of another distribution in the group
 `nas.exporters` that names such a module.
 """
 
@@ -13,13 +13,7 @@ from typing import Protocol, cast
 from nas.errors import NasError, first_line
 from nas.exporters.runtime import Runtime
 from nas.exporters.trained import TrainedModel
-from nas.machine import plugins
-
-EXPORTERS = "nas.exporters"
-"""The entry-point group under which other distributions offer formats."""
-
-FORMATS = "nas.exporters.formats"
-"""The package of our formats, and the entry-point group of those of others."""
+from nas.machine.plugins import EXPORTERS
 
 DEFAULT = ("source", "torch", "onnx", "int8")
 """Of these, an export that names no format writes what the packages at hand and the network allow."""
@@ -69,12 +63,12 @@ class Exporter(Protocol):
 
 def shipped_exporters() -> list[str]:
     """The names of our own formats, sorted."""
-    return plugins.shipped(FORMATS)
+    return EXPORTERS.shipped()
 
 
 def known_exporters() -> list[str]:
     """The names of all formats, sorted: our own and those of other distributions."""
-    return plugins.known(FORMATS, EXPORTERS)
+    return EXPORTERS.names()
 
 
 def load_exporter(name: str) -> Exporter:
@@ -84,7 +78,7 @@ def load_exporter(name: str) -> Exporter:
         UnknownName: there is none of this name.
         BrokenFile: another distribution's fails.
     """
-    return cast(Exporter, plugins.load("export format", name, FORMATS, EXPORTERS))
+    return cast(Exporter, EXPORTERS.find(name))
 
 
 def holds_code(name: str) -> bool:

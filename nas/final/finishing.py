@@ -13,10 +13,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Any
 
-from nas.driver.listeners import Watch
 from nas.driver.prepare import Prepared
 from nas.errors import SearchFailed
-from nas.events import Notice
+from nas.events import Notice, Watch
 from nas.final.finalists import Finalist, choose_finalists
 from nas.final.retraining import Trained, train_finalists
 from nas.final.scores import accuracy_interval, class_accuracies, confusion_matrix, gain_interval

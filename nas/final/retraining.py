@@ -13,11 +13,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from nas.driver.listeners import Watch
 from nas.driver.prepare import UNCUT, Prepared
 from nas.driver.run import driver_of, started
 from nas.errors import StudyError
-from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded
+from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, Watch
 from nas.final.finalists import Finalist
 from nas.final.seeded import SEED, SeededSpace
 from nas.final.settings import FinalSettings

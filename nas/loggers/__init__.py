@@ -1,1 +1,1 @@
-"""One file a logger: `make(folder)` gives a function that is told every event of `nas.events`."""
+"""Who writes down what happens in a search, one a file; `nas.loggers.base` tells what a file holds."""

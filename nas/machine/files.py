@@ -27,7 +27,11 @@ def expanded(path: Path | str) -> Path:
 
 
 def absolute(path: Path | str) -> Path:
-    """`path` from the root on, links and .. as they are."""
+    """The same from the root on, `..` resolved by name, links left as they are.
+
+    Raises:
+        InvalidSetting: nobody knows that home folder.
+    """
     return Path(os.path.abspath(expanded(path)))
 
 

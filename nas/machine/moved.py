@@ -13,13 +13,13 @@ MOVED = {
     "nas.figures.parameters": "nas.views.figures.importance",
     "nas.figures.resources": "nas.views.figures.time_and_memory",
     "nas.figures": "nas.views.figures",
+    "nas.study.samplers": "nas.samplers.base",
+    "nas.datasets.digits": "nas.datasets.sources.digits",
+    "nas.datasets.folder": "nas.datasets.sources.folder",
+    "nas.datasets.npz": "nas.datasets.sources.npz",
+    "nas.datasets.vision": "nas.datasets.sources.vision",
     "nas.exporters.parts.formats": "nas.exporters.registry",
     "nas.exporters.parts": "nas.exporters",
-    **{
-        f"nas.datasets.{name}": f"nas.datasets.sources.{name}"
-        for name in ("digits", "folder", "npz", "vision")
-    },
-    "nas.engines.local": "nas.engines.kinds.local",
     "nas.final.statistics": "nas.final.scores",
     "nas.memory.checkpointing": "nas.memory.activation_checkpoints",
     "nas.study.checkpoints": "nas.study.trial_files",

@@ -1,7 +1,14 @@
-"""Successive halving: after a ninth, and after a third, the best third goes on."""
+"""Successive halving: at each rung of epochs, the best third goes on.
 
-from optuna.pruners import BasePruner, SuccessiveHalvingPruner
+Numbers are explicit: Optuna's "auto" waits for a complete trial.
+"""
+
+from optuna.pruners import SuccessiveHalvingPruner
+
+from nas.pruners._optuna import OptunaPruner
+from nas.study.reader import StudyReader
 
 
-def make(epochs: int) -> BasePruner:
-    return SuccessiveHalvingPruner(min_resource=max(1, epochs // 9), reduction_factor=3)
+def make(study: StudyReader) -> OptunaPruner:
+    epochs = study.recipe.epochs
+    return OptunaPruner(study, SuccessiveHalvingPruner(min_resource=max(1, epochs // 9), reduction_factor=3))

@@ -1,7 +1,14 @@
-"""Halving with several lengths of the first rung."""
+"""Successive halving in brackets that begin at different rungs.
 
-from optuna.pruners import BasePruner, HyperbandPruner
+Numbers are explicit: Optuna's "auto" waits for a complete trial.
+"""
+
+from optuna.pruners import HyperbandPruner
+
+from nas.pruners._optuna import OptunaPruner
+from nas.study.reader import StudyReader
 
 
-def make(epochs: int) -> BasePruner:
-    return HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3)
+def make(study: StudyReader) -> OptunaPruner:
+    epochs = study.recipe.epochs
+    return OptunaPruner(study, HyperbandPruner(min_resource=1, max_resource=epochs, reduction_factor=3))

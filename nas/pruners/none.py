@@ -1,7 +1,14 @@
 """Every trial is trained to its end."""
 
-from optuna.pruners import BasePruner, NopPruner
+from nas.study.reader import StudyReader
 
 
-def make(epochs: int) -> BasePruner:
-    return NopPruner()
+class Never:
+    """Ends nothing."""
+
+    def stop(self, number: int, images_seen: int, accuracy: float) -> str | None:
+        return None
+
+
+def make(study: StudyReader) -> Never:
+    return Never()

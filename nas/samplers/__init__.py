@@ -1,4 +1,1 @@
-"""One file a sampler: `make(seed)` gives an `optuna.samplers.BaseSampler`."""
-
-STARTUP_TRIALS = 10
-"""Trials that are drawn at random before a sampler learns."""
+"""Optuna's samplers, one a file, each found by its name; `nas.samplers.base` tells what a file holds."""

@@ -1,9 +1,9 @@
-"""Gaussian process: for few parameters, and trials that take long."""
+"""A Gaussian process: fewer trials, more seconds for each."""
 
-from optuna.samplers import BaseSampler, GPSampler
+from optuna.samplers import GPSampler
 
-from nas.samplers import STARTUP_TRIALS
+from nas.samplers.base import STARTUP_TRIALS
 
 
-def make(seed: int) -> BaseSampler:
+def make(seed: int) -> GPSampler:
     return GPSampler(seed=seed, n_startup_trials=STARTUP_TRIALS)

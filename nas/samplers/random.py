@@ -1,7 +1,7 @@
-"""Every proposal by chance."""
+"""Random proposals, to compare with."""
 
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import RandomSampler
 
 
-def make(seed: int) -> BaseSampler:
+def make(seed: int) -> RandomSampler:
     return RandomSampler(seed=seed)

@@ -1,27 +1,22 @@
 """From a name to a search space: a shipped module, an entry point of another distribution, or a file.
 
-Shipped spaces are found by being in `search_spaces/`, and baselines, which are spaces with nothing left to
-sample, by being in `search_spaces/baselines/`: there is no list to edit.
+Baselines are spaces with nothing left to sample. `nas.machine.plugins` finds both.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import threading
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import search_spaces.baselines
-import search_spaces.earlier
 from nas.errors import BrokenFile, InvalidSetting, NasError, StudyError, UnknownName, text_of
 from nas.machine.files import expanded
+from nas.machine.plugins import BASELINES, SPACES, Plugins
 from nas.space import DataInfo, Proposal, override
 from nas.space.user_code import UserModule, aside, at_work, seeded
 from nas.space.user_files import UserFiles
@@ -29,8 +24,9 @@ from nas.space.user_files import UserFiles
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-SPACES = "nas.search_spaces"
-"""The entry-point group under which other distributions offer search spaces."""
+
+EARLIER = Plugins("earlier version", "search_spaces.earlier", None)
+"""Our own spaces as they were, by name and version."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +57,9 @@ class Space:
         """One of our own spaces as it was, so that what it proposed then is made again; any other is as it is
         now."""
         name = f"{self.name}_{version}"
-        if version == self.version or self.is_theirs or name not in _modules(search_spaces.earlier):
+        if version == self.version or self.is_theirs or name not in EARLIER.shipped():
             return self
-        module = importlib.import_module(f"{search_spaces.earlier.__name__}.{name}")
-        return replace(self, version=version, module=module)
+        return replace(self, version=version, module=EARLIER.find(name))
 
     def starts(self, data: DataInfo) -> list[dict[str, Any]] | None:
         """The parameters of proposals that its author knows to do well, cheapest first; None where the space
@@ -156,22 +151,22 @@ class Space:
     @property
     def is_theirs(self) -> bool:
         """Whether it is none of ours."""
-        return not self.module.__name__.startswith(f"{search_spaces.__name__}.")
+        return not self.module.__name__.startswith(f"{SPACES.package}.")
 
 
 def shipped_spaces() -> list[str]:
     """The names of the spaces that come with us, sorted."""
-    return _modules(search_spaces)
+    return SPACES.shipped()
 
 
 def known_baselines() -> list[str]:
     """The names of the baselines that come with us, sorted."""
-    return _modules(search_spaces.baselines)
+    return BASELINES.shipped()
 
 
 def known_spaces() -> list[str]:
     """Every name `load_space` takes, sorted: shipped spaces and those of other distributions."""
-    return sorted({*shipped_spaces(), *(point.name for point in entry_points(group=SPACES))})
+    return SPACES.names()
 
 
 def is_file(name: str) -> bool:
@@ -222,25 +217,13 @@ def load_space(name: str, *, named: bool = True) -> Space:
         path = expanded(name).resolve()
         user = _user_module(path, named)
         module, source, short = user.module, str(path), path.stem
-    elif name in shipped_spaces():
-        module, source, short = importlib.import_module(f"{search_spaces.__name__}.{name}"), name, name
-    elif name in known_baselines():
-        package = search_spaces.baselines.__name__
-        module, source, short = importlib.import_module(f"{package}.{name}"), name, name
     else:
-        points = [point for point in entry_points(group=SPACES) if point.name == name]
-        if not points:
-            hint = "Your own: give the path of its file, such as ./my_space.py."
-            raise UnknownName("search space", name, known_spaces(), hint)
-        try:
-            with aside():
-                module, source, short = points[0].load(), name, name
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            raise BrokenFile(f"Search space {name!r} ({points[0].value}): {text_of(error)}") from error
+        kind = BASELINES if name in BASELINES.shipped() else SPACES
+        with aside():
+            module = kind.find(name, "Your own: give the path of its file, such as ./my_space.py.")
+        source = short = name
         if not isinstance(module, ModuleType):
-            raise BrokenFile(f"Search space {name!r} ({points[0].value}): it is no module.")
+            raise kind.broken(name, "it is no module.")
     if not callable(getattr(module, "suggest", None)):
         raise BrokenFile(f"{module.__file__}: a search space needs a function suggest(trial, data).")
     version = getattr(module, "VERSION", 1)
@@ -248,11 +231,6 @@ def load_space(name: str, *, named: bool = True) -> Space:
         raise BrokenFile(f"{module.__file__}: VERSION must be an int, not {version!r}.")
     lines = (module.__doc__ or "").strip().splitlines()
     return Space(short, source, version, lines[0] if lines else "", module, user=user)
-
-
-def _modules(package: ModuleType) -> list[str]:
-    modules = pkgutil.iter_modules(package.__path__)
-    return sorted(module.name for module in modules if not module.ispkg and not module.name.startswith("_"))
 
 
 NAME_IT = "--space FILE with nas search, train or export, --baseline FILE with nas search, or nas spaces FILE"

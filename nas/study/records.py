@@ -14,7 +14,7 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy import Engine, select
 
-from nas.samplers import STARTUP_TRIALS
+from nas.samplers.base import STARTUP_TRIALS
 from nas.study import tables
 from nas.study.outcome import Outcome
 from nas.training.epoch import Epoch

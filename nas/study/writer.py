@@ -19,7 +19,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import column, select, table, update
 
 from nas.machine.versions import versions
+from nas.objectives import accuracy
 from nas.recipe import Recipe
+from nas.samplers.base import make_sampler
 from nas.space import Proposal
 from nas.study import tables
 from nas.study.clock import now
@@ -28,7 +30,6 @@ from nas.study.outcome import Outcome
 from nas.study.reader import UUID, StudyReader, space_facts
 from nas.study.retries import Retry, unrepeated
 from nas.study.retrying_storage import RetryingStorage
-from nas.study.samplers import make_pruner, make_sampler
 from nas.study.trial_files import KEPT, keep_only
 from nas.training.epoch import Epoch
 
@@ -140,7 +141,7 @@ class StudyWriter(StudyReader):
         self._set(calibration=self.calibration | {device: content})
 
     def begin(self) -> None:
-        """Get ready to ask: settle what an earlier driver left behind, then choose sampler and pruner."""
+        """Get ready to ask: settle what an earlier driver left behind, then choose the sampler."""
         for frozen in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self.settle(Trial(self._study, frozen._trial_id))
         for retry, params in unrepeated(self._study.get_trials(deepcopy=False), self.trials()):
@@ -149,7 +150,6 @@ class StudyWriter(StudyReader):
         keep_only("checkpoints", self.folder, {retry.origin for retry in waiting if retry})
         recipe, trials = self.recipe, self._study.get_trials(deepcopy=False)
         self._study.sampler = self._sampler = make_sampler(recipe.sampler, recipe.seed, len(trials))
-        self._study.pruner = make_pruner(recipe.pruner, recipe.epochs)
         completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
         self._ranking = sorted((-(trial.value or 0.0), trial.number) for trial in completed)[:KEPT]
 
@@ -221,7 +221,7 @@ class StudyWriter(StudyReader):
             trial.set_constraint(name, violation)
         if outcome is not Outcome.WAITING:
             for epoch in curve:
-                trial.report(epoch.val_accuracy, step=epoch.number)
+                trial.report(accuracy.after(epoch), step=epoch.number)
             self._tell_optuna(trial.number, outcome, None)
 
     def start(self, number: int, worker: int) -> None:
@@ -244,7 +244,7 @@ class StudyWriter(StudyReader):
         row: dict[str, Any] = {name: _finite(value) for name, value in vars(epoch).items()}
         row |= {"study_uuid": self.uuid, "number": trial.number, "epoch": row.pop("number")}
         self._storage.put(tables.epochs, row)
-        trial.report(epoch.val_accuracy, step=epoch.number)
+        trial.report(accuracy.after(epoch), step=epoch.number)
 
     def tell(
         self,

@@ -11,18 +11,20 @@ Each is a class of tests. Subclass it in a test module of yours, say what to tes
 import pytest
 
 # so that failures show the values
-pytest.register_assert_rewrite(
-    *(f"nas.testing.{name}" for name in ("datasets", "exporters", "proposing", "spaces"))
-)
+for module in ("datasets", "exporters", "loggers", "pruners", "samplers", "spaces"):
+    pytest.register_assert_rewrite(f"nas.testing.{module}")
 
 from nas.testing.datasets import DatasetContract, Sample  # noqa: E402
 from nas.testing.exporters import ExporterContract  # noqa: E402
-from nas.testing.proposing import PrunerContract, SamplerContract  # noqa: E402
+from nas.testing.loggers import LoggerContract  # noqa: E402
+from nas.testing.pruners import PrunerContract  # noqa: E402
+from nas.testing.samplers import SamplerContract  # noqa: E402
 from nas.testing.spaces import SpaceContract  # noqa: E402
 
 __all__ = [
     "DatasetContract",
     "ExporterContract",
+    "LoggerContract",
     "PrunerContract",
     "Sample",
     "SamplerContract",

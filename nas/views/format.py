@@ -46,6 +46,13 @@ def memory(size: int | None) -> str:
     return f"{mebibytes:.0f} MiB" if mebibytes < 1023.5 else f"{mebibytes / 1024:.1f} GiB"
 
 
+def amount(value: float | None, unit: str) -> str:
+    """Of an objective: bytes, a number of anything, or 1.25 ms."""
+    if value is None or not unit:
+        return count(value)
+    return memory(int(value)) if unit == "bytes" else f"{real(value)} {unit}"
+
+
 def duration(seconds: float | None) -> str:
     """0:07, 12:34 or 1h 02m."""
     if seconds is None:

@@ -3,7 +3,7 @@
     python tests/benchmarks/driver.py [--finished 10 1000 5000] [--databases sqlite postgresql]
 
 Trials are trained by a script that answers at once. "Optuna" is the CPU time inside its ask, suggest, report,
-should_prune, set_constraint and tell (TPE, median pruner, 12 epochs); "ours" is all the rest of the driver's
+prune, set_constraint and tell (TPE, median pruner, 12 epochs); "ours" is all the rest of the driver's
 process: reading, writing our tables, events. The server's own time is not counted.
 
 "Busy" is the share of their time that 16 workers train, whose trials take 30 seconds each, at 1,000 finished
@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from nas.engines.messages import Ended, Message, Task
 from nas.events import TrialEnded
+from nas.pruners._optuna import OptunaPruner
 from nas.recipe import Recipe
 from nas.space.load import Space, load_space
 from nas.study import tables
@@ -56,7 +57,7 @@ class OptunaClock:
         (optuna.Study, "tell"),
         (optuna.Trial, "_suggest"),
         (optuna.Trial, "report"),
-        (optuna.Trial, "should_prune"),
+        (OptunaPruner, "stop"),
         (optuna.Trial, "set_constraint"),
     )
 

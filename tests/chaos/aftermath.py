@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 import nas
 from nas.datasets import ImageData, open_data
-from nas.engines.kinds.local import LocalEngine
+from nas.engines.local import LocalEngine
 from nas.engines.messages import Ended, Message, Setup, Task, Trained
 from nas.memory.planned import MemoryPlan
 from nas.study import tables

@@ -3,7 +3,6 @@
 from types import SimpleNamespace
 
 import pytest
-from optuna.pruners import BasePruner
 from optuna.trial import TrialState
 
 from nas.driver.driver import FAILURES, RETRIES
@@ -187,16 +186,16 @@ def test_numbers_that_are_not_finite_are_stored_as_null(make_store, mlp):
 def test_the_pruner_is_asked_about_every_epoch_that_is_new_but_the_last(make_store, mlp):
     asked = []
 
-    class Asked(BasePruner):
-        def prune(self, study, trial):
-            asked.append(trial.last_step)
-            return False
+    class Asked:
+        def stop(self, number, images_seen, accuracy):
+            asked.append((number, images_seen, accuracy))
 
-    store = make_store(trials=1, epochs=4)
-    store.optuna_study.pruner = Asked()
-    epochs = [epoch(0, number, again=number == 1) for number in range(1, 5)]
-    run(store, mlp, lambda task: iter([*epochs, Ended(number=0, how="completed")]))
-    assert asked == [2, 3]
+    epochs = [epoch(0, number, number / 10, again=number == 1) for number in range(1, 5)]
+    engine = ScriptedEngine(lambda task: iter([*epochs, Ended(number=0, how="completed")]))
+    driver = make_driver(make_store(trials=1, epochs=4), mlp, engine)
+    driver.pruner = Asked()
+    list(driver.run())
+    assert asked == [(0, 2 * DIGITS.num_train, 0.2), (0, 3 * DIGITS.num_train, 0.3)]
 
 
 # deaths ----------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 import nas
-from nas.engines.kinds.local import LocalEngine
+from nas.engines.local import LocalEngine
 from nas.events import EpochTrained, Event, Notice, TrialStarted
 from nas.study.outcome import Outcome
 from tests.chaos.killing import Epochs

@@ -16,7 +16,7 @@ import torch
 from optuna.trial import FixedTrial
 
 from nas.datasets import open_data
-from nas.engines.kinds.local import LocalEngine
+from nas.engines.local import LocalEngine
 from nas.engines.messages import Died, Ended, Message, NotPlanned, Ready, Stop, Task, Trained, encode
 from nas.engines.planner import Planner
 from nas.engines.worker import Worker

@@ -10,7 +10,7 @@ import pytest
 
 from nas.driver.driver import Driver
 from nas.driver.memory_budget import OVERTAKEN, MemoryBudget
-from nas.engines.kinds.local import LocalEngine
+from nas.engines.local import LocalEngine
 from nas.engines.messages import Setup
 from nas.events import TrialStarted
 from nas.study.outcome import Outcome

@@ -6,22 +6,8 @@ from nas.exporters.registry import shipped_exporters
 from nas.testing import ExporterContract
 
 
-class TestSource(ExporterContract):
-    name = "source"
-
-
-class TestTorch(ExporterContract):
-    name = "torch"
-
-
-class TestOnnx(ExporterContract):
-    name = "onnx"
-
-
-@pytest.mark.slow  # the slowest to write; tests of the command write it too
-class TestInt8(ExporterContract):
-    name = "int8"
-
-
-def test_no_format_is_left_out() -> None:
-    assert {contract.name for contract in ExporterContract.__subclasses__()} >= set(shipped_exporters())
+@pytest.mark.parametrize("name", shipped_exporters(), scope="class")
+class TestOurs(ExporterContract):
+    @pytest.fixture(autouse=True)
+    def named(self, name: str) -> None:
+        self.name = name

@@ -25,6 +25,11 @@ from nas.machine.moved import place_now
         ("nas.study.checkpoints", "nas.study.trial_files"),
         ("nas.study.weights", "nas.study.trial_files"),
         ("nas.training.live", "nas.training.live_bytes"),
+        ("nas.study.samplers", "nas.samplers.base"),
+        ("nas.datasets.digits", "nas.datasets.sources.digits"),
+        ("nas.datasets.folder", "nas.datasets.sources.folder"),
+        ("nas.datasets.npz", "nas.datasets.sources.npz"),
+        ("nas.datasets.vision", "nas.datasets.sources.vision"),
     ],
 )
 def test_an_old_name_is_the_same_module(old, new):

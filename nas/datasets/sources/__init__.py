@@ -1,1 +1,1 @@
-"""One file a source of images: `find(source, downloads, rules)` of each takes a name or path, or does not."""
+"""One kind of source a file, each found by being here; `nas.datasets.source` tells what it holds."""

@@ -8,6 +8,13 @@ import numpy as np
 
 from nas.datasets.source import NO_FLIP, Listing
 
+NAMES = ("digits",)
+
+
+def open(source: str, downloads: Path, rules: int) -> Digits:
+    """They lie in scikit-learn itself."""
+    return Digits()
+
 
 def find(source: str, downloads: Path, rules: int) -> Digits | None:
     return Digits() if source == Digits.name else None

@@ -28,14 +28,9 @@ SPLIT_FOLDERS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 
 """By the first rules: indices into SPLITS. Upper case is as good."""
 
 
-LAST = True
-"""Whether other sources are asked first: it takes any path that is no file, also of what is not there."""
-
-
-def find(source: str, downloads: Path, rules: int) -> Folder | None:
-    path = absolute(source)
-    looks_like_one = "/" in source or os.sep in source or path.is_dir()
-    return Folder(path, rules) if looks_like_one and "://" not in source and not path.is_file() else None
+def open(source: str, downloads: Path, rules: int) -> Folder:
+    """Of what no other source knows for its own. Raises DataError where there is no such folder."""
+    return Folder(absolute(source), rules)
 
 
 class Folder:

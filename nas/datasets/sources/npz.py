@@ -20,6 +20,8 @@ from nas.errors import DataError
 from nas.machine.files import absolute
 from nas.space import AUGMENTATIONS
 
+SUFFIXES = (".npz",)
+
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 """By version. A third one is for names of fields, which images do not have."""
 
@@ -31,8 +33,9 @@ PER_IMAGE = 300
 """Bytes that an image takes beside its pixels: its name, its label, and what Python needs to hold them."""
 
 
-def find(source: str, downloads: Path, rules: int) -> Npz | None:
-    return Npz(absolute(source)) if source.endswith(".npz") else None
+def open(source: str, downloads: Path, rules: int) -> Npz:
+    """Raises DataError where there is no such file."""
+    return Npz(absolute(source))
 
 
 class Npz:

@@ -95,6 +95,14 @@ SETS = {
 """The sets of torchvision whose images have one label each, the same ones in training and test."""
 
 
+NAMES = tuple(SETS)
+
+
+def open(source: str, downloads: Path, rules: int) -> Vision:
+    """One of them."""
+    return Vision(source, downloads)
+
+
 class Vision:
     """A dataset of torchvision in `data_dir`."""
 

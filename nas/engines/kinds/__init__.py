@@ -1,1 +1,1 @@
-"""One file an engine: `make(setup, devices, folder)` gives a `nas.engines.base.Engine`."""
+"""Where trials are trained, one kind a file, found by its name; `nas.engines.base` tells what it holds."""

@@ -12,6 +12,7 @@ from nas.final.scores import accuracy_interval
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, plan_in_words, ranking
 from nas.views import format
+from nas.views.costs import costs_in_words
 from nas.views.figures.theme import by_outcome
 from nas.views.terminal.network import training_in_words
 
@@ -106,8 +107,7 @@ def best_trials(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
         {
             "trial": str(record.number),
             "accuracy": format.accuracy(record.value),
-            "parameters": format.count(record.num_parameters),
-            "multiply-adds": format.count(record.multiply_adds),
+            **costs_in_words(record),
             "memory": format.memory(record.measured_peak),
             "time": format.duration(record.seconds),
             "network": format.in_words(record.proposal["architecture"]) if record.proposal else "",

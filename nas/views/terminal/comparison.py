@@ -11,6 +11,7 @@ from rich.text import Text
 
 from nas.study.records import TrialRecord, plan_in_words
 from nas.views import format
+from nas.views.costs import costs_in_words
 from nas.views.format import clean
 from nas.views.terminal.table_style import new_table
 from nas.views.terminal.trials import curves
@@ -36,9 +37,7 @@ def _results(record: TrialRecord) -> dict[str, Any]:
         "reason": record.reason,
         "validation accuracy": format.accuracy(record.value),
         "epochs": len(record.epochs),
-        "parameters": format.count(record.num_parameters),
-        "multiply-adds": format.count(record.multiply_adds),
-        "memory predicted": format.memory(record.predicted_peak),
+        **costs_in_words(record),
         "memory measured": format.memory(record.measured_peak),
         "epoch predicted": record.predicted_seconds and f"{record.predicted_seconds:.3g} s",
         "epoch measured": record.measured_seconds and f"{record.measured_seconds:.3g} s",

@@ -1,0 +1,70 @@
+"""The seam of pruners, who end trials early.
+
+A pruner is a file of this room, or a module that an entry point of the group `nas.pruners` names.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from nas.machine.plugins import PRUNERS
+from nas.study.reader import StudyReader
+
+AUTO = "auto"
+"""What `resolve_pruner` decides."""
+
+
+class Pruner(Protocol):
+    """Decides about the trials of one run. It is all that the driver asks."""
+
+    def stop(self, number: int, images_seen: int, accuracy: float) -> str | None:
+        """Why trial `number` should end now, in a few words; None if it should go on.
+
+        Asked when an epoch has been stored, in the order of epochs: not about the last one of a trial, nor
+        about those that a trial repeats after its worker died.
+
+        Args:
+            images_seen: training images that the trial has seen so far, each as often as it was seen.
+            accuracy: in [0, 1], after them.
+        """
+        ...
+
+
+class PrunerModule(Protocol):
+    """What a file holds."""
+
+    def make(self, study: StudyReader) -> Pruner:
+        """A pruner for one run of a study: its settings are `study.recipe`, its curves `study.trials()`."""
+        ...
+
+
+def resolve_pruner(name: str, trials: int) -> str:
+    """What `auto` means for a study that starts with this many trials: few need a pruner that waits for
+    complete trials to compare with, hundreds can afford to halve."""
+    if name != AUTO:
+        return name
+    return "median" if trials <= 30 else "halving"
+
+
+def make_pruner(study: StudyReader) -> Pruner:
+    """The pruner that the recipe of a study names, for one run of it.
+
+    Raises:
+        UnknownName: there is none of this name.
+        BrokenFile: that of another distribution failed; `stop` may raise it too.
+    """
+    return _Named(study)
+
+
+class _Named:
+    """A pruner whose errors are shown with its name and line, if it is none of ours."""
+
+    def __init__(self, study: StudyReader) -> None:
+        self._name = study.recipe.pruner
+        module: PrunerModule = PRUNERS.find(self._name)
+        with PRUNERS.at_work(self._name):
+            self._pruner = module.make(study)
+
+    def stop(self, number: int, images_seen: int, accuracy: float) -> str | None:
+        with PRUNERS.at_work(self._name):
+            return self._pruner.stop(number, images_seen, accuracy)
