@@ -136,7 +136,7 @@ def immortal(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[s
     process = engine._workers[0].process
     with monkeypatch.context() as patch:
         patch.setattr("nas.engines.local.GRACE", 0.05)
-        patch.setattr("nas.engines.kinds.local.os.kill", lambda pid, number: None)
+        patch.setattr("nas.engines.local.os.kill", lambda pid, number: None)
         yield process
     process.kill()
 
