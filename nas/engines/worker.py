@@ -61,7 +61,7 @@ class Worker:
         self.device_name = device_name(setup.device)
         self.constants = measure_constants(self.images)
         self.pace = measure_pace(self.device, setup.precision)
-        gc.collect()
+        release(self.device)
         gc.freeze()  # what stays for ever, modules above all: `release` need not look through it every time
 
     def serve(self, commands: BinaryIO) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
 
 from nas.seconds.work import KINDS, Work
 
@@ -119,6 +118,8 @@ class Rates:
         """
         if not self._samples:
             return self._reference
+        from scipy.optimize import nnls  # 40 MiB, which workers need not hold
+
         known = np.array([self._reference[kind] for kind in KINDS])
         amounts = np.array([[each.work.get(kind, 0.0) for kind in KINDS] for each in self._samples])
         measured = np.array([each.seconds / each.pace for each in self._samples])
