@@ -8,10 +8,10 @@ epochs of 1,024 images. The truth is the median of the second and third in secon
 thread; seconds on the clock stand beside them. Told are errors before anything was trained, with the pace
 alone; and of each proposal after the five, or all, before it.
 
-36 proposals, fp32, one thread of an AMD EPYC at 2.6 GHz without AVX-512, torch 2.14, other work on the other
-core: all within a factor of two before any trial, by the pace alone (median error 18 %, 90 % within 47 %); each
-after all before it 25 % in the median, 90 % within 38 %. The worst are tiny perceptrons, and residual networks of
-separable convolutions.
+36 proposals, fp32, one thread of an AMD EPYC at 2.6 GHz without AVX-512, torch 2.14, other work on the
+other core: all within a factor of two before any trial, by the pace alone (median error 18 %, 90 % within
+47 %); each after all before it 25 % in the median, 90 % within 38 %. The worst are tiny perceptrons, and
+residual networks of separable convolutions.
 """
 
 import argparse
