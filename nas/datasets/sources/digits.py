@@ -16,13 +16,6 @@ def open(source: str, downloads: Path, rules: int) -> Digits:
     return Digits()
 
 
-def find(source: str, downloads: Path, rules: int) -> Digits | None:
-    return Digits() if source == Digits.name else None
-
-
-NAMES = ("digits",)
-
-
 class Digits:
     """`sklearn.datasets.load_digits`: the test set of UCI's Optical Recognition of Handwritten Digits."""
 

@@ -199,10 +199,3 @@ def _class_names(dataset: Any, used: NDArray[np.int64]) -> tuple[str, ...]:
         return tuple(str(label) for label in used)
     own = [names[label] for label in used]
     return tuple(name if isinstance(name, str) else name[0] for name in own)  # Imagenette has synonyms
-
-
-NAMES = tuple(SETS)
-
-
-def find(source: str, downloads: Path, rules: int) -> Vision | None:
-    return Vision(source, downloads) if source in SETS else None
