@@ -18,7 +18,7 @@ from nas.datasets.image_files import ALL_SUFFIXES
 from nas.datasets.layout import LAYOUT
 from nas.datasets.source import Source
 from nas.datasets.sources import folder
-from nas.errors import BrokenFile, DataError, UnknownName
+from nas.errors import DataError, NasError, UnknownName
 from nas.machine.files import absolute
 from nas.machine.plugins import DATASETS
 from nas.machine.user_cache import cache_root
@@ -85,10 +85,10 @@ def _ours() -> dict[str, ModuleType]:
 
 
 def _of_others() -> dict[str, ModuleType]:
-    """Modules of other distributions. A broken one takes nothing: who names it is told."""
+    """Modules of other distributions. One that cannot be used takes nothing: who names it is told."""
     found = {}
     for name in DATASETS.of_others():
-        with suppress(BrokenFile):
+        with suppress(NasError):
             found[name] = DATASETS.find(name)
     return {name: offered for name, offered in found.items() if isinstance(offered, ModuleType)}
 

@@ -105,6 +105,14 @@ def test_a_broken_source_of_others_is_told_to_whoever_names_it_and_to_nobody_els
         found("broken")
 
 
+def test_a_source_of_others_that_lacks_an_account_stops_nobody_else(tmp_path, install):
+    install(theirs={"cloud": "from nas.errors import DataError\nraise DataError('no account')\n"})
+    write_folder(tmp_path / "pets", pixels(6, 4, 4))
+    assert type(found(tmp_path / "pets")) is Folder
+    with pytest.raises(DataError, match=r"^no account$"):
+        found("cloud")
+
+
 def test_a_suffix_is_known_in_any_case(tmp_path):
     (tmp_path / "A.NPZ").mkdir()
     with pytest.raises(DataError, match="it is a folder, no file"):
