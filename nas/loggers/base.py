@@ -5,7 +5,7 @@ A logger is a file of this room, or a module that an entry point of the group `n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -45,21 +45,30 @@ def logged(names: Iterable[str], folder: Path, watch: Watch) -> Iterator[Watch]:
 
     def tell(event: Event) -> None:
         watch(event)
-        for name, log in list(loggers.items()):
+        failed: dict[str, BaseException] = {}
+        for name, log in loggers.items():
             try:
                 log(event)
-            except Exception as error:
-                leave_out(name, error)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # SystemExit too, which would end the search without a word
+                failed[name] = error
+        leave_out(failed)
 
-    def leave_out(name: str, error: Exception) -> None:
-        if loggers.pop(name, None):
+    def leave_out(failed: Mapping[str, BaseException]) -> None:
+        for name in failed:
+            del loggers[name]
+        for name, error in failed.items():  # to those that are left
             tell(Notice(text=f"The log {name} is left out from now on: {in_one_line(error)}"))
 
     def close(name: str, log: AbstractContextManager[Watch]) -> None:
         try:
             log.__exit__(None, None, None)
-        except Exception as error:
-            leave_out(name, error)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            if name in loggers:  # else it was told of
+                leave_out({name: error})
         loggers.pop(name, None)
 
     with ExitStack() as opened:

@@ -66,31 +66,54 @@ def test_a_log_that_cannot_be_opened_is_said_before_anything_begins(tmp_path):
 class Failing:
     """A module that is a logger, which fails at its third event, or when it is closed."""
 
-    def __init__(self, at):
-        self.at, self.told = at, []
+    def __init__(self, at, error=ValueError):
+        self.at, self.error, self.told = at, error, []
 
     @contextmanager
     def make(self, folder):
         def log(event):
             self.told.append(event)
             if len(self.told) == self.at:
-                raise ValueError("no ink")
+                raise self.error("no ink")
 
         yield log
         if self.at == "close":
-            raise ValueError("no ink")
+            raise self.error("no ink")
 
 
+@pytest.fixture
+def add(monkeypatch):
+    """Offers loggers by their names."""
+    added, find = {}, type(LOGGERS).find
+    monkeypatch.setattr(type(LOGGERS), "find", lambda self, name: added.get(name) or find(self, name))
+    return added.update
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
 @pytest.mark.parametrize(("at", "told"), [(3, 3), ("close", len(events()))])
-def test_a_logger_that_fails_is_left_out_and_said_once_and_the_others_go_on(tmp_path, monkeypatch, at, told):
-    failing, find = Failing(at), type(LOGGERS).find
-    monkeypatch.setattr(
-        type(LOGGERS), "find", lambda self, name: failing if name == "bad" else find(self, name)
-    )
+def test_a_logger_that_fails_is_left_out_and_said_once_and_the_others_go_on(tmp_path, add, at, told, error):
+    failing = Failing(at, error)
+    add(bad=failing)
     seen = run(tmp_path, ["bad", "jsonl"])
-    notice = Notice(text="The log bad is left out from now on: ValueError: no ink")
+    notice = Notice(text=f"The log bad is left out from now on: {error.__name__}: no ink")
     assert seen.count(notice) == 1
     assert [event for event in seen if event != notice] == events()
     assert len(failing.told) == told
     assert [line["event"] for line in written(tmp_path)][-1] in ("SearchEnded", "Notice")
     assert len(written(tmp_path)) >= len(events())
+
+
+def test_two_that_fail_at_once_are_told_nothing_more_and_the_third_hears_of_them_afterwards(tmp_path, add):
+    first, second = Failing(3), Failing(3)
+    add(first=first, second=second)
+    run(tmp_path, ["first", "second", "jsonl"])
+    assert first.told == second.told == events()[:3]
+    names = [line["event"] for line in written(tmp_path)]
+    happened = [type(event).__name__ for event in events()]
+    assert names == [*happened[:3], "Notice", "Notice", *happened[3:]]
+
+
+def test_ctrl_c_in_a_logger_ends_the_run(tmp_path, add):
+    add(bad=Failing(3, KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, ["bad"])
