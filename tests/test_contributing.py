@@ -139,8 +139,8 @@ def test_a_search_uses_all_of_them_and_goes_on_or_is_shown_without_them(
         def __init__(self, setup: Any, devices: Any, folder: Path) -> None:
             super().__init__(lambda task: learns(*((0.5, 0.9) if task.number == 0 else (0.6, 0.7)))(task))
 
+    monkeypatch.setattr("nas.engines.kinds.local.LocalEngine", Scripted)  # first: it imports the other
     monkeypatch.setattr("nas.engines.local.LocalEngine", Scripted)
-    monkeypatch.setattr("nas.engines.kinds.local.LocalEngine", Scripted)
     added.add(*EXAMPLES)
     write_pixels(tmp_path)
     assert "pyramid_of_two" in nas("spaces")[1]
