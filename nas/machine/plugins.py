@@ -114,7 +114,14 @@ BASELINES = Plugins("baseline", "search_spaces.baselines", None)
 DATASETS = Plugins("dataset", "nas.datasets.sources", "nas.datasets", holds=())
 SAMPLERS = Plugins("sampler", "nas.samplers", "nas.samplers")
 PRUNERS = Plugins("pruner", "nas.pruners", "nas.pruners")
-OBJECTIVES = Plugins("objective", "nas.objectives", "nas.objectives", holds=("TITLE", "UNIT", "of"))
+OBJECTIVES = Plugins(
+    "objective", "nas.objectives", "nas.objectives", holds=("TITLE", "UNIT", "MAXIMIZE", "of")
+)
 ENGINES = Plugins("engine", "nas.engines.kinds", "nas.engines")
 LOGGERS = Plugins("logger", "nas.loggers", "nas.loggers")
-EXPORTERS = Plugins("export format", "nas.exporters.formats", "nas.exporters", holds=("export", "load"))
+EXPORTERS = Plugins(
+    "export format",
+    "nas.exporters.formats",
+    "nas.exporters",
+    holds=("LOSSY", "check", "export", "load", "usage"),
+)

@@ -29,9 +29,12 @@ def make_sampler(name: str, seed: int, trials_so_far: int) -> BaseSampler:
 
     Raises:
         UnknownName: there is none of this name.
-        BrokenFile: that of another distribution failed.
+        BrokenFile: that of another distribution failed, or made none.
     """
     digest = hashlib.sha256(f"{seed}:{trials_so_far}".encode()).digest()
     module: SamplerModule = SAMPLERS.find(name)
     with SAMPLERS.at_work(name):
-        return module.make(int.from_bytes(digest[:4], "big"))
+        sampler = module.make(int.from_bytes(digest[:4], "big"))
+    if not isinstance(sampler, BaseSampler):
+        raise SAMPLERS.broken(name, f"make() returned {type(sampler).__name__}, no sampler of Optuna")
+    return sampler

@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from nas.errors import BrokenFile, DataError, UnknownName
-from nas.machine.plugins import LOGGERS, PRUNERS, Plugins
+from nas.machine.plugins import EXPORTERS, LOGGERS, OBJECTIVES, PRUNERS, Plugins
+from nas.objectives.base import Objective
 from nas.pruners.base import make_pruner
 from nas.recipe import Recipe
 from nas.testing.pruners import new_study
@@ -55,6 +56,28 @@ def pruners(tmp_path, monkeypatch):
 def test_one_that_cannot_be_imported_is_shown_with_its_line(pruners, name, message):
     with pytest.raises(BrokenFile, match=message):
         pruners.find(name)
+
+
+@pytest.mark.parametrize(
+    ("seam", "contract"),
+    [
+        (EXPORTERS, {"LOSSY", "check", "export", "load", "usage"}),
+        (OBJECTIVES, set(Objective.__annotations__) | {"of"}),
+    ],
+    ids=["exporter", "objective"],
+)
+def test_one_that_lacks_anything_of_its_contract_is_told_so(tmp_path, monkeypatch, seam, contract):
+    facts = tmp_path / "theirs-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    points = "".join(f"no_{each} = without_{each}\n" for each in contract)
+    (facts / "entry_points.txt").write_text(f"[{seam.group}]\n{points}")
+    monkeypatch.syspath_prepend(tmp_path)
+    for lacking in contract:
+        held = "\n".join(f"{each} = None" for each in contract - {lacking})
+        (tmp_path / f"without_{lacking}.py").write_text(held)
+        with pytest.raises(BrokenFile, match=rf"\(without_{lacking}\): it has no {lacking}$"):
+            seam.find(f"no_{lacking}")
 
 
 def test_what_the_user_can_mend_is_said_as_it_is(pruners):
