@@ -4,7 +4,8 @@ A sampler is a file of this room, or a module that an entry point of the group `
 """
 
 import hashlib
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from optuna.samplers import BaseSampler
 
@@ -29,7 +30,7 @@ def make_sampler(name: str, seed: int, trials_so_far: int) -> BaseSampler:
 
     Raises:
         UnknownName: there is none of this name.
-        BrokenFile: that of another distribution failed, or made none.
+        BrokenFile: that of another distribution failed, or made none; what it makes may raise it too.
     """
     digest = hashlib.sha256(f"{seed}:{trials_so_far}".encode()).digest()
     module: SamplerModule = SAMPLERS.find(name)
@@ -37,4 +38,28 @@ def make_sampler(name: str, seed: int, trials_so_far: int) -> BaseSampler:
         sampler = module.make(int.from_bytes(digest[:4], "big"))
     if not isinstance(sampler, BaseSampler):
         raise SAMPLERS.broken(name, f"make() returned {type(sampler).__name__}, no sampler of Optuna")
-    return sampler
+    return sampler if name in SAMPLERS.shipped() else _Theirs(name, sampler)
+
+
+def _shown(method: str) -> Callable[..., Any]:
+    """The method of the sampler that a `_Theirs` holds."""
+
+    def call(self: "_Theirs", *arguments: Any, **named: Any) -> Any:
+        with SAMPLERS.at_work(self._name):
+            return getattr(self._sampler, method)(*arguments, **named)
+
+    return call
+
+
+class _Theirs(BaseSampler):
+    """A sampler of another distribution, whose errors are shown with its name and line."""
+
+    def __init__(self, name: str, sampler: BaseSampler) -> None:
+        self._name, self._sampler = name, sampler
+
+    infer_relative_search_space = _shown("infer_relative_search_space")
+    sample_relative = _shown("sample_relative")
+    sample_independent = _shown("sample_independent")
+    before_trial = _shown("before_trial")
+    after_trial = _shown("after_trial")
+    reseed_rng = _shown("reseed_rng")

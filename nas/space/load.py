@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import BrokenFile, InvalidSetting, NasError, StudyError, UnknownName, text_of
+from nas.errors import BrokenFile, InvalidSetting, NasError, StorageError, StudyError, UnknownName, text_of
 from nas.machine.files import expanded
 from nas.machine.plugins import BASELINES, SPACES, Plugins
 from nas.space import DataInfo, Proposal, override
@@ -135,7 +135,7 @@ class Space:
         try:
             with surroundings:
                 return function(*arguments)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, StorageError, BrokenFile):  # the database's, or the sampler's
             raise
         except BaseException as error:  # SystemExit too, which would end us without a word
             if type(error).__name__ == "StorageInternalError" or type(error).__module__.startswith(

@@ -10,7 +10,7 @@ from optuna.trial import FixedTrial
 
 import nas
 from nas.datasets import known_datasets, open_data
-from nas.errors import BrokenFile, InvalidSetting, UnknownName
+from nas.errors import BrokenFile, InvalidSetting, StorageError, UnknownName
 from nas.exporters.registry import known_exporters, load_exporter
 from nas.space.load import known_spaces, load_space
 from tests.conftest import DIGITS
@@ -90,6 +90,19 @@ def test_an_error_in_suggest_is_shown_with_its_own_line(tmp_path, body, message)
     file.write_text(f"def suggest(trial, data):\n    {body}\n")
     with pytest.raises(BrokenFile, match=message):
         load_space(str(file)).suggest(None, DIGITS)
+
+
+@pytest.mark.parametrize("error", [StorageError("the disk is full"), BrokenFile("Sampler 'dice': 'six'")])
+def test_what_the_database_or_the_sampler_does_is_not_blamed_on_the_space(tmp_path, error):
+    class Trial:
+        def suggest_int(self, *_):
+            raise error
+
+    file = tmp_path / "space.py"
+    file.write_text("def suggest(trial, data):\n    trial.suggest_int('width', 1, 9)\n")
+    with pytest.raises(type(error)) as raised:
+        load_space(str(file)).suggest(Trial(), DIGITS)
+    assert raised.value is error
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
