@@ -14,7 +14,7 @@ from nas.study.outcome import Outcome
 from nas.views.figures.theme import COLOURS
 
 if TYPE_CHECKING:
-    from nas.api.study import Study
+    from nas.views.shown import Study
 
 ENOUGH = 10
 """Completed trials that importances need to mean anything."""

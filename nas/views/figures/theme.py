@@ -12,7 +12,7 @@ from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 
 if TYPE_CHECKING:
-    from nas.api.study import Study
+    from nas.views.shown import Study
 
     Trials = Study | Sequence[TrialRecord]
 

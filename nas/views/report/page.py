@@ -26,8 +26,7 @@ from nas.views.report import sections
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from nas.api.study import Study
-    from nas.api.trial import Trial
+    from nas.views.shown import Study, Trial
 
 BROAD, NARROW = 980, 330
 """Pixels of the drawing on a screen and on a phone."""

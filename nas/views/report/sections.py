@@ -17,7 +17,7 @@ from nas.views.figures.theme import by_outcome
 from nas.views.terminal.network import training_in_words
 
 if TYPE_CHECKING:
-    from nas.api.study import Study
+    from nas.views.shown import Study
 
 PRIVATE = {"study", "storage", "folder", "data_dir"}
 """Settings that tell of the machine, not of the search."""

@@ -11,7 +11,7 @@ from nas.machine.files import expanded, written_whole
 from nas.views.report.page import render
 
 if TYPE_CHECKING:
-    from nas.api.study import Study
+    from nas.views.shown import Study
 
 
 def write_report(study: Study, file: Path | str) -> Path:

@@ -12,7 +12,7 @@ from nas.study.database import redacted
 from nas.views.format import clean, place
 
 if TYPE_CHECKING:
-    from nas.api.study import Study
+    from nas.views.shown import Study
 
 
 def where(study: Study) -> dict[str, str]:

@@ -14,8 +14,8 @@ from nas.views.format import accuracy, clean, count, plural
 from nas.views.terminal.table_style import new_table, numbers
 
 if TYPE_CHECKING:
-    from nas.api.trial import Trial
     from nas.exporters import Export
+    from nas.views.shown import Trial
 
 
 def export_page(trial: Trial, export: Export) -> Group:

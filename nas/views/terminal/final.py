@@ -14,8 +14,7 @@ from nas.views.terminal.command_lines import command, line
 from nas.views.terminal.table_style import new_table, numbers
 
 if TYPE_CHECKING:
-    from nas.api.study import Study
-    from nas.api.trial import Final
+    from nas.views.shown import Final, Study
 
 CLASSES = 20
 """Of more classes, those that are told from the others worst are listed."""

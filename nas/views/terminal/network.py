@@ -14,8 +14,8 @@ from nas.views.format import clean, layer_cells, real
 from nas.views.terminal.table_style import new_table, numbers
 
 if TYPE_CHECKING:
-    from nas.api.trial import Trial
     from nas.network.layers import LayerTable
+    from nas.views.shown import Trial
 
 
 def layers_of(trial: Trial) -> RenderableType:

@@ -18,8 +18,7 @@ from nas.views.terminal.final import final_line
 from nas.views.terminal.network import layers_of, training_in_words
 
 if TYPE_CHECKING:
-    from nas.api.study import Study
-    from nas.api.trial import Final, Trial
+    from nas.views.shown import Final, Study, Trial
 
 
 def summary_page(

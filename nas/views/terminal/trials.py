@@ -23,8 +23,7 @@ from nas.views.terminal.table_style import new_table, numbers
 from nas.views.trial_facts import memory_facts, origin_facts
 
 if TYPE_CHECKING:
-    from nas.api.study import Study
-    from nas.api.trial import Trial
+    from nas.views.shown import Study, Trial
 
 LISTED = 40
 """Of more trials than these, the best and the latest are listed, half of each."""
