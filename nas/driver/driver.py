@@ -24,7 +24,6 @@ from nas.engines.base import Engine
 from nas.engines.messages import Built, Died, Ended, Message, NotPlanned, Planned, Ready, Trained
 from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, Why, WorkerReady
-from nas.objectives import accuracy
 from nas.pruners.base import make_pruner
 from nas.space import DataInfo
 from nas.space.load import Space
@@ -238,6 +237,7 @@ class Driver:
                     versions=message.versions,
                 )
             case Trained(epoch=epoch) if epoch.number > (trial.last.number if trial.last else 0):
+                trial.by_class = message.by_class
                 yield from self._report(trial, epoch, message.again)
             case Ended(how=how, reason=reason):
                 yield from self._finish(trial, how, reason)
@@ -260,7 +260,7 @@ class Driver:
         patience, images_seen = self.recipe.patience, epoch.number * self._num_train
         if patience and epoch.number - trial.best_epoch >= patience:
             reason = f"flat: no better than epoch {trial.best_epoch} for {patience} epochs"
-        elif not again and (why := self.pruner.stop(number, images_seen, accuracy.after(epoch))):
+        elif not again and (why := self.pruner.stop(number, images_seen, epoch.value)):
             reason = f"pruner: {why}"
         else:
             return
@@ -326,7 +326,7 @@ class Driver:
         match how:
             case "completed":
                 assert trial.last is not None
-                value = accuracy.after(trial.last)
+                value = trial.last.value
                 self._best = max(self._best, value)
                 yield from self._tell(trial, Outcome.COMPLETED, value=value)
                 self.store.keep_best_weights(running=set(self._trials))
@@ -353,6 +353,8 @@ class Driver:
     def _tell(
         self, trial: LiveTrial, outcome: Outcome, *, value: float | None = None, reason: str | None = None
     ) -> Iterator[Event]:
+        if trial.last and trial.by_class:
+            self.store.keep_counts(trial.number, trial.last.number, trial.by_class)
         self.store.tell(trial.number, outcome, value=value, reason=reason, retry_of=trial.retry_of)
         yield from self._leave(trial, outcome, value=value, reason=reason)
 

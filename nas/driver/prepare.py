@@ -77,7 +77,7 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
     with closing(open_database(url, create=True)) as storage, study_lock(storage, name):
         store = StudyWriter.find(storage, name, recipe.folder) if StudyWriter.exists(storage, name) else None
         recipe = _continued(store, asked) if store else Recipe.load(**asked | {"study": name})
-        space = load_space(recipe.space, named="space" in asked).fixing(recipe.training)
+        space = load_space(recipe.space, named="space" in asked).fixing(recipe.fixed)
         data = open_images(recipe, progress, rules=rules_of(store.data) if store else NEWEST)
         _check_baselines(recipe, data)  # before anything is trained
         resources = resolve(recipe, store.memory_cap if store else None)

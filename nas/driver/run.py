@@ -27,6 +27,7 @@ from nas.events import (
     Watch,
 )
 from nas.loggers.base import logged
+from nas.metrics.base import title_of
 from nas.study.records import best_of, counts_of, curve_of
 
 
@@ -64,7 +65,7 @@ def _run(run: Prepared, watch: Watch) -> None:
 
 def _train_baseline(run: Prepared, watch: Watch, deadline: float) -> bool:
     """Its result is a notice too. Returns whether the search may go on."""
-    name = run.space.name
+    name, metric = run.space.name, title_of(run.store.recipe.metric)
     try:
         with driver_of(run, listed=True) as driver:
             for event in driver.run(deadline):
@@ -72,7 +73,7 @@ def _train_baseline(run: Prepared, watch: Watch, deadline: float) -> bool:
                     watch(OfBaseline(name=name, event=event))
                 match event:
                     case TrialEnded(value=float() as value):
-                        watch(Notice(text=f"Baseline {name}: validation accuracy {value:.4f}"))
+                        watch(Notice(text=f"Baseline {name}: validation {metric} {value:.4f}"))
                     case TrialEnded(outcome=outcome, reason=reason):
                         watch(Notice(text=f"Baseline {name}: {outcome.in_words}, {reason}"))
                     case SearchEnded(why=why):
@@ -115,12 +116,13 @@ def driver_of(
     setup = Setup(
         space=run.space.source,
         space_version=run.space.version,
-        training=store.recipe.training,
+        training=store.recipe.fixed,
         data=str(run.data.folder),
         device=resources.devices[0],
         threads=resources.threads,
         precision=resources.precision,
         with_val=with_val,
+        metric=store.recipe.metric,
         compile=compile,
     )
     engine = make_engine(setup, resources.devices, store.folder, store.recipe)

@@ -102,7 +102,8 @@ def _companion(
     changes: dict[str, Any] = {
         "study": name,
         "space": space.source,
-        "training": dict(space.training),
+        "training": dict(space.training),  # weights of classes included
+        "class_weights": None,
         "baseline": (),
     }
     changes |= {"epochs": settings.epochs} | UNCUT

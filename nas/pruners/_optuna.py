@@ -18,14 +18,14 @@ class OptunaPruner:
         self._trial_ids: dict[int, int] = {}
         """By number."""
 
-    def stop(self, number: int, images_seen: int, accuracy: float) -> str | None:
+    def stop(self, number: int, images_seen: int, value: float) -> str | None:
         if number not in self._trial_ids:
             find = self._storage.get_trial_id_from_study_id_trial_number
             self._trial_ids[number] = find(self._study_id, number)
         trial = self._storage.get_trial(self._trial_ids[number])
         if not self._study.pruner.prune(self._study, trial):
             return None
-        return f"{accuracy:.4f} after epoch {trial.last_step}"
+        return f"{value:.4f} after epoch {trial.last_step}"
 
 
 def warmup_steps(epochs: int) -> int:

@@ -17,7 +17,7 @@ AUTO = "auto"
 class Pruner(Protocol):
     """Decides about the trials of one run. It is all that the driver asks."""
 
-    def stop(self, number: int, images_seen: int, accuracy: float) -> str | None:
+    def stop(self, number: int, images_seen: int, value: float) -> str | None:
         """Why trial `number` should end now, in a few words; None if it should go on.
 
         Asked when an epoch has been stored, in the order of epochs: not about the last one of a trial, nor
@@ -25,7 +25,7 @@ class Pruner(Protocol):
 
         Args:
             images_seen: training images that the trial has seen so far, each as often as it was seen.
-            accuracy: in [0, 1], after them.
+            value: the study's metric on the validation images after them, in [0, 1]; more is better.
         """
         ...
 
@@ -65,6 +65,6 @@ class _Named:
         with PRUNERS.at_work(self._name):
             self._pruner = module.make(study)
 
-    def stop(self, number: int, images_seen: int, accuracy: float) -> str | None:
+    def stop(self, number: int, images_seen: int, value: float) -> str | None:
         with PRUNERS.at_work(self._name):
-            return self._pruner.stop(number, images_seen, accuracy)
+            return self._pruner.stop(number, images_seen, value)

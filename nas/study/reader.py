@@ -12,6 +12,7 @@ import optuna
 from sqlalchemy import Engine, func, select
 
 from nas.errors import StudyError, UnknownName
+from nas.metrics.base import ClassCounts, title_of
 from nas.recipe import Recipe
 from nas.space import DataInfo
 from nas.study import tables
@@ -124,6 +125,11 @@ class StudyReader:
         return Path(source)
 
     @property
+    def metric(self) -> str:
+        """What the value of a trial is, in words."""
+        return title_of(self.recipe.metric)
+
+    @property
     def space_version(self) -> int:
         return int(self.row["space_version"])
 
@@ -152,6 +158,14 @@ class StudyReader:
     def optuna_study(self) -> optuna.Study:
         """Optuna's view of the study, to be read."""
         return self._study
+
+    def counts(self, number: int) -> ClassCounts | None:
+        """How the validation images were classified after the last epoch of trial `number`; None where that is
+        not known: it has not ended yet, or is from before this was stored."""
+        columns = tables.counts.c
+        mine = (columns.study_uuid == self.uuid) & (columns.number == number)
+        rows = self._storage.read(select(columns.by_class).where(mine))
+        return ClassCounts.from_rows(rows[0]["by_class"]) if rows else None
 
     def trials(self, since: int = 0) -> list[TrialRecord]:
         """Every trial from number `since` on."""

@@ -30,7 +30,7 @@ class TrialRecord:
     """What Optuna suggested; with the space's name and version they rebuild the proposal."""
     reason: str | None = None
     value: float | None = None
-    """Validation accuracy after the last epoch, in [0, 1]; None unless completed."""
+    """The study's metric on the validation images after the last epoch, in [0, 1]; None unless completed."""
     num_parameters: int | None = None
     multiply_adds: int | None = None
     """Multiply-adds of the network for one image."""
@@ -189,6 +189,8 @@ def plan_in_words(plan: Mapping[str, Any] | None) -> str | None:
 def epoch_of(row: dict[str, Any]) -> Epoch:
     """The epoch that a row of `nas_epochs` holds."""
     del row["study_uuid"], row["number"]
+    if row["value"] is None:  # of a study from before there were metrics; Epoch takes the accuracy
+        del row["value"]
     return Epoch(number=row.pop("epoch"), **row)
 
 

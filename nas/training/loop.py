@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nas.metrics.base import ACCURACY, ClassCounts, Named
 from nas.space import Training
 from nas.training.augment import Augmentation
 from nas.training.averaging import WeightAverage
@@ -54,6 +55,7 @@ class Trainer:
         precision: Literal["fp32", "bf16"],
         seed: int,
         accumulation: int = 1,
+        metric: str = ACCURACY,
     ) -> None:
         """Brings `model` to the device of `images`.
 
@@ -62,6 +64,7 @@ class Trainer:
 
         Args:
             accumulation: micro-batches whose gradients add up to the step of one batch.
+            metric: what the value of an epoch is.
         """
         model.to(images.device)
         cast(Any, model).to(memory_format=torch.channels_last)  # torch 2.13 does not declare it
@@ -71,6 +74,9 @@ class Trainer:
         self.epochs = epochs
         self.precision = precision
         self.accumulation = accumulation
+        self.metric = Named(metric)
+        self.counts: ClassCounts | None = None
+        """How the validation images were classified after the latest epoch; None before the first."""
         self._batch_size = min(training.batch_size, len(images.train))
         self._steps = len(images.train) // self._batch_size
         self._optimizers = make_optimizers(model, training, precision)
@@ -82,13 +88,14 @@ class Trainer:
         self._augmentation = Augmentation(
             training.augmentation, images.info.shape, len(images.train), images.mean_color, self._generator
         )
-        self._accuracies: list[float] = []
+        self._values: list[float] = []
+        """Of the epochs so far."""
         self._pause: Pause | None = None
         self._live_bytes = 0
 
     @property
     def evaluated(self) -> nn.Module:
-        """The network whose validation accuracy is told, and whose weights are to be kept."""
+        """The network whose validation results are told, and whose weights are to be kept."""
         return self._average.model if self._average else self.model
 
     def state_dict(self) -> dict[str, Any]:
@@ -98,7 +105,7 @@ class Trainer:
         `torch.save` wrote, `torch.load(weights_only=True)` reads.
         """
         return {
-            "accuracies": list(self._accuracies),
+            "accuracies": list(self._values),  # the name that checkpoints have always had
             "model": self.model.state_dict(),
             "average": self._average.model.state_dict() if self._average else None,
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
@@ -111,7 +118,7 @@ class Trainer:
 
         The device and the accumulation may be others. Tensors of `state` are taken over rather than copied.
         """
-        self._accuracies = list(state["accuracies"])
+        self._values = list(state["accuracies"])
         self.model.load_state_dict(state["model"])
         if self._average:
             self._average.model.load_state_dict(state["average"])
@@ -131,8 +138,8 @@ class Trainer:
             Diverged: a loss is not finite, or the training loss of an epoch exceeds ten times ln(classes).
         """
         device = self.images.device
-        while (number := len(self._accuracies) + 1) <= self.epochs:
-            rates = learning_rates(self.training, self._steps * self.epochs, self._accuracies)
+        while (number := len(self._values) + 1) <= self.epochs:
+            rates = learning_rates(self.training, self._steps * self.epochs, self._values)
             reset_peaks(device)
             before = self._pause.seconds if self._pause else 0.0
             began = time.perf_counter() - before
@@ -143,7 +150,7 @@ class Trainer:
             trained = time.perf_counter()
             if not train_loss <= HOPELESS * math.log(self.images.info.num_classes):
                 raise Diverged(f"a training loss of {train_loss:.3g} in epoch {number}")
-            val_loss, val_accuracy = evaluate(
+            val_loss, self.counts = evaluate(
                 self.evaluated,
                 self.images,
                 self.images.val,
@@ -152,13 +159,14 @@ class Trainer:
             )
             if not math.isfinite(val_loss):
                 raise Diverged(f"a validation loss of {val_loss} in epoch {number}")
-            self._accuracies.append(val_accuracy)
+            self._values.append(self.metric.value(self.counts))
             allocated, reserved = cuda_peaks(device) or (self._live_bytes, None)
             yield Epoch(
                 number=number,
                 train_loss=train_loss,
                 val_loss=val_loss,
-                val_accuracy=val_accuracy,
+                val_accuracy=int(self.counts.hits.sum()) / len(self.images.val),
+                value=self._values[-1],
                 learning_rate=rates(number * self._steps - 1),
                 seconds=time.perf_counter() - began,
                 images_per_second=self._steps * self._batch_size / (trained - began),
