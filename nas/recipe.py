@@ -139,8 +139,8 @@ class Recipe(BaseModel):
         Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"], BeforeValidator(seconds)
     ] = Field(
         "auto",
-        description="what one trial may take: 90s, 5m, or auto: a sixth of --time-limit; without one, so many"
-        " times the work of the first trial",
+        description="what one trial may take: 90s, 5m, or auto: a sixth of --time-limit; without one, a"
+        " multiple of the work of the first trial",
     )
     target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="end the search when the value of a trial, its --metric, reaches this"
@@ -148,10 +148,12 @@ class Recipe(BaseModel):
     metric: Metric = Field(
         "accuracy", description=f"what the value of a trial is, by which it is ranked: {listed(METRICS)}"
     )
-    class_weights: Annotated[Literal["balanced"] | dict[str, Weight] | None, BeforeValidator(weights)] = Field(
-        None,
-        description="how much an image of each class counts in the loss: balanced, for all classes to count"
-        " alike, or class=weight; those that are not named weigh 1",
+    class_weights: Annotated[Literal["balanced"] | dict[str, Weight] | None, BeforeValidator(weights)] = (
+        Field(
+            None,
+            description="how much images of each class count in the loss: balanced, for all classes to count"
+            " alike, or class=weight; those that are not named weigh 1",
+        )
     )
     epochs: Count = Field(12, description="epochs of a trial that is not pruned")
     patience: Count | None = Field(

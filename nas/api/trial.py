@@ -39,7 +39,7 @@ class Trial:
         self.record = record
         self.number = record.number
         self.value = record.value
-        """Validation accuracy after the last epoch, in [0, 1]; None unless completed."""
+        """The study's metric on validation images after the last epoch, in [0, 1]; None unless completed."""
         self.params = record.params
         """What Optuna suggested."""
 
@@ -108,7 +108,7 @@ class Trial:
         Args:
             formats: such as source, torch, onnx, int8; None for whatever is possible here.
             uint8: put the preprocessing into the files, so that they take raw images.
-            max_drop: accuracy that int8 may lose.
+            max_drop: of the study's metric, what int8 may lose.
             overwrite: replace an earlier export though files in it were added or edited.
 
         Raises:
@@ -134,7 +134,8 @@ class Trial:
                 space=short_name(recipe.space),
                 space_version=self._store.space_version,
                 params=self.params,
-                val_accuracy=self.value,
+                metric=self.record.metric,
+                value=self.value,
                 peak_memory=self.record.measured_peak or 0,
                 retrained=self._retrained,
             ),
@@ -148,7 +149,7 @@ class Trial:
     @property
     def headline(self) -> str:
         """What it is and how good."""
-        return f"Trial {self.number}, validation accuracy {self.value:.4f}"
+        return f"Trial {self.number}, validation {self.record.metric_in_words} {self.value:.4f}"
 
     @property
     def _retrained(self) -> Score | None:
@@ -186,10 +187,12 @@ class Final(Trial):
         self.settings = opening.settings
         """`epochs`, `top`, `seeds`, `ema`, `compile` and `mirror`."""
         self.test_accuracy: float = self.result["test_accuracy"]
-        """In [0, 1]."""
+        """In [0, 1], whatever the study's metric is."""
+        self.test_value: float = self.result["test_value"]
+        """The study's metric on the test images, in [0, 1]."""
         low, high = self.result["interval"]
         self.interval: tuple[float, float] = (low, high)
-        """Of the test accuracy, at 95 %: Wilson's, of as many test images."""
+        """Of the test value, at 95 %: what so many test images leave."""
         self.openings = opened
         """How often the test images of the study were opened."""
         self.opened_at = opening.opened_at
@@ -207,13 +210,14 @@ class Final(Trial):
     @property
     def headline(self) -> str:
         images = "trained on the validation images too"
-        return f"Final model (trial {self.number}), {images}, test accuracy {self.test_accuracy:.4f}"
+        result = f"test {self.record.metric_in_words} {self.test_value:.4f}"
+        return f"Final model (trial {self.number}), {images}, {result}"
 
     @property
     def _retrained(self) -> Score:
         times = "once" if self.openings == 1 else f"{self.openings} times"
         split = f"test (opened {times}), after training on training and validation images"
-        return Score(self.test_accuracy, split, self.interval)
+        return Score(self.test_value, split, self.interval)
 
     @property
     def _versions(self) -> Mapping[str, str]:

@@ -27,7 +27,7 @@ from nas.events import (
     Watch,
 )
 from nas.loggers.base import logged
-from nas.metrics.base import title_of
+from nas.metrics.base import metric_title
 from nas.study.records import best_of, counts_of, curve_of
 
 
@@ -65,7 +65,7 @@ def _run(run: Prepared, watch: Watch) -> None:
 
 def _train_baseline(run: Prepared, watch: Watch, deadline: float) -> bool:
     """Its result is a notice too. Returns whether the search may go on."""
-    name, metric = run.space.name, title_of(run.store.recipe.metric)
+    name, metric = run.space.name, metric_title(run.store.recipe.metric)
     try:
         with driver_of(run, listed=True) as driver:
             for event in driver.run(deadline):

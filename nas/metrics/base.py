@@ -51,7 +51,7 @@ class ClassCounts:
 
     @property
     def recalls(self) -> NDArray[np.float64]:
-        """(..., classes): the part of each class's images that was classified right; NaN where it has none."""
+        """(..., classes): the part of each class's images that is classified right; NaN without any."""
         return parts(self.hits, self.support)
 
 
@@ -103,12 +103,12 @@ class Named:
         return float(low), float(high)
 
 
-def title_of(name: str) -> str:
+def metric_title(name: str) -> str:
     """What people call a metric, also one that is not installed here."""
     return _words(name, "TITLE", name.replace("_", " "))
 
 
-def short_of(name: str) -> str:
+def metric_short(name: str) -> str:
     """The same at the head of a narrow column."""
     return _words(name, "SHORT", name.replace("_", " "))
 
@@ -123,4 +123,7 @@ def _words(name: str, which: str, otherwise: str) -> str:
 
 def parts(some: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
     """Quotients; NaN where `whole` is 0."""
-    return np.divide(some, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0)
+    found: NDArray[np.float64] = np.divide(
+        some, whole, out=np.full(np.shape(whole), np.nan), where=np.asarray(whole) > 0
+    )
+    return found

@@ -12,7 +12,7 @@ import optuna
 from sqlalchemy import Engine, func, select
 
 from nas.errors import StudyError, UnknownName
-from nas.metrics.base import ClassCounts, title_of
+from nas.metrics.base import ClassCounts, metric_title
 from nas.recipe import Recipe
 from nas.space import DataInfo
 from nas.study import tables
@@ -127,7 +127,7 @@ class StudyReader:
     @property
     def metric(self) -> str:
         """What the value of a trial is, in words."""
-        return title_of(self.recipe.metric)
+        return metric_title(self.recipe.metric)
 
     @property
     def space_version(self) -> int:
@@ -160,8 +160,10 @@ class StudyReader:
         return self._study
 
     def counts(self, number: int) -> ClassCounts | None:
-        """How the validation images were classified after the last epoch of trial `number`; None where that is
-        not known: it has not ended yet, or is from before this was stored."""
+        """How the validation images were classified after the last epoch of trial `number`.
+
+        None where that is not known: it has not ended yet, or is from before this was stored.
+        """
         columns = tables.counts.c
         mine = (columns.study_uuid == self.uuid) & (columns.number == number)
         rows = self._storage.read(select(columns.by_class).where(mine))
@@ -169,5 +171,5 @@ class StudyReader:
 
     def trials(self, since: int = 0) -> list[TrialRecord]:
         """Every trial from number `since` on."""
-        read = partial(read_trials, self.engine, self.uuid, self._study, since)
+        read = partial(read_trials, self.engine, self.uuid, self._study, self.recipe.metric, since)
         return self._storage.patiently(read)

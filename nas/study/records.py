@@ -14,6 +14,7 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy import Engine, select
 
+from nas.metrics.base import ACCURACY, metric_title
 from nas.samplers.base import STARTUP_TRIALS
 from nas.study import tables
 from nas.study.outcome import Outcome
@@ -31,6 +32,8 @@ class TrialRecord:
     reason: str | None = None
     value: float | None = None
     """The study's metric on the validation images after the last epoch, in [0, 1]; None unless completed."""
+    metric: str = ACCURACY
+    """What the value is: of the study, and so of all trials that it is compared with."""
     num_parameters: int | None = None
     multiply_adds: int | None = None
     """Multiply-adds of the network for one image."""
@@ -66,6 +69,11 @@ class TrialRecord:
     duplicate_of: int | None = None
     """Number of the trial with the same proposal, whose curve it was told with."""
     epochs: tuple[Epoch, ...] = ()
+
+    @property
+    def metric_in_words(self) -> str:
+        """As people call it, such as "balanced accuracy"."""
+        return metric_title(self.metric)
 
     @property
     def predicted_peak(self) -> int | None:
@@ -118,7 +126,9 @@ def comparable(parts: Mapping[str, int], *, reserved: bool) -> int:
     return sum(parts.values()) - sum(parts.get(name, 0) for name in unseen)
 
 
-def read_trials(engine: Engine, uuid: str, study: optuna.Study, since: int = 0) -> list[TrialRecord]:
+def read_trials(
+    engine: Engine, uuid: str, study: optuna.Study, metric: str, since: int = 0
+) -> list[TrialRecord]:
     """Every trial of a study from number `since` on, in the order of their numbers."""
     curves: dict[int, list[Epoch]] = {}
     rows: dict[int, dict[str, Any]] = {}
@@ -138,7 +148,9 @@ def read_trials(engine: Engine, uuid: str, study: optuna.Study, since: int = 0) 
         outcome = Outcome(row_values.pop("outcome"))
         params = frozen.system_attrs.get("fixed_params", {}) | frozen.params
         epochs = tuple(curves.get(frozen.number, ()))
-        records.append(TrialRecord(outcome=outcome, params=dict(params), epochs=epochs, **row_values))
+        records.append(
+            TrialRecord(outcome=outcome, params=dict(params), metric=metric, epochs=epochs, **row_values)
+        )
     return records
 
 

@@ -9,9 +9,7 @@ from collections.abc import Callable, Sequence
 from nas.space import Training
 
 
-def learning_rates(
-    training: Training, steps: int, values: Sequence[float] = ()
-) -> Callable[[int], float]:
+def learning_rates(training: Training, steps: int, values: Sequence[float] = ()) -> Callable[[int], float]:
     """The learning rate of each step, 0 to `steps` - 1.
 
     Args:

@@ -46,6 +46,7 @@ class Final(Trial, Protocol):
 
     result: dict[str, Any]
     test_accuracy: float
+    test_value: float
     interval: tuple[float, float]
     openings: int
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from nas.metrics.base import metric_title
 from nas.recipe import Recipe
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, best_of, counts_of
@@ -71,6 +72,11 @@ class Snapshot:
     @property
     def recipe(self) -> Recipe:
         return Recipe.model_validate(self.row["recipe"])
+
+    @property
+    def metric(self) -> str:
+        """What the value of a trial is, in words."""
+        return metric_title(self.recipe.metric)
 
     @property
     def searching(self) -> bool:
