@@ -132,6 +132,10 @@ class _Rehearsal:
         self.augmentation = Augmentation(training.augmentation, shape, images, fill, generator)
         self.drawn = self.augmentation.draw(torch.arange(images), 1, generator)
         self.recorder.label("batch", self.augmentation.grain)
+        self.class_weights = None
+        if training.class_weights is not None and classes is not None:
+            self.class_weights = torch.ones(classes)
+            self.recorder.label("batch", self.class_weights)
         self.load = self.recorder.take_events()
         has_weights = any(parameter.requires_grad for parameter in self.model.parameters())
         self.optimizers = make_optimizers(self.model, training, precision) if has_weights else []
@@ -196,9 +200,9 @@ class _Rehearsal:
         if not isinstance(output, Tensor):
             loss = _mean(output)
         elif self.training.mixup:
-            loss = mixed_cross_entropy(output, labels, 0.5, smoothing)
+            loss = mixed_cross_entropy(output, labels, 0.5, smoothing, self.class_weights)
         else:
-            loss = F.cross_entropy(output, labels, label_smoothing=smoothing)
+            loss = F.cross_entropy(output, labels, self.class_weights, label_smoothing=smoothing)
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
 

@@ -33,7 +33,7 @@ class Epoch:
     """Seconds that a processor has computed for it, by thread: `seconds` on an idle machine. None on a card,
     and of an epoch that was interrupted."""
     value: float = math.nan
-    """The study's metric on the validation split, in [0, 1], which decides. It is the accuracy unless told."""
+    """The study's metric on the validation split, in [0, 1], which decides. The accuracy unless told."""
 
     def __post_init__(self) -> None:
         if math.isnan(self.value):

@@ -20,6 +20,7 @@ from nas.metrics.base import ACCURACY, ClassCounts, Named
 from nas.space import Training
 from nas.training.augment import Augmentation
 from nas.training.averaging import WeightAverage
+from nas.training.class_weights import class_weights
 from nas.training.epoch import Diverged, Epoch
 from nas.training.evaluate import evaluate
 from nas.training.images import Batch, Images
@@ -65,6 +66,9 @@ class Trainer:
         Args:
             accumulation: micro-batches whose gradients add up to the step of one batch.
             metric: what the value of an epoch is.
+
+        Raises:
+            UnknownName: the training weighs a class that the data does not have.
         """
         model.to(images.device)
         cast(Any, model).to(memory_format=torch.channels_last)  # torch 2.13 does not declare it
@@ -88,6 +92,10 @@ class Trainer:
         self._augmentation = Augmentation(
             training.augmentation, images.info.shape, len(images.train), images.mean_color, self._generator
         )
+        weights = class_weights(
+            training.class_weights, images.train.all_labels, images.info.num_classes, images.classes
+        )
+        self._class_weights = None if weights is None else weights.to(images.device)
         self._values: list[float] = []
         """Of the epochs so far."""
         self._pause: Pause | None = None
@@ -221,7 +229,8 @@ class Trainer:
             return None
         models = {self.model, self.evaluated}
         weights = [tensor for model in models for tensor in (*model.parameters(), *model.buffers())]
-        return LiveBytes([*weights, *state_tensors(self._optimizers), self._augmentation.grain])
+        others = [self._augmentation.grain, *([] if self._class_weights is None else [self._class_weights])]
+        return LiveBytes([*weights, *state_tensors(self._optimizers), *others])
 
     def _step(self, batch: Batch, choices: Tensor, share: float | None, total: Tensor) -> None:
         """Train on one batch and add its loss to `total`.
@@ -247,9 +256,11 @@ class Trainer:
         with self._autocast:
             logits = self.model(images.normalise(pixels if share is None else mix(pixels, share))).float()
         if share is None:
-            losses = functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
+            losses = functional.cross_entropy(
+                logits, labels, self._class_weights, label_smoothing=smoothing, reduction="sum"
+            )
         else:
-            losses = mixed_cross_entropy(logits, labels, share, smoothing)
+            losses = mixed_cross_entropy(logits, labels, share, smoothing, self._class_weights)
         loss = losses / self._batch_size
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()

@@ -18,10 +18,18 @@ def mix(images: Tensor, share: float) -> Tensor:
     return pixels.flip(0).lerp_(pixels, share)
 
 
-def mixed_cross_entropy(logits: Tensor, labels: Tensor, share: float, label_smoothing: float) -> Tensor:
+def mixed_cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    share: float,
+    label_smoothing: float,
+    class_weights: Tensor | None = None,
+) -> Tensor:
     """Of images that `mix` has mixed, summed over them."""
     first, second = (
-        functional.cross_entropy(logits, truth, label_smoothing=label_smoothing, reduction="sum")
+        functional.cross_entropy(
+            logits, truth, class_weights, label_smoothing=label_smoothing, reduction="sum"
+        )
         for truth in (labels, labels.flip(0))
     )
     return share * first + (1 - share) * second

@@ -116,6 +116,7 @@ def age(url: str, version: int) -> None:
     """Undo the migrations."""
     storage = open_database(url)
     undone = [statement for step in reversed(range(version, tables.VERSION)) for statement in back(step)]
+    undone.append("DROP TABLE nas_counts")
     if version == 1:
         undone.append("DROP TABLE nas_finals")
     storage.write(*map(text, undone), text(f"UPDATE nas_schema SET version = {version}"))
@@ -130,6 +131,7 @@ ADDED = {
     },
     2: {"nas_studies": "searched_at", "nas_trials": "placed_on"},
     3: {"nas_trials": "work predicted_seconds pace", "nas_epochs": "busy_seconds"},
+    4: {"nas_studies": "metric", "nas_epochs": "value", "nas_finals": "test_value"},
 }
 """Columns that the version after each has added, by table."""
 
