@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from nas.space.load import short_name
 from nas.space.user_code import aside
 from nas.study.openings import Opening
 from nas.study.reader import StudyReader
-from nas.study.records import TrialRecord
+from nas.study.records import Recall, TrialRecord
 from nas.study.trial_files import load_weights, weights_path
 
 if TYPE_CHECKING:
@@ -56,6 +57,16 @@ class Trial:
             StudyError: the search space has changed since, so that it no longer makes this proposal.
         """
         return proposal_of(self._store, self.record)[1]
+
+    @property
+    def recalls(self) -> list[Recall]:
+        """By class, how the validation images were classified after the last epoch; empty where that is not
+        known: the trial has not ended, or is from before this was stored."""
+        return self._store.recalls(self.number)
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape of `nas show --trial --json`."""
+        return self.record.to_json() | {"recalls": [asdict(each) for each in self.recalls]}
 
     def build(self) -> nn.Module:
         """The network with the weights that its training began with."""

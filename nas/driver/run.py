@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from nas.driver.advice import of_imbalance
 from nas.driver.driver import Driver
 from nas.driver.memory_budget import MemoryBudget
 from nas.driver.prepare import Prepared, companions
@@ -28,6 +29,7 @@ from nas.events import (
 )
 from nas.loggers.base import logged
 from nas.metrics.base import metric_title
+from nas.study.outcome import Outcome
 from nas.study.records import best_of, counts_of, curve_of
 
 
@@ -50,6 +52,10 @@ def _run(run: Prepared, watch: Watch) -> None:
     watch(started(run))
     if run.resources.note:
         watch(Notice(text=run.resources.note))
+    if all(record.outcome is Outcome.WAITING for record in run.store.trials()):  # else it is too late
+        labels, classes = run.data.train.labels, run.data.classes
+        if advice := of_imbalance(run.store.recipe, labels, classes):
+            watch(Notice(text=advice))
     run.store.storage.wait_out(lambda text: watch(Notice(text=text)))
     for companion in companions(run):
         if not _train_baseline(companion, watch, deadline):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.metrics._intervals import wilson as accuracy_interval
 from nas.metrics.base import ClassCounts, Named
+from nas.metrics.base import wilson as accuracy_interval
 
 __all__ = ["accuracy_interval", "class_accuracies", "confusion_matrix", "gain_interval"]
 

@@ -33,6 +33,7 @@ from nas.space import Training
 from nas.training.augment import Augmentation
 from nas.training.averaging import WeightAverage
 from nas.training.logits import check_logits
+from nas.training.loss import cross_entropy
 from nas.training.mixup import mix, mixed_cross_entropy
 from nas.training.optimizers import make_optimizers
 
@@ -202,7 +203,7 @@ class _Rehearsal:
         elif self.training.mixup:
             loss = mixed_cross_entropy(output, labels, 0.5, smoothing, self.class_weights)
         else:
-            loss = F.cross_entropy(output, labels, self.class_weights, label_smoothing=smoothing)
+            loss = cross_entropy(output, labels, smoothing, self.class_weights)
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.metrics._intervals import wilson
-from nas.metrics.base import ClassCounts
+from nas.metrics.base import ClassCounts, wilson
 
 TITLE = "accuracy"
 SHORT = "acc"

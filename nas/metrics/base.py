@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from nas.errors import NasError
 from nas.machine.plugins import METRICS
+from nas.metrics._intervals import of_mean as of_mean
+from nas.metrics._intervals import wilson as wilson
 
 ACCURACY = "accuracy"
 """The metric of a study that names none, and of those from before there were others."""

@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.metrics._intervals import of_mean, wilson
-from nas.metrics.base import ClassCounts, parts
+from nas.metrics.base import ClassCounts, of_mean, parts, wilson
 
 TITLE = "macro F1"
 SHORT = "F1"

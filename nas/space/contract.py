@@ -98,9 +98,9 @@ class Training:
     """The largest norm of all gradients together; larger ones are scaled down to it. 0 scales none."""
     ema_decay: float = added(0.0)
     """Of an exponential moving average of the weights, which is evaluated and kept; 0 averages none."""
-    class_weights: ClassWeights = added(None)
-    """How much images of each class count in the loss: "balanced" for all classes to count alike, or by name of
-    a class, 1 where none is named. Only their proportions matter: their mean over the images is made 1."""
+    class_weights: ClassWeights = added(None)  # noqa: RUF009
+    """How much images of each class count in the loss: "balanced" for all classes to count alike, or by the
+    name of a class, 1 where none is named. Only proportions matter: their mean over the images is made 1."""
 
     def __post_init__(self) -> None:
         flips = {"flip", "alternating_flip"} & set(self.augmentation)

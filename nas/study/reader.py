@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import suppress
 from functools import cached_property, partial
@@ -16,7 +17,7 @@ from nas.metrics.base import ClassCounts, metric_title
 from nas.recipe import Recipe
 from nas.space import DataInfo
 from nas.study import tables
-from nas.study.records import TrialRecord, read_trials
+from nas.study.records import Recall, TrialRecord, read_trials
 from nas.study.retrying_storage import RetryingStorage
 
 UUID = "nas:uuid"
@@ -168,6 +169,16 @@ class StudyReader:
         mine = (columns.study_uuid == self.uuid) & (columns.number == number)
         rows = self._storage.read(select(columns.by_class).where(mine))
         return ClassCounts.from_rows(rows[0]["by_class"]) if rows else None
+
+    def recalls(self, number: int) -> list[Recall]:
+        """By class, how the validation images were classified after the last epoch of trial `number`; empty
+        where that is not known."""
+        counts = self.counts(number)
+        if counts is None:
+            return []
+        shares = [None if math.isnan(share) else share for share in counts.recalls.tolist()]
+        rows = zip(self.data["classes"], counts.support.tolist(), shares, strict=True)
+        return [Recall(*row) for row in rows]
 
     def trials(self, since: int = 0) -> list[TrialRecord]:
         """Every trial from number `since` on."""

@@ -110,6 +110,17 @@ class TrialRecord:
         return record
 
 
+@dataclass(frozen=True)
+class Recall:
+    """How the images of one class were classified."""
+
+    name: str
+    """Of the class."""
+    images: int
+    recall: float | None
+    """The part of them that was classified right; None without any."""
+
+
 def typical(seconds: Iterable[float]) -> float | None:
     """The median of what epochs took but the first, which prepares kernels, if there are others."""
     taken = list(seconds)

@@ -30,7 +30,7 @@ def class_weights(
     images = sum(torch.bincount(part.cpu(), minlength=num_classes) for part in labels)
     assert isinstance(images, Tensor)
     if weights == "balanced":
-        asked = 1 / images.clamp(min=1).double()  # a class without an image counts in no loss
+        asked = 1 / images.clamp(min=1).double()  # one without an image counts in no loss
     else:
         asked = torch.tensor([weights.get(name, 1.0) for name in classes], dtype=torch.float64)
     mean = (asked * images).sum() / images.sum()

@@ -14,7 +14,6 @@ from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from nas.metrics.base import ACCURACY, ClassCounts, Named
 from nas.space import Training
@@ -25,6 +24,7 @@ from nas.training.epoch import Diverged, Epoch
 from nas.training.evaluate import evaluate
 from nas.training.images import Batch, Images
 from nas.training.live_bytes import LiveBytes
+from nas.training.loss import cross_entropy
 from nas.training.mixup import draw_shares, mix, mixed_cross_entropy
 from nas.training.optimizers import load_state, make_optimizers, set_learning_rate, state_tensors
 from nas.training.pause import Pause
@@ -256,9 +256,7 @@ class Trainer:
         with self._autocast:
             logits = self.model(images.normalise(pixels if share is None else mix(pixels, share))).float()
         if share is None:
-            losses = functional.cross_entropy(
-                logits, labels, self._class_weights, label_smoothing=smoothing, reduction="sum"
-            )
+            losses = cross_entropy(logits, labels, smoothing, self._class_weights)
         else:
             losses = mixed_cross_entropy(logits, labels, share, smoothing, self._class_weights)
         loss = losses / self._batch_size

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 from torch.distributions import Beta
-from torch.nn import functional
+
+from nas.training.loss import cross_entropy
 
 
 def draw_shares(alpha: float, count: int) -> list[float]:
@@ -27,9 +28,6 @@ def mixed_cross_entropy(
 ) -> Tensor:
     """Of images that `mix` has mixed, summed over them."""
     first, second = (
-        functional.cross_entropy(
-            logits, truth, class_weights, label_smoothing=label_smoothing, reduction="sum"
-        )
-        for truth in (labels, labels.flip(0))
+        cross_entropy(logits, truth, label_smoothing, class_weights) for truth in (labels, labels.flip(0))
     )
     return share * first + (1 - share) * second

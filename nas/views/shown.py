@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nas.space import DataInfo
 from nas.study.reader import StudyReader
-from nas.study.records import TrialRecord
+from nas.study.records import Recall, TrialRecord
 
 if TYPE_CHECKING:
     from nas.network.layers import LayerTable
@@ -34,6 +34,11 @@ class Trial(Protocol):
     @property
     def weights(self) -> Path | None:
         """The file of its weights, if it kept them."""
+        ...
+
+    @property
+    def recalls(self) -> Sequence[Recall]:
+        """By class, how its validation images were classified; empty where that is not known."""
         ...
 
     def layers(self) -> LayerTable:

@@ -9,8 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from nas.machine.plugins import METRICS
-from nas.metrics._intervals import wilson
-from nas.metrics.base import ACCURACY, Named, metric_title
+from nas.metrics.base import ACCURACY, Named, metric_title, wilson
 from nas.study.outcome import Outcome
 from nas.study.reader import StudyReader
 from nas.study.records import TrialRecord, plan_in_words, ranking

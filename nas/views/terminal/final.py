@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.metrics.base import metric_short, metric_title
+from nas.study.records import Recall
 from nas.views.format import MISSING, accuracy, clean, count, place, plural
 from nas.views.terminal.command_lines import command, line
 from nas.views.terminal.table_style import new_table, numbers
@@ -34,7 +35,9 @@ def final_page(study: Study, final: Final) -> Group:
             _gains(result["gains"], final.number, metric_short(result["metric"])),
             "",
         ]
-    parts += [Text("Test images by class"), _classes(result, classes)]
+    rows = zip(classes, map(sum, result["confusion"]), result["class_accuracies"], strict=True)
+    recalls = [Recall(*row) for row in rows]
+    parts += [Text("Test images by class"), class_table(recalls)]
     if mix_ups := _mix_ups(result["confusion"], classes):
         parts.append(Text(clean(f"Most often mixed up: {', '.join(mix_ups)}"), style="dim"))
     export = line("take it", command(study, "export", study.name), "cyan")
@@ -105,15 +108,15 @@ def _gains(rows: Sequence[Mapping[str, Any]], winner: int, metric: str) -> Table
     return table
 
 
-def _classes(result: Mapping[str, Any], classes: Sequence[str]) -> Table:
+def class_table(recalls: Sequence[Recall]) -> Table:
+    """How the images of each class were classified."""
     table = new_table("class", *map(numbers, ("images", "recall")))
-    rows = list(zip(classes, map(sum, result["confusion"]), result["class_accuracies"], strict=True))
-    if len(rows) > CLASSES:
-        rows = sorted(rows, key=lambda row: 1.0 if row[2] is None else row[2])[:CLASSES]
-    for name, images, value in rows:
-        table.add_row(Text(clean(name)), f"{images:,}", accuracy(value))
-    if len(classes) > CLASSES:
-        table.caption = f"the worst {CLASSES} of {len(classes):,} classes"
+    shown = list(recalls)
+    if len(shown) > CLASSES:
+        shown = sorted(shown, key=lambda each: 1.0 if each.recall is None else each.recall)[:CLASSES]
+        table.caption = f"the worst {CLASSES} of {len(recalls):,} classes"
+    for each in shown:
+        table.add_row(Text(clean(each.name)), f"{each.images:,}", accuracy(each.recall))
     return table
 
 

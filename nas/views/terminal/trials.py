@@ -17,7 +17,7 @@ from nas.views import format
 from nas.views.format import clean
 from nas.views.terminal.chart import Chart, Curve
 from nas.views.terminal.command_lines import command, line
-from nas.views.terminal.final import final_line
+from nas.views.terminal.final import class_table, final_line
 from nas.views.terminal.network import layers_of, training_in_words
 from nas.views.terminal.table_style import new_table, numbers
 from nas.views.trial_facts import memory_facts, origin_facts
@@ -138,6 +138,8 @@ def trial_page(trial: Trial, layers: Callable[[Trial], RenderableType] = layers_
         parts += ["", Text(f"Training: {training_in_words(record.proposal['training'])}")]
     if record.epochs:
         parts += [*curves([record]), "", _epochs(record)]
+    if recalls := trial.recalls:
+        parts += ["", Text("Validation images by class"), class_table(recalls)]
     return Group(*parts, "", Text("Parameters of the search"), _parameters(record.params))
 
 
