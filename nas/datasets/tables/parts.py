@@ -66,18 +66,38 @@ def shards_in(folder: Path) -> list[Part]:
     Raises:
         DataError: there are several configurations, or a file is missing.
     """
-    by_configuration: dict[str, list[Path]] = defaultdict(list)
-    for file in _shards(folder):
-        parts = file.relative_to(folder).parts[:-1]
-        named = [part for part in parts if part != "data" and split_of(part) is None]
-        by_configuration["/".join(named)].append(file)
-    chosen = "default" if "default" in by_configuration else min(by_configuration)
-    if len(by_configuration) > 1 and chosen != "default":
-        names = ", ".join(sorted(filter(None, by_configuration)))
-        raise DataError(f"{folder} holds several datasets: {names}. Give the folder of one.")
-    files = by_configuration[chosen]
-    _check_shards(folder, files)
-    return [Part(file, _split_of_shard(file, folder)) for file in files]
+    paths = [file.relative_to(folder).as_posix() for file in _shards(folder)]
+    chosen = one_configuration(str(folder), paths)
+    return parts_of(folder, chosen)
+
+
+def one_configuration(place: str, paths: Iterable[str], wanted: str = "") -> list[str]:
+    """Of parquet files, by their relative paths, those of one configuration.
+
+    Args:
+        place: what a message calls where they lie.
+        wanted: the configuration; "" for the only one, or that which is called default.
+
+    Raises:
+        DataError: it is not there, there are several, or a file is missing.
+    """
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        folders = path.split("/")[:-1]
+        found["/".join(each for each in folders if each != "data" and split_of(each) is None)].append(path)
+    names = ", ".join(sorted(filter(None, found)))
+    if wanted and wanted not in found:
+        raise DataError(f"{place} has no configuration {wanted!r}. It has: {names or 'one without a name'}.")
+    chosen = wanted or ("default" if "default" in found else min(found, default=""))
+    if not wanted and len(found) > 1 and chosen != "default":
+        raise DataError(f"{place} holds several datasets: {names}. Give one: {place}/{names.split(', ')[0]}.")
+    _check_shards(place, found[chosen])
+    return found[chosen]
+
+
+def parts_of(folder: Path, paths: Iterable[str]) -> list[Part]:
+    """Parquet files below a folder, each with the split that its name tells of, or else its folder's."""
+    return [Part(folder / path, _split_of_shard(path)) for path in paths]
 
 
 def check_file(path: Path) -> Path:
@@ -128,21 +148,23 @@ def _has_images(folder: str) -> bool:
         return any(has_image_suffix(entry.name) for entry in islice(entries, 100))
 
 
-def _split_of_shard(file: Path, folder: Path) -> int | None:
-    above = [split_of(part) for part in reversed(file.relative_to(folder).parts[:-1])]
-    return next((split for split in (split_of(file.stem), *above) if split is not None), None)
+def _split_of_shard(path: str) -> int | None:
+    *folders, name = path.split("/")
+    told = map(split_of, (os.path.splitext(name)[0], *reversed(folders)))
+    return next((split for split in told if split is not None), None)
 
 
-def _check_shards(folder: Path, files: Iterable[Path]) -> None:
-    """Raises DataError where a file is missing, as its names count them."""
+def _check_shards(place: str, paths: Iterable[str]) -> None:
+    """Raises DataError where a file is missing, as the names count them."""
     there: Counter[tuple[str, int]] = Counter()
-    for file in files:
-        if match := SHARD.fullmatch(file.stem):
-            there[str(file.parent / match[1]), int(match[3])] += 1
-    for (name, all_of_them), count in there.items():
-        if count < all_of_them:
-            missing = f"{count:,} of {all_of_them:,} files {os.path.relpath(name, folder)}-….parquet"
-            raise DataError(f"{folder} holds {missing}: the others are missing. Download them again.")
+    for path in paths:
+        if match := SHARD.fullmatch(os.path.splitext(path)[0]):
+            there[match[1], int(match[3])] += 1
+    for (name, wanted), count in there.items():
+        if count < wanted:
+            raise DataError(
+                f"{place} holds {count:,} of {wanted:,} files {name}-….parquet. Download the others, too."
+            )
 
 
 def _one_each(folder: Path, parts: list[Part]) -> list[Part]:
