@@ -104,6 +104,7 @@ def _fill(
     """Write everything that `ImageData.open` needs."""
     from nas.datasets.decoding import decode  # Pillow comes with it
     from nas.datasets.measure import fingerprint, mean_and_std
+    from nas.datasets.origin import keep_origin
 
     decoded = decode(listing, stratify(listing, settings.split_seed), folder, settings, progress)
     skipped = decoded.skipped
@@ -120,6 +121,7 @@ def _fill(
         except DataError:
             raise error from None
     kept = decoded.splits >= 0
+    keep_origin(folder, listing.names, decoded)
     grouped = () if listing.groups is None else (told_of_groups(listing, decoded.splits),)
     of_split = {name: listing.labels[decoded.splits == split] for split, name in enumerate(SPLITS)}
     mean, std = mean_and_std(np.load(folder / "train_images.npy", mmap_mode="r"))
