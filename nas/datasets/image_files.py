@@ -71,7 +71,8 @@ def is_image(root: Path, file: FileEntry, rules: int = NEWEST) -> bool:
 
 def has_image_suffix(path: str) -> bool:
     """Whether a path ends like that of an image."""
-    return os.path.splitext(path)[1].lower() in ALL_SUFFIXES
+    stem, _, suffix = path.rpartition(".")
+    return bool(stem) and f".{suffix.lower()}" in ALL_SUFFIXES
 
 
 @contextmanager

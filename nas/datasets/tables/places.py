@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from nas.datasets.files import FileEntry, walk
-from nas.datasets.image_files import has_image_suffix
+from nas.datasets.image_files import ALL_SUFFIXES, has_image_suffix
 from nas.datasets.junk import COPIES, is_left_out
 from nas.datasets.layout import split_of
 from nas.errors import DataError
+
+PLAIN = re.compile(r"[\w-]+(?:/[\w-]+)*(?:\.\w+)?\Z", re.ASCII)
+"""A path that can be taken as it is."""
 
 TRIED = 50
 """Rows, spread over a table, by which it is told how its paths are meant."""
@@ -54,40 +58,47 @@ class _AsWritten:
 
     def __init__(self, table: Path, root: Path) -> None:
         self._table = table
-        self._root = str(root)
+        self._root = f"{root}/"
         self._stems: dict[str, dict[str, list[str]]] = {}
 
     def find(self, path: str) -> FileEntry | None:
         if not path:
             return None
-        try:
-            entry = FileEntry.of(path, os.stat(os.path.join(self._root, path)))
-        except (OSError, ValueError):  # the latter: no file can be called so
-            return self._alike(path)
-        return entry if entry.kind == "file" else self._alike(path)
+        whole = has_image_suffix(path)
+        return (whole and self._entry(path)) or self._alike(path, whole) or self._entry(path)
 
-    def _alike(self, path: str) -> FileEntry | None:
+    def _entry(self, path: str) -> FileEntry | None:
+        try:
+            entry = FileEntry.of(path, os.stat(path if path[0] == "/" else self._root + path))
+        except (OSError, ValueError):  # the latter: no file can be called so
+            return None
+        return entry if entry.kind == "file" else None
+
+    def _alike(self, path: str, whole: bool) -> FileEntry | None:
+        """Args:
+        whole: whether the suffix is there, and only its letters may differ.
+        """
         folder, slash, name = path.rpartition("/")
         if folder not in self._stems:
             self._stems[folder] = self._listed(folder)
-        names = self._stems[folder].get(name.lower(), [])
+        names = self._stems[folder].get(_stem(name) if whole else name.lower(), [])
+        if whole:
+            names = [each for each in names if each.lower() == name.lower()]
         if len(names) > 1:
             raise _several(self._table, path, (folder + slash + each for each in names))
-        for each in names:
-            found = folder + slash + each
-            return FileEntry.of(found, os.stat(os.path.join(self._root, found)))
-        return None
+        return self._entry(folder + slash + names[0]) if names else None
 
     def _listed(self, folder: str) -> dict[str, list[str]]:
-        """The images there, by their name and by what comes before the suffix, in lower case."""
+        """The images there, by what comes before the suffix, in lower case."""
         found: dict[str, list[str]] = defaultdict(list)
         try:
-            for entry in os.scandir(os.path.join(self._root, folder)):
-                if has_image_suffix(entry.name) and not is_left_out(entry.name) and entry.is_file():
-                    for key in _keys(entry.name):
-                        found[key].append(entry.name)
+            names = os.listdir(self._root + folder)
         except (OSError, ValueError):
             return {}
+        for name in names:
+            stem, _, suffix = name.lower().rpartition(".")
+            if stem and f".{suffix}" in ALL_SUFFIXES:
+                found[stem].append(name)
         return found
 
 
@@ -101,21 +112,24 @@ class _Below:
 
     @cached_property
     def _known(self) -> dict[str, list[FileEntry]]:
+        """All images, by their names without the suffix, in lower case."""
         found: dict[str, list[FileEntry]] = defaultdict(list)
         for entry in walk(self._root, is_left_out)[0]:
             if entry.kind == "file" and has_image_suffix(entry.path):
-                for key in _keys(entry.path.rpartition("/")[2]):
-                    found[key].append(entry)
+                found[_stem(entry.path.rpartition("/")[2])].append(entry)
         return found
 
     def fitting(self, tail: str) -> list[FileEntry]:
-        end = f"/{tail.lower()}"
-        named = self._known.get(tail.rpartition("/")[2].lower(), ())
-        return [
-            entry
-            for entry in named
-            if any(each.endswith(end) for each in (f"/{entry.path.lower()}", f"/{_stem(entry.path).lower()}"))
-        ]
+        """Those whose paths end so, with or without a suffix; those with it first."""
+        end, name = f"/{tail.lower()}", tail.rpartition("/")[2]
+        for key in {_stem(name), name.lower()}:
+            found = self._known.get(key, ())
+            paths = [f"/{entry.path.lower()}" for entry in found]
+            exact = [entry for entry, path in zip(found, paths, strict=True) if path.endswith(end)]
+            alike = [entry for entry, path in zip(found, paths, strict=True) if _stem(path).endswith(end)]
+            if exact or alike:
+                return exact or alike
+        return []
 
     def find(self, tail: str) -> FileEntry | None:
         fitting = self.fitting(tail)
@@ -139,6 +153,8 @@ def _several(table: Path, written: str, found: Iterable[str]) -> DataError:
 def _normal(written: str, root: Path) -> str:
     """With forward slashes, and below `root` if it lies there; one from the root of another machine loses
     its first slash."""
+    if PLAIN.match(written):  # as most are
+        return written
     path = posixpath.normpath(written.replace("\\", "/")) if written else ""
     if not path.startswith("/"):
         return "" if path == "." else path
@@ -148,12 +164,10 @@ def _normal(written: str, root: Path) -> str:
     return path if os.path.exists(path) else path.lstrip("/")
 
 
-def _keys(name: str) -> set[str]:
-    return {name.lower(), _stem(name).lower()}
-
-
 def _stem(path: str) -> str:
-    return os.path.splitext(path)[0]
+    """Without the suffix of an image, in lower case."""
+    stem, _, suffix = path.lower().rpartition(".")
+    return stem if stem and f".{suffix}" in ALL_SUFFIXES else path.lower()
 
 
 def _is_copy(path: str) -> bool:

@@ -213,7 +213,7 @@ class Tabled:
 def _scatter(rows: Sequence[Row]) -> None:
     """Tell the columns whose images are not wanted in their order."""
     last: dict[int, int] = {}
-    for pictures, number in (row.held for row in rows if row.held is not None):
+    for pictures, number in filter(None, (row.held for row in rows)):
         if last.get(id(pictures), -1) > number:
             pictures.scatter()
         last[id(pictures)] = number
