@@ -69,8 +69,8 @@ def find_source(
     said = {"columns": columns, "root": root and absolute(root)}
     options = {name: value for name, value in said.items() if value}
     owners = owners_of(source)
-    if rules == FIRST and absolute(source).is_dir():
-        owners = {}  # every folder was one of class folders
+    if absolute(source).is_dir():
+        owners = {name: each for name, each in owners.items() if rules >= getattr(each, "SINCE", FIRST)}
     if len(owners) > 1:
         ways = ", or as ".join(owners)
         raise DataError(f"{source} can be read in more ways than one: as {ways}. Leave one of them.")

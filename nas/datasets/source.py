@@ -11,6 +11,8 @@ an entry point of the group `nas.datasets`. It holds `open`, and says what it op
         of files that are its own, whatever is in them, such as ".npz"
     takes(source: str) -> bool
         whether a path, or any other text, bears its mark, as what lies there tells
+    SINCE: int
+        the first rules under which it takes a folder; under those before, that was one of class folders
     OPTIONS: Sequence[str]
         which of "columns" and "root" `open` takes besides, by keyword: a mapping of texts, and a path or None
     pinned(source: str) -> str

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,7 @@ from nas.datasets import open_data, source_name
 from nas.datasets.finding import pinned
 from nas.datasets.sources.hub import Address
 from nas.errors import DataError
+from tests.conftest import Nas
 
 from .samples import labels, pixels, write_parquet
 
@@ -151,6 +153,43 @@ def test_one_of_several_configurations_is_named(hub: Hub, tmp_path: Path) -> Non
     assert open_data("hf:user/pets/small").info.shape == (3, 4, 4)
     with pytest.raises(DataError, match=r"has no configuration 'tiny'. It has: big, small"):
         open_data("hf:user/pets/tiny")
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_study_keeps_the_commit_whatever_the_name_comes_to_mean(hub: Hub, tmp_path: Path, nas: Nas) -> None:
+    commit = hub.commit("user/pets", {"train.parquet": shard(tmp_path)})
+    tiny = (
+        "--space=mlp",
+        "--epochs=1",
+        "--workers=1",
+        "--threads=1",
+        "--device=cpu",
+        "--trials=1",
+        "--quiet",
+    )
+    assert nas("search", *tiny, "--data=hf:user/pets")[0] == 0
+    study = json.loads(nas("show", "mlp-pets", "--json")[1])
+    assert study["recipe"]["data"] == f"hf:user/pets@{commit}"
+    other = hub.commit("user/pets", {"train.parquet": shard(tmp_path, 12)})
+    hub.asked.clear()
+    assert nas("search", "--study=mlp-pets", "--trials=1", "--data=hf:user/pets", "--quiet")[0] == 0
+    assert not hub.asked
+    code, _, err = nas("search", "--study=mlp-pets", "--trials=1", f"--data=hf:user/pets@{other}", "--quiet")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "was made with data" in err
+
+
+@pytest.mark.parametrize(
+    ("package", "source"), [("huggingface_hub", "hf:user/pets"), ("pyarrow", "a.parquet")]
+)
+def test_a_missing_extra_is_named_with_its_installation(
+    package: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.parquet").write_bytes(shard(tmp_path))
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(DataError, match=rf"needs? {package}: pip install 'optuna-nas\[huggingface\]'"):
+        open_data(source)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ from nas.datasets.tables.rows import Part
 from nas.datasets.tables.tabled import Tabled
 from nas.machine.files import absolute
 
-__all__ = ["OPTIONS", "SUFFIXES", "open", "takes"]
+__all__ = ["OPTIONS", "SINCE", "SUFFIXES", "open", "takes"]
 
 OPTIONS = ("columns", "root")
+SINCE = 2
 
 
 def takes(source: str) -> bool:

@@ -13,6 +13,7 @@ from nas.machine.files import absolute
 
 SUFFIXES = (*delimited.SUFFIXES, *json_lines.SUFFIXES)
 OPTIONS = ("columns", "root")
+SINCE = 2
 
 
 def takes(source: str) -> bool:

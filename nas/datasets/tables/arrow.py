@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,7 @@ class ArrowPictures:
         self._leaf = leaf
         self._lock = Lock()
         self._scattered = False
+        self._spool: Spool | None = None
         self._stream: Iterator[tuple[int, pa.Array]] = iter(())
         self._batches: list[tuple[int, pa.Array]] = []
 
@@ -67,7 +68,7 @@ class ArrowPictures:
         self._scattered = True
 
     def read(self, row: int) -> bytes:
-        content = self._spool.read(row) if self._scattered else self._from_stream(row)
+        content = self._spooled().read(row) if self._scattered else self._from_stream(row)
         if not content:
             raise OSError("it has neither content nor a file of its own")
         return content
@@ -95,10 +96,11 @@ class ArrowPictures:
                 yield start, values
                 start += len(values)
 
-    @cached_property
-    def _spool(self) -> Spool:
+    def _spooled(self) -> Spool:
         with self._lock:
-            return Spool(value.as_py() for _, batch in self._rows() for value in batch)
+            if self._spool is None:
+                self._spool = Spool(value.as_py() for _, batch in self._rows() for value in batch)
+            return self._spool
 
 
 class Spool:
