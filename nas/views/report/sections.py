@@ -19,7 +19,7 @@ from nas.views.terminal.network import training_in_words
 if TYPE_CHECKING:
     from nas.views.shown import Study
 
-PRIVATE = {"study", "storage", "folder", "data_dir"}
+PRIVATE = {"study", "storage", "folder", "data_dir", "root"}
 """Settings that tell of the machine, not of the search."""
 
 LISTED = 10
