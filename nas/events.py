@@ -67,6 +67,24 @@ class TrialStarted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ImagesSeen:
+    """How far a running trial is inside an epoch; told now and then, to watchers and not to loggers."""
+
+    number: int
+    epochs: int
+    """Whole epochs that it has trained."""
+    images: int
+    """Images of the next one that it has trained on."""
+    of: int
+    """Images of an epoch."""
+
+    @property
+    def part(self) -> float:
+        """Of the epoch, in [0, 1]."""
+        return min(1.0, self.images / self.of) if self.of else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class EpochTrained:
     """A running trial has one more epoch."""
 
@@ -92,7 +110,7 @@ class OfBaseline:
     """What happened to a baseline: it is no trial of the study, whatever its number says."""
 
     name: str
-    event: TrialStarted | EpochTrained | TrialEnded
+    event: TrialStarted | ImagesSeen | EpochTrained | TrialEnded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +128,15 @@ class SearchEnded:
 
 
 Event = (
-    SearchStarted | WorkerReady | TrialStarted | EpochTrained | TrialEnded | OfBaseline | Notice | SearchEnded
+    SearchStarted
+    | WorkerReady
+    | TrialStarted
+    | ImagesSeen
+    | EpochTrained
+    | TrialEnded
+    | OfBaseline
+    | Notice
+    | SearchEnded
 )
 
 Watch = Callable[[Event], None]

@@ -18,6 +18,7 @@ from nas.engines.planner import Planner
 from nas.errors import SearchFailed
 from nas.events import (
     EpochTrained,
+    ImagesSeen,
     Notice,
     OfBaseline,
     SearchEnded,
@@ -68,7 +69,7 @@ def _train_baseline(run: Prepared, watch: Watch, deadline: float) -> bool:
     try:
         with driver_of(run, listed=True) as driver:
             for event in driver.run(deadline):
-                if isinstance(event, TrialStarted | EpochTrained | TrialEnded):
+                if isinstance(event, TrialStarted | ImagesSeen | EpochTrained | TrialEnded):
                     watch(OfBaseline(name=name, event=event))
                 match event:
                     case TrialEnded(value=float() as value):

@@ -97,6 +97,19 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Seen:
+    """From a worker, now and then: how far it is inside an epoch. For the eye: nothing depends on it."""
+
+    number: int
+    epochs: int
+    """Whole epochs that are trained."""
+    images: int
+    """Images of the next one that were trained on."""
+    of: int
+    """Images of an epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ended:
     """From a worker: the trial is over and the worker is free."""
 
@@ -138,9 +151,9 @@ class NotPlanned:
 
 
 Command = Setup | Task | Stop
-Message = Ready | Built | Trained | Ended | Died | Planned | NotPlanned
+Message = Ready | Built | Trained | Seen | Ended | Died | Planned | NotPlanned
 
-_KINDS = {kind.__name__: kind for kind in (Setup, Task, Stop, Ready, Built, Trained, Ended)}
+_KINDS = {kind.__name__: kind for kind in (Setup, Task, Stop, Ready, Built, Trained, Seen, Ended)}
 _NESTED = {
     "epoch": Epoch,
     "plan": MemoryPlan,

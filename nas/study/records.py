@@ -65,7 +65,18 @@ class TrialRecord:
     """Times it ran out of memory and went on with a more frugal plan."""
     duplicate_of: int | None = None
     """Number of the trial with the same proposal, whose curve it was told with."""
+    progress: float | None = None
+    """Epochs that it had trained when it was last asked, and the part of the next one; None where its epochs
+    are too short to be asked."""
     epochs: tuple[Epoch, ...] = ()
+
+    @property
+    def part(self) -> float | None:
+        """Of a running trial, the part of its next epoch that it had trained when it was last asked."""
+        if self.outcome is not Outcome.RUNNING or self.progress is None:
+            return None
+        part = self.progress - len(self.epochs)
+        return part if 0 < part <= 1 else None
 
     @property
     def predicted_peak(self) -> int | None:

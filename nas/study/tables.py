@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from nas.errors import StorageError
 
-VERSION = 4
+VERSION = 5
 """Version of these tables, to be raised with every column that is added or renamed; Optuna keeps its own in
 `alembic_version` and `version_info`."""
 
@@ -81,6 +81,7 @@ trials = Table(
     Column("predicted_seconds", Float),  # of an epoch, validation included
     Column("pace", Float),  # of its worker: seconds of a small step over those of the reference
     Column("recoveries", Integer),  # times it ran out of memory and went on with a more frugal plan
+    Column("progress", Float),  # while it runs: epochs it has trained, and the part of the next one; rough
 )
 
 epochs = Table(

@@ -235,6 +235,15 @@ class StudyWriter(StudyReader):
         mine = (tables.trials.c.study_uuid == self.uuid) & (tables.trials.c.number == number)
         self._storage.write(update(tables.trials).where(mine).values(columns))
 
+    def keep_progress(self, progress: Mapping[int, float]) -> None:
+        """Tell those who look how far running trials are: epochs, and the part of the next one, by number."""
+        mine, columns = tables.trials.c.study_uuid == self.uuid, tables.trials.c
+        rows = (
+            update(tables.trials).where(mine, columns.number == number).values(progress=epochs)
+            for number, epochs in progress.items()
+        )
+        self._storage.write(*rows)
+
     def report(self, trial: Trial, epoch: Epoch) -> None:
         """Record one epoch. Numbers that are not finite become NULL.
 

@@ -18,6 +18,7 @@ from sqlalchemy import RowMapping, and_, func, or_, select
 from nas.events import (
     EpochTrained,
     Event,
+    ImagesSeen,
     SearchEnded,
     SearchStarted,
     TrialEnded,
@@ -48,7 +49,7 @@ LENGTH = (
 """Epochs of a trial."""
 
 SEEN = (T.number, T.outcome, T.reason, T.value, T.proposal, T.worker, T.device, T.plan, T.predicted)
-TIMES = (T.started_at, T.finished_at, T.retry_of, LENGTH)
+TIMES = (T.started_at, T.finished_at, T.retry_of, T.progress, LENGTH)
 
 
 def follow(store: StudyReader, *, wait: Callable[[], None] = lambda: time.sleep(PERIOD)) -> Iterator[Event]:
@@ -98,6 +99,8 @@ class _Reader:
         """When the last trial ended that was told."""
         self._told: dict[int, int] = {}
         """The last epoch that was told of each running trial."""
+        self._progress: dict[int, float] = {}
+        """How far each was then."""
         self._ended: set[int] = set()
         """Trials of this run that were told to have ended."""
         self._ready: set[int] = set()
@@ -149,6 +152,18 @@ class _Reader:
             for epoch in epochs.get(number, ()):
                 self._told[number] = epoch.number
                 yield EpochTrained(number=number, epoch=epoch)
+            if (seen := self._inside(row)) is not None:
+                yield seen
+
+    def _inside(self, row: RowMapping) -> ImagesSeen | None:
+        """How far a running trial is inside its epoch, if that is known and news."""
+        number, told = row["number"], self._told[row["number"]]
+        if row["progress"] is None or not 0 < row["progress"] - told <= 1:
+            return None
+        if self._progress.get(number) == row["progress"]:
+            return None
+        self._progress[number], of = row["progress"], self._store.info.num_train
+        return ImagesSeen(number=number, epochs=told, images=round(of * (row["progress"] - told)), of=of)
 
     def why_ended(self) -> Why:
         """As the driver left word; one that was killed left none."""

@@ -167,10 +167,11 @@ def _headings(width: int, with_memory: bool) -> list[str]:
 
 def _cells(trial: RunningTrial, epochs: int, width: int) -> dict[str, RenderableType]:
     epoch = trial.epoch
-    done = epoch.number if epoch else 0
+    done, part = epoch.number if epoch else 0, trial.part
     progress = Table.grid(padding=(0, 2, 0, 0))
-    bar = [_bar(done, epochs, width=10)] if width >= NARROW else []
-    progress.add_row(*bar, f"{done:{len(str(epochs))}}/{epochs}")
+    bar = [_bar(done + (part or 0.0), epochs, width=10)] if width >= NARROW else []
+    inside = "" if part is None else f" +{format.percent(part)}"
+    progress.add_row(*bar, f"{done:{len(str(epochs))}}/{epochs}{inside}")
     return {
         "worker": str(trial.begun.worker),
         "trial": MISSING if trial.baseline else str(trial.begun.number),
@@ -200,7 +201,7 @@ def _reasons(state: SearchState) -> list[Text]:
     return lines
 
 
-def _bar(done: int, total: int, width: int | None = None) -> ProgressBar:
+def _bar(done: float, total: int, width: int | None = None) -> ProgressBar:
     return ProgressBar(total, min(done, total), width, complete_style="cyan", finished_style="green")
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 from nas.events import (
     EpochTrained,
     Event,
+    ImagesSeen,
     Notice,
     OfBaseline,
     SearchEnded,
@@ -42,8 +43,14 @@ class RunningTrial:
     """The moment of its start, in seconds on the clock of `SearchState`."""
     epoch: Epoch | None = None
     """The last epoch that it has finished."""
+    part: float | None = None
+    """Of the next one, in [0, 1]; None where nobody has said it."""
     baseline: str | None = None
     """The name of the baseline, if it is one."""
+
+    def trained(self, epoch: Epoch) -> None:
+        """One more epoch is over."""
+        self.epoch, self.part = epoch, None
 
 
 @dataclass(frozen=True)
@@ -87,13 +94,17 @@ class SearchState:
             case TrialStarted():
                 self.running[event.number] = RunningTrial(event, now - event.seconds)
             case EpochTrained(number=number, epoch=epoch):
-                self.running[number].epoch = epoch
+                self.running[number].trained(epoch)
+            case ImagesSeen(number=number):
+                self.running[number].part = event.part
             case TrialEnded():
                 self._end(event)
             case OfBaseline(name=name, event=TrialStarted() as begun):
                 self.running[BASELINE] = RunningTrial(begun, now - begun.seconds, baseline=name)
             case OfBaseline(event=EpochTrained(epoch=epoch)):
-                self.running[BASELINE].epoch = epoch
+                self.running[BASELINE].trained(epoch)
+            case OfBaseline(event=ImagesSeen() as seen):
+                self.running[BASELINE].part = seen.part
             case OfBaseline(event=TrialEnded()):
                 self.running.pop(BASELINE, None)
             case Notice(text=text):

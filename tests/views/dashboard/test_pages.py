@@ -47,6 +47,15 @@ def test_the_live_page_tells(study: str, said: str) -> None:
     assert said in study
 
 
+def test_how_far_a_running_trial_is_inside_its_epoch_is_told_and_drawn(own_sample: Sample) -> None:
+    number = own_sample.start(accuracies=[0.5], progress=1.4)
+    client = Client(site_of(own_sample))
+    page = client.get("/nas/1").text
+    assert "epoch 1 of 4, and 40 % of the next" in words(page)
+    assert '<rect class="fill" x="0.00" width="350.00" height="10"><title>epochs</title>' in page
+    assert "Running, after 1 epoch and 40 % of the next." in words(client.get(f"/nas/1/trials/{number}").text)
+
+
 @pytest.mark.parametrize("path", ["/nas/1", "/nas/1/trials/1", "/nas/1/trials/3"])
 def test_the_live_part_is_what_the_page_shows(client: Client, path: str) -> None:
     page, live = client.get(path).text, client.get(f"{path}/live").text

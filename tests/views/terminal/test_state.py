@@ -1,6 +1,6 @@
 import pytest
 
-from nas.events import EpochTrained, Notice, SearchEnded, WorkerReady
+from nas.events import EpochTrained, ImagesSeen, Notice, OfBaseline, SearchEnded, WorkerReady
 from nas.study.outcome import Outcome
 from nas.views.terminal.state import SearchState
 from tests.views.terminal.samples import epoch, started, trial_ended, trial_started
@@ -52,6 +52,16 @@ def test_a_running_trial_shows_its_last_epoch():
     running = fold(started(), trial_started(0, worker=1, retry_of=5), *events).running[0]
     assert (running.begun.worker, running.begun.retry_of) == (1, 5)
     assert (running.started, running.epoch) == (1.0, epoch(2))
+
+
+@pytest.mark.parametrize("wrapped", [lambda event: event, lambda event: OfBaseline(name="b", event=event)])
+def test_the_part_of_an_epoch_is_kept_until_the_epoch_is_over(wrapped):
+    inside = ImagesSeen(number=0, epochs=1, images=500, of=1250)
+    state = fold(started(), *map(wrapped, (trial_started(0), EpochTrained(number=0, epoch=epoch(1)), inside)))
+    (running,) = state.running.values()
+    assert (running.epoch, running.part) == (epoch(1), 0.4)
+    state.add(wrapped(EpochTrained(number=0, epoch=epoch(2))), 5.0)
+    assert (running.epoch, running.part) == (epoch(2), None)
 
 
 def test_images_per_second_are_those_of_all_running_trials_together():
