@@ -7,7 +7,7 @@ from typing import Any
 from nas.memory.planned import DoesNotFit, MemoryPlan
 from nas.memory.prediction import MemoryConstants
 from nas.memory.program import Memory
-from nas.seconds.work import StepWork
+from nas.seconds.work import StepWork, Work
 from nas.training.epoch import Epoch
 
 
@@ -143,6 +143,14 @@ class Planned:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Estimated:
+    """From the planner: roughly what an epoch of each of some proposals does."""
+
+    works: tuple[Work | None, ...]
+    """None of those that nobody can follow, or had no time to."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class NotPlanned:
     """From the planner: the network cannot even be built."""
 
@@ -151,7 +159,7 @@ class NotPlanned:
 
 
 Command = Setup | Task | Stop
-Message = Ready | Built | Trained | Seen | Ended | Died | Planned | NotPlanned
+Message = Ready | Built | Trained | Seen | Ended | Died | Estimated | Planned | NotPlanned
 
 _KINDS = {kind.__name__: kind for kind in (Setup, Task, Stop, Ready, Built, Trained, Seen, Ended)}
 _NESTED = {

@@ -49,6 +49,7 @@ studies = Table(
     Column("devices", JSON),  # of the latest run: the device of each worker
     Column("budgets", JSON),  # of the latest run, by device: bytes of its running trials together
     Column("ended", String(16)),  # why the latest run ended; NULL while it runs, or when it was killed
+    Column("forecast", JSON),  # of the latest run: what it was likely to take, as said before its first trial
     Column("companion_of", String(36)),  # the study whose baseline this is
 )
 

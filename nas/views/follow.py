@@ -18,6 +18,7 @@ from sqlalchemy import RowMapping, and_, func, or_, select
 from nas.events import (
     EpochTrained,
     Event,
+    Forecast,
     ImagesSeen,
     SearchEnded,
     SearchStarted,
@@ -48,7 +49,18 @@ LENGTH = (
 ).label("length")
 """Epochs of a trial."""
 
-SEEN = (T.number, T.outcome, T.reason, T.value, T.proposal, T.worker, T.device, T.plan, T.predicted)
+SEEN = (
+    T.number,
+    T.outcome,
+    T.reason,
+    T.value,
+    T.proposal,
+    T.worker,
+    T.device,
+    T.plan,
+    T.predicted,
+    T.predicted_seconds,
+)
 TIMES = (T.started_at, T.finished_at, T.retry_of, T.progress, LENGTH)
 
 
@@ -80,7 +92,7 @@ def running_since(store: StudyReader) -> datetime | None:
     A search has left no word yet of its end; `nas train` holds a study whose search has.
     """
     holder = lock_holder(store.storage, store.name)
-    if holder is None or _ended(store) is not None:
+    if holder is None or _of_run(store, "ended") is not None:
         return None
     said = re.search(r"since (\S+)$", holder)
     return datetime.fromisoformat(said[1]).replace(tzinfo=None) if said else now()
@@ -101,6 +113,8 @@ class _Reader:
         """The last epoch that was told of each running trial."""
         self._progress: dict[int, float] = {}
         """How far each was then."""
+        self._forecast = False
+        """Whether it was told."""
         self._ended: set[int] = set()
         """Trials of this run that were told to have ended."""
         self._ready: set[int] = set()
@@ -132,6 +146,9 @@ class _Reader:
 
     def news(self) -> Iterator[Event]:
         """What has happened since the last call."""
+        if not self._forecast and (forecast := _of_run(self._store, "forecast")):
+            self._forecast = True
+            yield Forecast(**forecast | {"starts": tuple(forecast["starts"])})
         rows = self._read_trials()
         epochs = self._read_epochs(rows)
         for row in rows:
@@ -167,7 +184,7 @@ class _Reader:
 
     def why_ended(self) -> Why:
         """As the driver left word; one that was killed left none."""
-        ended = _ended(self._store)
+        ended = _of_run(self._store, "ended")
         return ended if ended in get_args(Why) else "stopped"
 
     def _beginning(self, row: RowMapping) -> TrialStarted:
@@ -180,6 +197,7 @@ class _Reader:
             device=self._devices[worker] if worker < len(self._devices) else "",
             reservation=row["predicted"],
             plan=plan_in_words(row["plan"]),
+            epoch_seconds=row["predicted_seconds"],
             seconds=seconds_since(row["started_at"]),
         )
 
@@ -222,8 +240,9 @@ class _Reader:
         return epochs
 
 
-def _ended(store: StudyReader) -> Any:
-    """Why the latest run ended; None while it runs, or when it was killed."""
+def _of_run(store: StudyReader, name: str) -> Any:
+    """What is stored of the latest run: `ended`, why, which is None while it runs or when it was killed; or
+    its `forecast`."""
     S = tables.studies.c
-    (row,) = store.storage.read(select(S.ended).where(S.study_uuid == store.uuid))
-    return row["ended"]
+    (row,) = store.storage.read(select(S[name]).where(S.study_uuid == store.uuid))
+    return row[name]

@@ -14,6 +14,7 @@ from sqlalchemy import insert, text, update
 from nas.events import (
     EpochTrained,
     Event,
+    Forecast,
     ImagesSeen,
     SearchEnded,
     SearchStarted,
@@ -134,6 +135,14 @@ def test_news_comes_with_each_look_from_either_database(database_url, tmp_path, 
     assert events[0].seconds < 60
     (ended,) = of(TrialEnded, events)
     assert (ended.number, ended.outcome, ended.value, ended.epochs) == (number, Outcome.COMPLETED, 0.75, 3)
+
+
+def test_what_the_run_was_said_to_take_is_told_once(driver):
+    said = Forecast(trials=2, seconds=3, low=2, high=5, known=False, pruned=False, starts=(1.5,), mean=1.5)
+    events = watched(driver, lambda: driver.store.run_expects(asdict(said)), lambda: None)
+    assert of(Forecast, events) == [said]
+    driver.store.run_begins(["cpu"], {})
+    assert of(Forecast, watched(driver)) == []
 
 
 def test_how_far_a_trial_is_inside_its_epoch_is_told_once_for_each_news(driver):

@@ -94,14 +94,15 @@ def test_a_frame_tells_how_the_search_stands():
         "elapsed 1:02",
         "left about",
         "images/s 37.0k",
-        " 3/12   0.6250     12.3k",
+        " 3/12  0:34   0.6250     12.3k",
         "idle",
     ):
         assert said in shown
 
 
 @pytest.mark.parametrize(
-    ("images", "said"), [(None, " 3/12   0.6250"), (500, " 3/12 +40 %   0.6250"), (1250, " 3/12 +99 %")]
+    ("images", "said"),
+    [(None, " 3/12  0:36   0.6250"), (500, " 3/12 +40 %  0:36   0.6250"), (1250, " 3/12 +99 %")],
 )
 def test_a_row_tells_how_far_its_epoch_is_as_soon_as_that_is_known(images, said):
     state = busy_state()
