@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 
 import pytest
 import torch
@@ -16,8 +17,12 @@ class Card:
 
     total: int = 80 * GIB
     """Bytes of its memory."""
+    free: int = 80 * GIB
+    """Bytes that no process has taken."""
     limit: int | None = None
     """Bytes that torch's allocator was last allowed."""
+    blocks: list[int] = field(default_factory=list)
+    """Bytes of what lies in that allocator."""
 
 
 def present(monkeypatch: pytest.MonkeyPatch, *cards: Card) -> None:
@@ -40,6 +45,22 @@ def present(monkeypatch: pytest.MonkeyPatch, *cards: Card) -> None:
     def properties(device: object) -> object:
         return type("Properties", (), {"total_memory": at(device).total})()
 
+    def snapshot() -> list[dict[str, object]]:
+        return [
+            {
+                "device": index,
+                "blocks": [
+                    {"address": end - size, "requested_size": size, "state": "active_allocated"}
+                    for size, end in zip(card.blocks, accumulate(card.blocks), strict=True)
+                ]
+                + [{"address": sum(card.blocks), "requested_size": 0, "state": "inactive"}],
+            }
+            for index, card in enumerate(cards)
+        ]
+
+    monkeypatch.setattr(torch.cuda, "memory_snapshot", snapshot)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: sum(at(device).blocks))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (at(device).free, at(device).total))
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", set_fraction)
     monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", fraction_of)
     monkeypatch.setattr(torch.cuda, "get_device_properties", properties)

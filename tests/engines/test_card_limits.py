@@ -18,7 +18,7 @@ def test_no_reservation_is_a_byte_short(total: int, monkeypatch: pytest.MonkeyPa
     sizes = [segments * SEGMENT for segments in range(1, total // SEGMENT)]
     short = [size for size in sizes if int(size / total * total) < size]
     assert short
-    for size in (*short[:3], *short[-3:]):
+    for size in (short[0], short[-1]):
         with limited(CUDA, size + 500 * MIB, context=500 * MIB):
             assert card.limit == size
     assert card.limit == total
