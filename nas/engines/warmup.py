@@ -57,7 +57,7 @@ def _blocks(device: torch.device) -> dict[int, int]:
     torch.cuda.synchronize(device)
     return {
         block["address"]: block["requested_size"]
-        for segment in torch.cuda.memory_snapshot()
+        for segment in torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
         if segment["device"] == device.index
         for block in segment["blocks"]
         if block["state"] == "active_allocated"

@@ -8,6 +8,7 @@ from typing import Literal
 
 from nas.memory.allocator import OutOfMemory, reserved, smallest_limit
 from nas.memory.program import AllocationProgram, BatchSizes, Memory
+from nas.memory.reduction import THREADS
 
 Device = Literal["cpu", "cuda"]
 
@@ -26,6 +27,8 @@ class MemoryConstants:
     thread that multiplies, that of the forward and that of the backward."""
     data: tuple[int, ...] = ()
     """The dataset, where it lies on the device, block by block."""
+    threads: int = THREADS
+    """That the card runs at once."""
     evaluation_batch: int = 0
     """The most images that are evaluated at once; never more than a micro-batch."""
     factor: float = 1.0
@@ -87,13 +90,13 @@ def predict(
     Raises:
         OutOfMemory: calibrated, it exceeds `cap` bytes.
     """
-    memory = constants.beside(program.peak(batches))
+    memory = constants.beside(program.peak(batches, constants.threads))
     if cap is not None and constants.calibrated(memory.reserved) > cap:
         raise OutOfMemory
     if device == "cpu":
         return memory
     limit = None if cap is None else constants.limit(cap)
-    segments = reserved(program, batches, resident=constants.resident, limit=limit)
+    segments = reserved(program, batches, resident=constants.resident, limit=limit, threads=constants.threads)
     return replace(memory, fragmentation=segments - memory.reserved)
 
 
@@ -103,5 +106,5 @@ def smallest_cap(
     """The smallest cap in bytes under which training survives, calibrated; on CUDA to within 2 MiB."""
     if device == "cpu":
         return constants.calibrated(predict(program, batches, device, constants).reserved)
-    limit = smallest_limit(program, batches, resident=constants.resident)
+    limit = smallest_limit(program, batches, resident=constants.resident, threads=constants.threads)
     return constants.calibrated(limit)

@@ -89,7 +89,10 @@ def inspect_training(
         WrongLogits: it does not give (batch, classes).
     """
     constants = MemoryConstants.typical(device)
-    program = trace_training(module, input_shape, training, precision=precision, classes=classes)
+    kernels: Device | None = "cuda" if device == "cuda" else None
+    program = trace_training(
+        module, input_shape, training, precision=precision, kernels=kernels, classes=classes
+    )
     table = layer_table(module, input_shape)
     return Inspection(
         layers=tuple(InspectedLayer(**vars(layer)) for layer in table.layers),
