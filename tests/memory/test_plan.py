@@ -115,7 +115,7 @@ def test_a_plan_stays_under_the_cap(cap: int, context: int) -> None:
 
 @each_once(build={"wide": WIDE, "plain": plain, "residual": Residual}, device=["cpu", "cuda"])
 def test_the_smallest_cap_is_enough_and_less_is_not(build: Build, device: Device) -> None:
-    constants = MemoryConstants(context=300 * MIB, workspace=8 * MIB, data=50 * MIB)
+    constants = MemoryConstants(context=300 * MIB, workspace=(8 * MIB,), data=(50 * MIB,))
     refusal = refused(build, 301 * MIB, device=device, constants=constants)
     assert fitting(build, refusal.smallest_cap, device=device, constants=constants)
     assert refused(build, refusal.smallest_cap - 5 * MIB, device=device, constants=constants)
@@ -141,7 +141,7 @@ def test_bf16_lowers_what_activations_need() -> None:
 
 
 def test_the_parts_make_the_prediction() -> None:
-    constants = MemoryConstants(context=300 * MIB, workspace=8 * MIB, data=50 * MIB)
+    constants = MemoryConstants(context=300 * MIB, workspace=(8 * MIB,), data=(50 * MIB,))
     memory = fitting(constants=constants).memory
     assert (memory.context, memory.workspace, memory.data) == (300 * MIB, 8 * MIB, 50 * MIB)
     assert memory.fragmentation > 0
@@ -235,7 +235,7 @@ def test_what_was_measured_corrects_plans_and_refusals(device: Device) -> None:
 
 @pytest.mark.parametrize("factor", [1.0, 1.15, 4.0])
 def test_what_was_measured_before_a_step_is_not_multiplied(factor: float) -> None:
-    constants = MemoryConstants(context=300 * MIB, workspace=8 * MIB, data=900 * MIB, factor=factor)
+    constants = MemoryConstants(context=300 * MIB, workspace=(8 * MIB,), data=(900 * MIB,), factor=factor)
     found = fitting(constants=constants)
     step = found.memory.reserved - 908 * MIB
     assert found.reservation == 1208 * MIB + math.ceil(factor * step)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.memory.activation_checkpoints import checkpointed
+from nas.memory.prediction import Device
 from nas.memory.program import BatchSizes, Untraceable
 from nas.memory.trace import Precision, trace_training
 from nas.space import Optimizer, Training
@@ -98,7 +99,8 @@ def test_the_copy_that_nadam_makes_is_temporary() -> None:
 
 def kept_for_the_backward(model: nn.Module, precision: Precision = "fp32") -> int:
     """Bytes of activations when the backward begins with its first gradient, for 1000 images."""
-    program = trace_training(model, SHAPE, settings(1), precision=precision)
+    kernels: Device | None = "cuda" if precision == "bf16" else None
+    program = trace_training(model, SHAPE, settings(1), precision=precision, kernels=kernels)
     sizes: list[int] = program.sizes(BatchSizes(1000)).tolist()
     live: set[int] = set()
     for event in program.trace.step:
