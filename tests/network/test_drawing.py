@@ -11,6 +11,7 @@ from torch import nn
 from nas.network.drawing import architecture_svg
 from nas.network.layers import Layer, LayerTable, layer_table
 from tests.browser import browser, watched_page
+from tests.grids import first_of
 
 __all__ = ["browser"]
 
@@ -102,17 +103,20 @@ OVERLAPS = """() => {
 }"""
 
 
-@pytest.mark.parametrize("width", [320, 960])
-@pytest.mark.parametrize(
-    "table",
-    [
-        *(pytest.param(lambda d=d: convolutions(d), id=f"{d} convolutions") for d in (0, 3, 20, 100)),
-        pytest.param(lambda: convolutions(100, equal=True), id="100 equal convolutions"),
-        pytest.param(tokens, id="transformer"),
-        pytest.param(lambda: named("W" * 300, "M" * 300), id="long names"),
-        pytest.param(lambda: named("名前" * 100), id="wide letters"),
-    ],
-)
+TABLES: dict[str, Callable[[], LayerTable]] = {
+    "20 convolutions": lambda: convolutions(20),
+    "long names": lambda: named("W" * 300, "M" * 300),
+    "no convolution": lambda: convolutions(0),
+    "3 convolutions": lambda: convolutions(3),
+    "100 convolutions": lambda: convolutions(100),
+    "100 equal convolutions": lambda: convolutions(100, equal=True),
+    "transformer": tokens,
+    "wide letters": lambda: named("名前" * 100),
+}
+
+
+@pytest.mark.parametrize("width", first_of(1, [320, 960]))
+@pytest.mark.parametrize("table", first_of(2, TABLES.values()), ids=TABLES)
 def test_nothing_overlaps_at_any_depth(browser: Any, table: Callable[[], LayerTable], width: int) -> None:
     with watched_page(browser) as watched:
         watched.page.set_content(
