@@ -176,6 +176,7 @@ FAINT_TEXTS = """() => {
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)<script>{{ 7 * 7 }}"
 
 
+@pytest.mark.slow
 def test_hostile_names_notes_and_reasons_stay_text(browser: Any, tmp_path: Path) -> None:
     study = sample_study(tmp_path, 20, name=HOSTILE)
     store = study.store
