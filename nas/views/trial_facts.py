@@ -21,7 +21,8 @@ def ending(record: TrialRecord) -> str:
             value = f"validation {record.metric_in_words} of {format.accuracy(record.value)}"
             told = f"Completed {after} with a {value}"
         case Outcome.RUNNING:
-            told = f"Running, {after}"
+            inside = f" and {format.percent(record.part)} of the next" if record.part else ""
+            told = f"Running, {after}{inside}"
         case Outcome.WAITING:
             told = "Waits to be trained"
         case _ if record.epochs:
