@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 import nas
+from nas.datasets import open_data
 from nas.metrics.base import Named
 from nas.training.evaluate import evaluate
 from nas.training.images import Examples, Images
@@ -77,8 +78,7 @@ def searched(
     )
     best = study.best
     assert best is not None
-    (decoded,) = [best._images()]
-    assert decoded is not None
+    decoded = open_data(str(data))
     images = Images.load(decoded, torch.device("cpu"))
     examples = Examples.load(decoded.open_test(), images.device)
     _, counts = evaluate(best.load_model(), images, examples, precision="fp32", batch_size=256)
