@@ -25,6 +25,8 @@ class Setup:
     threads: int
     precision: str
     """Precision of training: fp32 or bf16."""
+    memory_cap: int | None = None
+    """Bytes that one trial may use; None for all there are."""
     space_version: int | None = None
     """Version of one of our own spaces, if it is not the newest."""
     with_val: bool = False

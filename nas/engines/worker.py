@@ -71,7 +71,8 @@ class Worker:
         self.space = space.of_version(setup.space_version or space.version).fixing(setup.training)
         self.data = ImageData.open(Path(setup.data))
         self.device = torch.device(setup.device)
-        self.images = Images.load(self.data, self.device, resident=has_room(self.device, self.data))
+        resident = has_room(self.device, self.data, setup.memory_cap)
+        self.images = Images.load(self.data, self.device, resident=resident)
         if setup.with_val:
             self.images = self.images.with_val()
         self.device_name = device_name(setup.device)
@@ -241,12 +242,18 @@ def save_weights(model: torch.nn.Module, file: Path) -> None:
         stream.write(content)
 
 
-def has_room(device: torch.device, data: ImageData) -> bool:
-    """Whether the images fit into half of the device's free memory; otherwise they are streamed to it."""
+RESIDENT = 1 / 4
+"""The most of the memory cap that images may take, which is every trial's loss."""
+
+
+def has_room(device: torch.device, data: ImageData, memory_cap: int | None = None) -> bool:
+    """Whether the images fit into half of the device's free memory and a quarter of what a trial may use;
+    otherwise they are streamed to it."""
     if device.type != "cuda":
         return True  # a CPU reads the memory map itself
     free, _ = torch.cuda.mem_get_info(device)
-    return data.train.images.nbytes + data.val.images.nbytes <= free / 2
+    size = data.train.images.nbytes + data.val.images.nbytes
+    return size <= free / 2 and (memory_cap is None or size <= RESIDENT * memory_cap)
 
 
 def device_name(device: str) -> str:
