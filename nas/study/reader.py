@@ -12,10 +12,11 @@ import optuna
 from sqlalchemy import Engine, func, select
 
 from nas.errors import StudyError, UnknownName
+from nas.objectives import accuracy
 from nas.recipe import Recipe
 from nas.space import DataInfo
 from nas.study import tables
-from nas.study.records import TrialRecord, read_trials
+from nas.study.records import TrialRecord, epoch_of, read_trials
 from nas.study.retrying_storage import RetryingStorage
 
 UUID = "nas:uuid"
@@ -152,6 +153,20 @@ class StudyReader:
     def optuna_study(self) -> optuna.Study:
         """Optuna's view of the study, to be read."""
         return self._study
+
+    def completed(self) -> set[int]:
+        """Numbers of the trials that have a value."""
+        columns = tables.trials.c
+        query = select(columns.number).where(columns.study_uuid == self.uuid, columns.value.is_not(None))
+        return {row["number"] for row in self._storage.read(query)}
+
+    def curve(self, number: int) -> list[tuple[int, float]]:
+        """Images that a trial had seen, each as often as it was seen, and its accuracy after them."""
+        columns = tables.epochs.c
+        mine = (columns.study_uuid == self.uuid) & (columns.number == number)
+        rows = self._storage.read(select(tables.epochs).where(mine).order_by(columns.epoch))
+        epochs = [epoch_of(dict(row)) for row in rows]
+        return [(epoch.number * self.info.num_train, accuracy.after(epoch)) for epoch in epochs]
 
     def trials(self, since: int = 0) -> list[TrialRecord]:
         """Every trial from number `since` on."""
