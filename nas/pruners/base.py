@@ -38,12 +38,9 @@ class PrunerModule(Protocol):
         ...
 
 
-def resolve_pruner(name: str, trials: int) -> str:
-    """What `auto` means for a study that starts with this many trials: few need a pruner that waits for
-    complete trials to compare with, hundreds can afford to halve."""
-    if name != AUTO:
-        return name
-    return "median" if trials <= 30 else "halving"
+def resolve_pruner(name: str) -> str:
+    """What `auto` means: the rule that lost least when recorded curves were replayed."""
+    return "standard_error" if name == AUTO else name
 
 
 def make_pruner(study: StudyReader) -> Pruner:

@@ -72,7 +72,7 @@ def decisions(study: StudyWriter, curves: Sequence[Curve], *, anew: bool = False
             pruner = make_pruner(study)
         trial, reasons = study.ask(), list[str | None]()
         for number, accuracy in enumerate(curve, start=1):
-            study.report(trial, _epoch(number, accuracy))
+            study.report(trial, epoch(number, accuracy))
             if number < EPOCHS:
                 reasons.append(pruner.stop(trial.number, number * DATA.num_train, accuracy))
                 if reasons[-1]:
@@ -84,7 +84,8 @@ def decisions(study: StudyWriter, curves: Sequence[Curve], *, anew: bool = False
     return said
 
 
-def _epoch(number: int, accuracy: float) -> Epoch:
+def epoch(number: int, accuracy: float) -> Epoch:
+    """One epoch of a trial."""
     return Epoch(
         number=number,
         train_loss=1.0,
