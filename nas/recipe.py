@@ -125,8 +125,8 @@ class Recipe(BaseModel):
         Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"], BeforeValidator(seconds)
     ] = Field(
         "auto",
-        description="what one trial may take: 90s, 5m, or auto: a sixth of --time-limit; without one, so many"
-        " times the work of the first trial",
+        description="what one trial may take: 90s, 5m, or auto: a sixth of --time-limit; without one, a"
+        " multiple of the work of the first trial",
     )
     target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="end the search when a trial reaches this"

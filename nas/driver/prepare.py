@@ -32,6 +32,9 @@ Progress = Callable[[int, int], None]
 KEPT_AUTO = ("precision", "threads", "pruner", "memory_cap")
 """What `auto` meant when the study started is what it means for as long as the study lives."""
 
+OF_A_NEW_STUDY = ("start", "warm_start")
+"""Settings that say what is proposed first."""
+
 UNCUT = {
     "pruner": "none",
     "patience": None,
@@ -207,13 +210,13 @@ def _continued(store: StudyReader, asked: dict[str, Any]) -> Recipe:
             " name them: --data PATH."
         )
     stored = stored.model_copy(update=now)
-    for name in ("start", "warm_start"):
+    for name in OF_A_NEW_STUDY:
         if asked.get(name) and asked[name] != getattr(stored, name):
             raise StudyError(
                 f"Study {store.name!r} has begun already: --{name.replace('_', '-')} is for a new one. Leave"
                 " it out, or start another study with --study OTHER."
             )
-        asked = {key: value for key, value in asked.items() if key != name}
+    asked = {name: value for name, value in asked.items() if name not in OF_A_NEW_STUDY}
     kept = {name: getattr(stored, name) for name in KEPT_AUTO if asked.get(name) == "auto"}
     recipe = Recipe.load(**dict(stored) | {"time_limit": None} | asked | kept)
     changes = stored.differences(recipe)

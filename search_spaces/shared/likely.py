@@ -24,8 +24,7 @@ COMMON, RARE = 0, 5
 """The parameter of `suggest_rarely` for no, and for yes: one value of six."""
 
 OPTIMIZERS: tuple[Optimizer, ...] = ("sgd", "adam", "adamw", "nadam")
-"""Muon is left to networks of convolutions: without bf16 in the processor, a wide fully connected layer makes
-it take seven times as long."""
+"""Muon is left to spaces that ask for everything (`WIDE_OPTIMIZERS`)."""
 
 SCHEDULES: tuple[Schedule, ...] = ("onecycle", "cosine", "restarts", "step", "constant")
 WIDE_SCHEDULES: tuple[Schedule, ...] = (*SCHEDULES, "linear", "plateau")
