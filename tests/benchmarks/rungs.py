@@ -3,11 +3,19 @@
     python -m tests.benchmarks.rungs
     python -m tests.benchmarks.rungs --curves curves.json
 
-A file of curves holds lists of {"name", "acc", "cpu"}: accuracy in [0, 1] after each epoch, and its seconds.
-"random" are proposals as they come, "known_good" such as a search starts with, "longer" those of more epochs.
-Those beside this file are of `tests.benchmarks.curves.record`.
+A file of curves holds lists of {"name", "acc", "cpu"}: accuracy in [0, 1] after each epoch; seconds of each,
+or of one. "random" are proposals as they come, "known_good" such as a search starts with, "longer" trainings
+of more epochs. Those beside this file are of `tests.benchmarks.curves.record`.
 
 Proposals come at random: what a sampler would have made of the results cannot be replayed.
+
+What it found, over 40 orders of 121 trainings on CIFAR-10: three standard errors took 34 to 37 % of the
+seconds of full training and lost 0.001 on average; halving 28 to 31 % and 0.001 to 0.010; the median 35 to
+43 % and 0.003 to 0.005; two standard errors 27 % and 0.005 to 0.007. Among good proposals alone, where a
+rule can only do harm, they lost 0.0004, 0.010, 0.009 and 0.004.
+
+A network of 8 filters had 0.509 after 8 epochs; trained anew for 16, 0.570, for 32, 0.608. Going on in
+annealed cycles it had 0.553 and 0.586 instead, with a constant rate and averaged weights 0.551 and 0.579.
 """
 
 import argparse
@@ -52,7 +60,7 @@ class Curves:
         self.num_val: int = content.get("num_val", 1000)
         found = {
             kind: [
-                Recorded(str(row.get("name", number)), row["acc"], row["cpu"])
+                Recorded(str(row.get("name", number)), row["acc"], _each(row["cpu"], len(row["acc"])))
                 for number, row in enumerate(rows)
                 if "acc" in row  # else it was too dear to train
             ]
@@ -83,6 +91,10 @@ class Curves:
                     yield chance.sample(self.random, len(self.random))
                 case "good ones alone":
                     yield chance.sample(good, len(good))
+
+
+def _each(seconds: float | list[float], epochs: int) -> list[float]:
+    return seconds if isinstance(seconds, list) else [seconds] * epochs
 
 
 class Rule(Protocol):
@@ -211,22 +223,15 @@ def compare(curves: Curves, kind: str, count: int) -> Iterator[tuple[str, ...]]:
 
 
 def where_epochs_go(curves: Curves) -> Iterator[tuple[str, ...]]:
-    """What every random proposal after the starts brings, and what longer trainings bring instead."""
-    best = max(curves.starts, key=lambda each: each.accuracies[-1])
-    yield (
-        "the starts",
-        "",
-        f"{sum(sum(each.seconds) for each in curves.starts):.0f}",
-        f"{best.accuracies[-1]:.4f}",
-    )
-    spent = search([*curves.starts, *curves.random], StandardError(curves.num_val))
-    alone = sum(sum(each.seconds) for each in curves.starts)
-    yield (
-        f"and {len(curves.random)} random proposals (auto)",
-        "",
-        f"{spent.seconds - alone:.0f}",
-        f"{spent.best:.4f}",
-    )
+    """What random proposals after the starts bring, and what longer trainings bring instead."""
+    order = [*curves.starts, *random.Random(0).sample(curves.random, len(curves.random))]
+    starts, trials = (search(some, StandardError(curves.num_val)) for some in (curves.starts, order))
+    found = {
+        "the starts (auto)": (starts.seconds, starts.best),
+        f"and {len(curves.random)} random proposals": (trials.seconds - starts.seconds, trials.best),
+    }
+    for what, (seconds, best) in found.items():
+        yield what, "", f"{seconds:.0f}", f"{best:.4f}"
     for each in curves.longer:
         yield each.name, f"{len(each.seconds)}", f"{sum(each.seconds):.0f}", f"{each.accuracies[-1]:.4f}"
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -57,7 +58,7 @@ class Curves:
         except Diverged:
             accuracies += [0.0] * (epochs - len(accuracies))
             seconds += seconds[-1:] * (epochs - len(seconds))
-        self.content[kind].append({"name": name, "acc": accuracies, "cpu": seconds})
+        self.content[kind].append({"name": name, "acc": accuracies, "cpu": round(median(seconds), 3)})
         print(kind, name, accuracies[-1], f"{sum(seconds):.1f} s", flush=True)
         rows = {
             key: value for key, value in self.content.items() if key in ("known_good", "random", "longer")
