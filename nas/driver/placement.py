@@ -20,8 +20,12 @@ from nas.study.writer import StudyWriter
 class Placement:
     """Gives free workers the trials that fit beside those that run."""
 
-    def __init__(self, store: StudyWriter, engine: Engine, memory: MemoryBudget) -> None:
+    def __init__(
+        self, store: StudyWriter, engine: Engine, memory: MemoryBudget, report_points: tuple[int, ...]
+    ) -> None:
+        """`report_points`: images after which trials report within their first epoch."""
         self._store = store
+        self._report_points = report_points
         self._epochs = store.recipe.epochs
         self._engine = engine
         self._memory = memory
@@ -96,6 +100,7 @@ class Placement:
             plan=trial.plan,
             weights=str(weights_path(self._store.folder, trial.number)),
             checkpoint=str(checkpoint_path(self._store.folder, trial.origin)),
+            report_points=list(self._report_points),
         )
         self._engine.start(worker, task)
         self._workers[trial.number] = worker

@@ -23,7 +23,19 @@ from safetensors.torch import save
 from nas.datasets import ImageData
 from nas.engines.checkpoint import Checkpoint
 from nas.engines.limits import is_out_of_memory, limited, release
-from nas.engines.messages import Built, Ended, Message, Ready, Setup, Stop, Task, Trained, decode, encode
+from nas.engines.messages import (
+    Built,
+    Ended,
+    Message,
+    Ready,
+    Reported,
+    Setup,
+    Stop,
+    Task,
+    Trained,
+    decode,
+    encode,
+)
 from nas.engines.warmup import measure_constants
 from nas.errors import NasError, StorageError, in_one_line
 from nas.machine.allowance import own_memory
@@ -125,10 +137,15 @@ class Worker:
                 state, curve = saved
                 trainer.load_state_dict(state)
                 del state, saved
+                for report in trainer.partial_reports:
+                    self._send(Reported(number=task.number, report=report, again=True))
                 for epoch in curve:
                     self._send(Trained(number=task.number, epoch=epoch, again=True))
             saved_at, cost = time.monotonic(), 0.0
-            for epoch in trainer.run(lambda: task.number in self._stopped):
+            for epoch in trainer.run(
+                lambda: task.number in self._stopped,
+                lambda report: self._send(Reported(number=task.number, report=report)),
+            ):
                 curve.append(epoch)
                 if epoch.number == task.epochs:
                     break
@@ -180,6 +197,7 @@ class Worker:
             precision="bf16" if self.setup.precision == "bf16" else "fp32",
             seed=task.seed,
             accumulation=task.plan.accumulation,
+            report_points=task.report_points,
         )
 
     def _send(self, message: Message) -> None:

@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from nas.study.reader import StudyReader
+from nas.training.partial import ENOUGH
 
 Curve = Sequence[tuple[int, float]]
 """Images seen and accuracy in [0, 1], in the order of images."""
@@ -22,7 +23,7 @@ GOOD = 2.0
 MARGIN = 3.0
 """Standard errors of the difference to every good curve, beyond which a trial ends."""
 
-TRUSTED = 1000
+TRUSTED = ENOUGH
 """Validation images that count: what more of them could tell apart is how fast a network learns, not how far
 it gets."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
 import optuna
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, RowMapping, Table, func, select
 
 from nas.errors import StudyError, UnknownName
 from nas.objectives import accuracy
@@ -161,12 +162,17 @@ class StudyReader:
         return {row["number"] for row in self._storage.read(query)}
 
     def curve(self, number: int) -> list[tuple[int, float]]:
-        """Images that a trial had seen, each as often as it was seen, and its accuracy after them."""
-        columns = tables.epochs.c
-        mine = (columns.study_uuid == self.uuid) & (columns.number == number)
-        rows = self._storage.read(select(tables.epochs).where(mine).order_by(columns.epoch))
-        epochs = [epoch_of(dict(row)) for row in rows]
-        return [(epoch.number * self.info.num_train, accuracy.after(epoch)) for epoch in epochs]
+        """Images that a trial had seen, each as often as it was seen, and its accuracy after them, within its
+        first epoch and after each."""
+
+        def rows(table: Table) -> Sequence[RowMapping]:
+            mine = (table.c.study_uuid == self.uuid) & (table.c.number == number)
+            return self._storage.read(select(table).where(mine))
+
+        within = [(row["images_seen"], row["val_accuracy"]) for row in rows(tables.partial_reports)]
+        epochs = (epoch_of(dict(row)) for row in rows(tables.epochs))
+        after = [(epoch.number * self.info.num_train, accuracy.after(epoch)) for epoch in epochs]
+        return sorted([*within, *after])
 
     def trials(self, since: int = 0) -> list[TrialRecord]:
         """Every trial from number `since` on."""
