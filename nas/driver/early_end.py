@@ -33,10 +33,11 @@ class EarlyEnd:
             return None
         return self._pruned(trial, epoch.number * self._num_train, accuracy.after(epoch))
 
-    @property
-    def report_points(self) -> tuple[int, ...]:
-        """Images after which trials report within their first epoch."""
-        return () if self._recipe.pruner == NONE else report_points(self._num_train)
+    def report_points(self, trial: LiveTrial) -> list[int]:
+        """Training images after which a trial reports within its first epoch."""
+        if self._recipe.pruner == NONE:
+            return []
+        return report_points(self._num_train, self._recipe.epochs, trial.proposal.training.batch_size)
 
     def why_within(self, trial: LiveTrial, report: PartialReport, *, again: bool) -> str | None:
         """The same within the first epoch."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Set
+from collections.abc import Callable, Collection, Iterator, Set
 from dataclasses import asdict
 
 from nas.driver.live_trial import LiveTrial
@@ -21,9 +21,13 @@ class Placement:
     """Gives free workers the trials that fit beside those that run."""
 
     def __init__(
-        self, store: StudyWriter, engine: Engine, memory: MemoryBudget, report_points: tuple[int, ...]
+        self,
+        store: StudyWriter,
+        engine: Engine,
+        memory: MemoryBudget,
+        report_points: Callable[[LiveTrial], list[int]],
     ) -> None:
-        """`report_points`: images after which trials report within their first epoch."""
+        """`report_points`: of a trial, the training images after which it reports within its first epoch."""
         self._store = store
         self._report_points = report_points
         self._epochs = store.recipe.epochs
@@ -100,7 +104,7 @@ class Placement:
             plan=trial.plan,
             weights=str(weights_path(self._store.folder, trial.number)),
             checkpoint=str(checkpoint_path(self._store.folder, trial.origin)),
-            report_points=list(self._report_points),
+            report_points=self._report_points(trial),
         )
         self._engine.start(worker, task)
         self._workers[trial.number] = worker

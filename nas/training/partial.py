@@ -6,6 +6,12 @@ FIRST = 2560
 """Training images before the first report; each other one comes after twice as many as the one before. Every
 power of two up to 512 divides them: whatever its batch size, a trial reports after as many as others."""
 
+EARLIEST = 1 / 32
+"""The part of a whole training before which nothing is reported: who learns slowly then may still be good."""
+
+STEPS = 40
+"""Steps before which nothing is reported: until then, batch norm does not know what it is to divide by."""
+
 ENOUGH = 1000
 """Validation images that a report within an epoch is based on, at most."""
 
@@ -22,13 +28,15 @@ class PartialReport:
     """Accuracy on these, in [0, 1]."""
 
 
-def report_points(num_train: int) -> tuple[int, ...]:
+def report_points(num_train: int, epochs: int, batch_size: int) -> list[int]:
     """Training images after which a trial reports within its first epoch of `num_train`.
 
-    They depend on the data alone: all trials of a study are compared at the same points. In the recorded
-    curves an epoch had 2,500 images, and what was known after as many ended the right trials.
+    They depend on the data and on its batch size alone: trials are compared at the same points.
     """
     points = list[int]()
-    while FIRST << len(points) <= num_train // 2:  # later ones would only hurry the epoch's own
-        points.append(FIRST << len(points))
-    return tuple(points)
+    point = FIRST
+    while point <= num_train // 2:  # a later one would hardly be before the epoch's end
+        if point >= EARLIEST * epochs * num_train and point >= STEPS * batch_size:
+            points.append(point)
+        point *= 2
+    return points

@@ -1,15 +1,16 @@
 """What a trial tells within its first epoch is stored, and may end it."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import nas
-from nas.driver.early_end import EarlyEnd
 from nas.engines.messages import Died, Ended, Message, Reported, Task
 from nas.pruners import standard_error
 from nas.training.partial import PartialReport
+from tests.conftest import DIGITS
 from tests.scripted import epoch, outcomes, run
 
 CURVE = (0.5, 0.6, 0.7)
@@ -86,12 +87,12 @@ def test_a_worker_that_dies_may_report_once_more_what_is_known(study, mlp, monke
     assert outcomes(study) == ["completed", "completed"]
 
 
-@pytest.mark.parametrize(("pruner", "points"), [("none", 0), ("median", 4), ("standard_error", 4)])
-def test_reports_are_asked_for_where_somebody_decides_by_them(make_store, mlp, pruner, points):
-    store = make_store(trials=1, epochs=1, pruner=pruner)
-    assert len(EarlyEnd(store, 45_000).report_points) == points
-    _, engine = run(store, mlp, lambda task: learns_slower(0, 0.0))
-    assert engine.given[0].report_points == [], "there are too few digits"
+@pytest.mark.parametrize(("pruner", "points"), [("none", []), ("median", [2560]), ("standard_error", [2560])])
+def test_reports_are_asked_for_where_somebody_decides_by_them(make_store, mlp, monkeypatch, pruner, points):
+    monkeypatch.setattr("tests.scripted.DIGITS", replace(DIGITS, num_train=5120))
+    store = make_store(trials=1, epochs=1, pruner=pruner, training={"batch_size": 64})
+    _, engine = run(store, mlp.fixing({"batch_size": 64}), lambda task: learns_slower(0, 0.0))
+    assert engine.given[0].report_points == points
 
 
 @pytest.mark.slow
@@ -101,6 +102,7 @@ def test_workers_report_within_the_first_epoch_of_many_images(tmp_path):
     images = (100 * labels[:, None, None] + chance.integers(0, 100, (8000, 8, 8))).astype(np.uint8)
     np.savez(tmp_path / "many.npz", images=images, labels=labels)
     settings = {"space": "mlp", "data": str(tmp_path / "many.npz"), "folder": tmp_path, "device": "cpu"}
+    settings["training"] = {"batch_size": 64}
     study = nas.search(**settings, trials=1, epochs=2, workers=1)
     (trial,) = study.trials
     ((images_seen, val_images),) = [

@@ -13,16 +13,22 @@ POINTS = (256, 300, 512)
 
 
 @pytest.mark.parametrize(
-    ("num_train", "points"),
+    ("num_train", "epochs", "batch_size", "points"),
     [
-        (1_259, ()),
-        (5_119, ()),
-        (5_120, (2_560,)),
-        (45_000, (2_560, 5_120, 10_240, 20_480)),
+        (1_259, 1, 64, []),
+        (5_119, 8, 64, []),
+        (5_120, 8, 64, [2_560]),
+        (45_000, 1, 64, [2_560, 5_120, 10_240, 20_480]),
+        (45_000, 4, 64, [10_240, 20_480]),  # none in the first 32nd of the training
+        (45_000, 12, 64, [20_480]),
+        (45_000, 50, 64, []),  # an epoch is little
+        (45_000, 1, 128, [5_120, 10_240, 20_480]),  # none before 40 steps
+        (45_000, 1, 100, [5_120, 10_240, 20_480]),
+        (45_000, 1, 10**6, []),
     ],
 )
-def test_reports_come_after_twice_as_many_images_each_time(num_train, points):
-    assert report_points(num_train) == points
+def test_reports_come_after_twice_as_many_images_each_time(num_train, epochs, batch_size, points):
+    assert report_points(num_train, epochs, batch_size) == points
 
 
 @pytest.mark.parametrize("change", [{}, {"ema_decay": 0.9}, {"augmentation": ("shift", "cutout")}], ids=str)
