@@ -15,14 +15,28 @@ from typing import TYPE_CHECKING
 from optuna.exceptions import UpdateFinishedTrialError
 
 from nas.driver.early_end import EarlyEnd
+from nas.driver.forecast import Forecaster
 from nas.driver.live_trial import LiveTrial
 from nas.driver.memory_budget import MemoryBudget
 from nas.driver.placement import Placement
+from nas.driver.progress import Progress
 from nas.driver.proposer import Proposer
 from nas.driver.time_budget import TimeBudget
 from nas.driver.watchdog import Watchdog
 from nas.engines.base import Engine
-from nas.engines.messages import Built, Died, Ended, Message, NotPlanned, Planned, Ready, Reported, Trained
+from nas.engines.messages import (
+    Built,
+    Died,
+    Ended,
+    Estimated,
+    Message,
+    NotPlanned,
+    Planned,
+    Ready,
+    Reported,
+    Seen,
+    Trained,
+)
 from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, Why, WorkerReady
 from nas.objectives import accuracy
@@ -92,6 +106,9 @@ class Driver:
         self.times = TimeBudget(store.recipe, info, records, bound=not listed)
         self.proposing = Proposer(store, space, info, planner, memory, self.times, records, listed)
         self.placing = Placement(store, engine, memory, self.early_end.report_points)
+        self._progress = Progress(store)
+        self._forecaster = Forecaster(store, space, info, self.times, memory.workers, records)
+        self._listed = listed
         self._charged = sum(record.outcome.charged for record in records)
         best = best_of(records)
         self._best = best.value if best and best.value is not None else -math.inf
@@ -119,6 +136,8 @@ class Driver:
         try:
             if self._why_end(deadline) is None:
                 self._open()
+                if not self._listed:
+                    self._forecaster.ask(self._planner)
                 self._planner.open()
             while (why := self._why_end(deadline)) is None:
                 yield from self._give_up_what_cannot_end()
@@ -203,8 +222,13 @@ class Driver:
             for trial in self._trials.values() if first else ():
                 self.proposing.plan(trial)
             yield WorkerReady(worker=message.worker, device=message.device)
+            yield from self._forecaster.forecasts()
             if first and (shortage := self.memory.shortage(self.memory.cap)):
                 yield Notice(text=shortage)
+            return
+        if isinstance(message, Estimated):
+            self._forecaster.take(message)
+            yield from self._forecaster.forecasts()
             return
         if isinstance(message, Ended | Died):
             self.placing.release(message)
@@ -214,6 +238,9 @@ class Driver:
             self._open()
         trial_of = None if message.number is None else self._trials.get(message.number)
         if trial_of is not None:  # else a late word about a trial that was already told
+            if isinstance(message, Seen):  # nothing depends on it: not even whether a worker hangs
+                yield self._progress.see(message)
+                return
             trial_of.heard = time.monotonic()
             try:
                 yield from self._hear(trial_of, message)

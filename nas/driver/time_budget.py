@@ -125,9 +125,9 @@ class TimeBudget:
         )
         self._first = self._first or trial.work
         self._least = min(self._least or trial.work, trial.work, key=_reference_seconds)
-        trial.epoch_seconds = self._epoch_seconds(trial.work)
+        trial.epoch_seconds = self.epoch_seconds(trial.work)
 
-    def _epoch_seconds(self, work: Work) -> float | None:
+    def epoch_seconds(self, work: Work) -> float | None:
         """Seconds that a work takes in the slowest worker; None before one stands."""
         seconds = [self._rates[device].predict(work, pace) for device, pace in self._workers.values()]
         return self._slowdown * max(seconds) if seconds else None
@@ -135,8 +135,13 @@ class TimeBudget:
     @property
     def _cheapest(self) -> float:
         """Seconds of the cheapest trial that is known; infinite where none is."""
-        seconds = self._epoch_seconds(self._least) if self._least else None
+        seconds = self.epoch_seconds(self._least) if self._least else None
         return math.inf if seconds is None else seconds * self._recipe.epochs
+
+    @property
+    def settled(self) -> bool:
+        """Whether so many trials were timed that predictions are good."""
+        return all(len(rates) >= SETTLED for rates in self._rates.values())
 
     def judge(self, trial: LiveTrial) -> Verdict | None:
         """A planned trial beside its share, or beside what is left; None where nothing limits it."""
@@ -163,11 +168,11 @@ class TimeBudget:
         if not self._bound or trial.retry_of is not None or trial.epoch_seconds is None:
             return None
         needed, left = trial.epoch_seconds * self._recipe.epochs, max(0.0, self.left)
-        if needed * self._careful <= left:
+        if needed * self.careful <= left:
             return None
         return Verdict(
             needed,
-            left / self._careful,
+            left / self.careful,
             f"needs about {duration(needed)}, and {duration(left)} are left",
             late=True,
         )
@@ -177,7 +182,7 @@ class TimeBudget:
         """Whether nothing that is proposed, or that is known, could end in what is left."""
         if not self._bound or self._cheapest == math.inf:
             return False
-        return self._refused >= PATIENCE or self._cheapest * self._careful > self.left
+        return self._refused >= PATIENCE or self._cheapest * self.careful > self.left
 
     def learn(self, trial: LiveTrial, worker: int) -> bool:
         """Compare the epochs of a trial with their prediction. Returns whether it is the first time."""
@@ -207,9 +212,9 @@ class TimeBudget:
         return median(self._slowdowns) if self._slowdowns else 1.0
 
     @property
-    def _careful(self) -> float:
-        settled = all(len(rates) >= SETTLED for rates in self._rates.values())
-        return CAREFUL if settled else 1 + 2 * (CAREFUL - 1)
+    def careful(self) -> float:
+        """A trial is started if so many times its predicted seconds are left."""
+        return CAREFUL if self.settled else 1 + 2 * (CAREFUL - 1)
 
     def _by_work(self, work: Work) -> Verdict | None:
         """By the reference alone, which is the same on every machine."""

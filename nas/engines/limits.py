@@ -42,7 +42,9 @@ def limited(device: torch.device, reservation: int, context: int = 0) -> Iterato
     if device.type == "cuda":
         total = torch.cuda.get_device_properties(device).total_memory
         before = torch.cuda.get_per_process_memory_fraction(device)
-        torch.cuda.set_per_process_memory_fraction(max(0, min(1, (reservation - context) / total)), device)
+        # half a byte more, because torch rounds the product down; and a float at the bounds too
+        fraction = min(1.0, max(0.0, (reservation - context + 0.5) / total))
+        torch.cuda.set_per_process_memory_fraction(fraction, device)
         try:
             yield
         finally:

@@ -28,14 +28,14 @@ def measure_constants(images: Images) -> MemoryConstants:
         warm_up(device)
         # the images themselves are a map of a file, shared by all workers
         return MemoryConstants(context=DRAWN * len(images.train), evaluation_batch=EVALUATED_AT_ONCE)
-    resident = torch.cuda.memory_allocated(device)
+    data = _blocks(device)
     warm_up(device)
-    workspace = torch.cuda.memory_allocated(device) - resident
+    workspace = {address: size for address, size in _blocks(device).items() if address not in data}
     torch.cuda.empty_cache()
     return MemoryConstants(
         context=_context(device),
-        workspace=workspace,
-        data=resident,
+        workspace=tuple(workspace.values()),
+        data=tuple(data.values()),
         evaluation_batch=EVALUATED_AT_ONCE,
     )
 
@@ -50,6 +50,18 @@ def warm_up(device: torch.device) -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=use_bf16):
             logits = model(torch.zeros(8, 3, 8, 8, device=device))
         functional.cross_entropy(logits.float(), labels).backward()  # type: ignore[no-untyped-call]
+
+
+def _blocks(device: torch.device) -> dict[int, int]:
+    """Requested bytes of the blocks in use in the caching allocator, by address."""
+    torch.cuda.synchronize(device)
+    return {
+        block["address"]: block["requested_size"]
+        for segment in torch.cuda.memory_snapshot()  # type: ignore[no-untyped-call]
+        if segment["device"] == device.index
+        for block in segment["blocks"]
+        if block["state"] == "active_allocated"
+    }
 
 
 def _context(device: torch.device) -> int:

@@ -29,6 +29,7 @@ from nas.engines.messages import (
     Message,
     Ready,
     Reported,
+    Seen,
     Setup,
     Stop,
     Task,
@@ -49,9 +50,13 @@ from nas.space.load import load_space
 from nas.training.epoch import Diverged, Epoch
 from nas.training.images import Images
 from nas.training.loop import Trainer
+from nas.training.partial import PartialReport
 
 CHECKPOINT_SHARE = 0.05
 """The most of its time that a trial spends on writing checkpoints."""
+
+GLANCE = 0.5
+"""Seconds between two words of how far an epoch is, at least; a shorter epoch says nothing."""
 
 
 class Worker:
@@ -62,6 +67,7 @@ class Worker:
         self.setup = setup
         self._output = output
         self._stopped: dict[int, Stop] = {}
+        self._glanced = time.monotonic()
         torch.set_num_threads(setup.threads)
         space = load_space(setup.space)
         self.space = space.of_version(setup.space_version or space.version).fixing(setup.training)
@@ -142,11 +148,18 @@ class Worker:
                 for epoch in curve:
                     self._send(Trained(number=task.number, epoch=epoch, again=True))
             saved_at, cost = time.monotonic(), 0.0
-            for epoch in trainer.run(
-                lambda: task.number in self._stopped,
-                lambda report: self._send(Reported(number=task.number, report=report)),
-            ):
+
+            def should_stop() -> bool:
+                self._tell_seen(task.number, trainer)
+                return task.number in self._stopped
+
+            def on_report(report: PartialReport) -> None:
+                self._send(Reported(number=task.number, report=report))
+
+            self._glanced = time.monotonic()
+            for epoch in trainer.run(should_stop, on_report):
                 curve.append(epoch)
+                self._glanced = time.monotonic()
                 if epoch.number == task.epochs:
                     break
                 now = time.monotonic()
@@ -168,6 +181,13 @@ class Worker:
             save_weights(network, Path(task.weights))
         self._send(Trained(number=task.number, epoch=curve[-1]))
         return "completed"
+
+    def _tell_seen(self, number: int, trainer: Trainer) -> None:
+        """Say how far an epoch is, unless it has just begun or this was said just now."""
+        if (now := time.monotonic()) - self._glanced >= GLANCE:
+            self._glanced = now
+            epochs, images, of = trainer.seen
+            self._send(Seen(number=number, epochs=epochs, images=images, of=of))
 
     def _prepare(self, task: Task) -> Trainer:
         """Build the network of a task, and what trains it."""

@@ -21,6 +21,7 @@ MOVED = {
     "nas.exporters.parts.formats": "nas.exporters.registry",
     "nas.exporters.parts": "nas.exporters",
     "nas.final.statistics": "nas.final.scores",
+    "nas.memory.autocast": "nas.memory.cuda_functions",
     "nas.memory.checkpointing": "nas.memory.activation_checkpoints",
     "nas.study.checkpoints": "nas.study.trial_files",
     "nas.study.weights": "nas.study.trial_files",

@@ -10,6 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 
 from nas.memory.program import AllocationProgram, BatchSizes
+from nas.memory.reduction import THREADS
 
 MIB = 2**20
 
@@ -135,15 +136,17 @@ def reserved(
     *,
     resident: Iterable[int] = (),
     limit: int | None = None,
+    threads: int = THREADS,
 ) -> int:
-    """The most bytes of segments that training holds, beside `resident` blocks of so many bytes.
+    """The most bytes of segments that training holds, beside `resident` blocks of so many bytes, on a
+    card that runs `threads` at once.
 
     Under a `limit`, unused segments are given back when it is reached.
 
     Raises:
         OutOfMemory: training does not survive under the limit.
     """
-    sizes: list[int] = program.sizes(batches).tolist()
+    sizes: list[int] = program.sizes(batches, threads).tolist()
     allocator = CachingAllocator(limit)
     for size in filter(None, resident):
         allocator.allocate(size)
@@ -157,14 +160,20 @@ def reserved(
     return allocator.peak
 
 
-def smallest_limit(program: AllocationProgram, batches: BatchSizes, *, resident: tuple[int, ...] = ()) -> int:
+def smallest_limit(
+    program: AllocationProgram,
+    batches: BatchSizes,
+    *,
+    resident: tuple[int, ...] = (),
+    threads: int = THREADS,
+) -> int:
     """The smallest limit in bytes under which training survives, to within one rounding of a segment."""
-    enough = reserved(program, batches, resident=resident)
-    too_small = program.peak(batches).allocated + sum(resident) - 1
+    enough = reserved(program, batches, resident=resident, threads=threads)
+    too_small = program.peak(batches, threads).allocated + sum(resident) - 1
     while enough - too_small > SEGMENT_ROUNDING:
         limit = (enough + too_small) // 2
         try:
-            enough = reserved(program, batches, resident=resident, limit=limit)
+            enough = reserved(program, batches, resident=resident, limit=limit, threads=threads)
         except OutOfMemory:
             too_small = limit
     return enough

@@ -170,7 +170,7 @@ class _Predictor:
             precision=self.precision,
             accumulate=accumulate,
             checkpointing=checkpointing,
-            scratch=self.device == "cpu",
+            kernels=self.device,
             images=images,
             classes=self.classes,
         )

@@ -8,8 +8,12 @@ from typing import Literal
 
 from nas.memory.allocator import OutOfMemory, reserved, smallest_limit
 from nas.memory.program import AllocationProgram, BatchSizes, Memory
+from nas.memory.reduction import THREADS
 
 Device = Literal["cpu", "cuda"]
+
+WORKSPACE = 8_519_680
+"""Bytes that cuBLAS takes for a thread, on cards before Hopper. From there on it is 32 MiB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,28 +22,46 @@ class MemoryConstants:
 
     context: int = 0
     """Bytes that the process takes outside the caching allocator; on a CPU, beside the tensors of a step."""
-    workspace: int = 0
-    """What CUDA's libraries keep inside the caching allocator."""
-    data: int = 0
-    """The dataset, where it lies on the device."""
+    workspace: tuple[int, ...] = ()
+    """What CUDA's libraries keep inside the caching allocator, block by block: cuBLAS takes one for each
+    thread that multiplies, that of the forward and that of the backward."""
+    data: tuple[int, ...] = ()
+    """The dataset, where it lies on the device, block by block."""
+    threads: int = THREADS
+    """That the card runs at once."""
     evaluation_batch: int = 0
     """The most images that are evaluated at once; never more than a micro-batch."""
     factor: float = 1.0
     """What a step of training is multiplied by, which alone is not measured: see `nas.memory.calibration`."""
 
+    def __post_init__(self) -> None:
+        for name in ("workspace", "data"):  # as they come from JSON
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+
+    @classmethod
+    def typical(cls, device: Device) -> MemoryConstants:
+        """Where none were measured: workspaces of a card before Hopper, and no context."""
+        return cls(workspace=(WORKSPACE, WORKSPACE) if device == "cuda" else ())
+
     def at_least(self, other: MemoryConstants) -> MemoryConstants:
         """The larger of each."""
-        return MemoryConstants(**{name: max(size, getattr(other, name)) for name, size in vars(self).items()})
+
+        def size(value: float | tuple[int, ...]) -> float:
+            return sum(value) if isinstance(value, tuple) else value
+
+        both = ((name, value, getattr(other, name)) for name, value in vars(self).items())
+        return MemoryConstants(**{name: max(mine, others, key=size) for name, mine, others in both})
 
     @property
-    def resident(self) -> tuple[int, int]:
-        """What lies in the caching allocator before a step and after it: measured, never multiplied."""
-        return self.data, self.workspace
+    def resident(self) -> tuple[int, ...]:
+        """What lies in the caching allocator before a step and after it, in the order in which it came
+        there: measured, never multiplied."""
+        return *self.data, *self.workspace
 
     def beside(self, peak: Memory) -> Memory:
         """A peak of training, with what is there besides."""
-        workspace = peak.workspace + self.workspace
-        return replace(peak, workspace=workspace, data=self.data, context=self.context)
+        workspace = peak.workspace + sum(self.workspace)
+        return replace(peak, workspace=workspace, data=sum(self.data), context=self.context)
 
     def calibrated(self, reserved: int) -> int:
         """Bytes that a process is expected to take whose segments are predicted to take `reserved`."""
@@ -68,13 +90,13 @@ def predict(
     Raises:
         OutOfMemory: calibrated, it exceeds `cap` bytes.
     """
-    memory = constants.beside(program.peak(batches))
+    memory = constants.beside(program.peak(batches, constants.threads))
     if cap is not None and constants.calibrated(memory.reserved) > cap:
         raise OutOfMemory
     if device == "cpu":
         return memory
     limit = None if cap is None else constants.limit(cap)
-    segments = reserved(program, batches, resident=constants.resident, limit=limit)
+    segments = reserved(program, batches, resident=constants.resident, limit=limit, threads=constants.threads)
     return replace(memory, fragmentation=segments - memory.reserved)
 
 
@@ -84,5 +106,5 @@ def smallest_cap(
     """The smallest cap in bytes under which training survives, calibrated; on CUDA to within 2 MiB."""
     if device == "cpu":
         return constants.calibrated(predict(program, batches, device, constants).reserved)
-    limit = smallest_limit(program, batches, resident=constants.resident)
+    limit = smallest_limit(program, batches, resident=constants.resident, threads=constants.threads)
     return constants.calibrated(limit)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import NasError
+from nas.memory.reduction import THREADS, Reduction
 from nas.seconds.work import StepWork
 
 Role = (
@@ -92,6 +93,8 @@ class Trace:
     """What each block is for."""
     sizes: tuple[int, ...]
     """Bytes of each block."""
+    reductions: dict[int, Reduction]
+    """Blocks whose bytes are a reduction's scratch."""
     of_batch: frozenset[int]
     """Blocks that hold the whole batch rather than a micro-batch."""
     load: Events
@@ -107,7 +110,8 @@ class Trace:
 
 @dataclass(frozen=True, eq=False)
 class AllocationProgram:
-    """What training allocates and frees at any batch size: the bytes of every block are affine in it.
+    """What training allocates and frees at any batch size: the bytes of every block are affine in it, but for
+    the scratch of reductions.
 
     The peak is not: it moves from event to event as the batch grows, and is found by replaying the program.
     """
@@ -119,8 +123,8 @@ class AllocationProgram:
     """Bytes that one more image adds to each block."""
     images: tuple[int, int]
     """Numbers of images of two traces."""
-    other_work: StepWork
-    """What is done at the second of these numbers."""
+    other: Trace
+    """The second of these."""
 
     @classmethod
     def from_traces(cls, small: Trace, large: Trace, images: tuple[int, int]) -> Self:
@@ -132,12 +136,12 @@ class AllocationProgram:
         Raises:
             Untraceable: the traces do not match.
         """
-        if small.roles != large.roles:
+        if small.roles != large.roles or small.reductions.keys() != large.reductions.keys():
             raise Untraceable("it computes otherwise at another batch size")
         few, many = images
         sizes = np.array(small.sizes)
         per_image = (np.array(large.sizes) - sizes) // (many - few)
-        return cls(small, sizes - few * per_image, per_image, images, large.work)
+        return cls(small, sizes - few * per_image, per_image, images, large)
 
     @classmethod
     def from_trace(cls, trace: Trace, images: int) -> Self:
@@ -146,7 +150,7 @@ class AllocationProgram:
         of_batch = list(trace.of_batch)
         per_image = np.zeros_like(sizes)
         per_image[of_batch] = sizes[of_batch] // images
-        return cls(trace, sizes - images * per_image, per_image, (images, images), trace.work)
+        return cls(trace, sizes - images * per_image, per_image, (images, images), trace)
 
     @cached_property
     def later_step(self) -> Events:
@@ -163,12 +167,16 @@ class AllocationProgram:
         yield from self.trace.evaluation
         yield from self.later_step
 
-    def sizes(self, batches: BatchSizes) -> NDArray[np.int64]:
-        """Bytes of each block."""
+    def sizes(self, batches: BatchSizes, threads: int = THREADS) -> NDArray[np.int64]:
+        """Bytes of each block, on a card that runs so many threads at once."""
         images = np.full(len(self.base), batches.micro_batch)
         images[list(self.trace.of_batch)] *= batches.accumulation
         images[[event for event in self.trace.evaluation if event >= 0]] = batches.evaluation
         sizes: NDArray[np.int64] = self.base + self.per_image * images
+        few, many = self.images
+        for block, reduction in self.trace.reductions.items():
+            part = (int(images[block]) - few) / (many - few) if many > few else 0.0
+            sizes[block] = reduction.between(self.other.reductions[block], part).scratch(threads)
         return sizes
 
     def work(self, batches: BatchSizes) -> StepWork:
@@ -178,15 +186,15 @@ class AllocationProgram:
             return self.trace.work
 
         def at(images: int) -> StepWork:
-            return self.trace.work.between(self.other_work, (images - few) / (many - few))
+            return self.trace.work.between(self.other.work, (images - few) / (many - few))
 
         return replace(at(batches.micro_batch), evaluation=at(batches.evaluation).evaluation)
 
-    def peak(self, batches: BatchSizes) -> Memory:
+    def peak(self, batches: BatchSizes, threads: int = THREADS) -> Memory:
         """The most that live tensors need at once, from the second step on, evaluation included."""
         start, events, signs = self._timeline
         blocks = np.where(signs > 0, events, ~events)
-        sizes = self.sizes(batches)
+        sizes = self.sizes(batches, threads)
         live = np.cumsum(signs * sizes[blocks])
         end = start + int(np.argmax(live[start:])) + 1
         count = np.bincount(blocks[:end], weights=signs[:end], minlength=len(sizes))

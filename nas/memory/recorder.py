@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -11,12 +11,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from nas.memory.cpu_workspace import scratch_bytes
+from nas.memory.cuda_workspace import copies_of, reductions_of
 from nas.memory.program import Events, Role
+from nas.memory.reduction import Reduction
 from nas.seconds.operations import work_of
 from nas.seconds.work import total
 
 FUSED_SGD = torch.ops.aten._fused_sgd_.default
 """Works in place. Having no fake kernel, it would get real tensors for fake ones, with all their bytes."""
+
+ADD, ADD_IN_PLACE = torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor
+
+LENT = 2
+"""Holders of a storage that is nobody's but an argument's: its tensor, and the object that we ask."""
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -25,14 +32,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Fake tensors have storages too, which live as long as a tensor or the autograd graph needs them.
     """
 
-    def __init__(self, *, scratch: bool = False) -> None:
-        """`scratch`: see also what convolutions take on a CPU, and give back at once."""
+    def __init__(self, kernels: Literal["cpu", "cuda"] | None = None) -> None:
+        """`kernels`: see also what those of a device take for themselves, and give back at once."""
         super().__init__()  # type: ignore[no-untyped-call]
-        self._scratch = scratch
+        self._kernels = kernels
         self.roles: list[Role] = []
         """What each block is for."""
         self.sizes: list[int] = []
-        """Bytes of each block."""
+        """Bytes of each block; of the scratch of reductions there is a rule instead."""
+        self.reductions: dict[int, Reduction] = {}
+        """Of their blocks."""
         self._events: list[int] = []
         self._work: dict[str, float] = {}
         self._live: dict[int, tuple[int, weakref.ref[torch.UntypedStorage]]] = {}
@@ -41,14 +50,22 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if func is ADD and not kwargs:
+            func, args = _as_autograd_adds(args)
+        copies = copies_of(func, args) if self._kernels == "cuda" else []
+        held = [self._new_block("temporaries", size) for size in copies]
         output = None if func is FUSED_SGD else func(*args, **kwargs)
         self._work = total((1, self._work), (1, work_of(func, args, kwargs, output)))
         for tensor in tree_leaves(output):
             if isinstance(tensor, Tensor):
                 self._block(tensor)
-        if self._scratch and (size := scratch_bytes(func, args)):
-            block = self._new_block("workspace", size)
-            self._events.append(~block)
+        if self._kernels == "cuda":
+            for reduction in reductions_of(func, args):
+                held.append(self._new_block("temporaries", 0))
+                self.reductions[held[-1]] = reduction
+        elif self._kernels == "cpu" and (size := scratch_bytes(func, args)):
+            held.append(self._new_block("workspace", size))
+        self._events += [~block for block in held]
         return output
 
     def label(self, role: Role, *tensors: Tensor) -> list[int]:
@@ -94,3 +111,24 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.sizes.append(size)
         self._events.append(len(self.sizes) - 1)
         return self._events[-1]
+
+
+def _as_autograd_adds(args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
+    """A sum as it is on real tensors, with its arguments.
+
+    A backward adds gradients up in the storage of one of them that nobody else holds. It spares subclasses of
+    tensors, such as fake ones: torch/csrc/autograd/input_buffer.cpp.
+    """
+    if torch.is_grad_enabled() or torch._C._current_graph_task_id() < 0 or len(args) != 2:
+        return ADD, args
+    first, second = args
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        alike = first.shape == second.shape and first.dtype == second.dtype
+        for sum_, other in ((first, second), (second, first)):
+            if alike and 0 not in sum_.stride() and _is_lent(sum_):
+                return ADD_IN_PLACE, (sum_, other)
+    return ADD, args
+
+
+def _is_lent(tensor: Tensor) -> bool:
+    return torch._C._storage_Use_Count(tensor.untyped_storage()._cdata) <= LENT

@@ -24,7 +24,8 @@ from torch.utils._pytree import tree_leaves
 
 from nas.errors import in_one_line
 from nas.memory.activation_checkpoints import checkpointed
-from nas.memory.autocast import CudaAutocast
+from nas.memory.cuda_functions import CudaFunctions
+from nas.memory.prediction import Device
 from nas.memory.program import AllocationProgram, Trace, Untraceable
 from nas.memory.recorder import Recorder
 from nas.memory.weightless import copy_without_memory
@@ -50,7 +51,7 @@ def trace_training(
     precision: Precision = "fp32",
     accumulate: bool = False,
     checkpointing: bool = False,
-    scratch: bool = False,
+    kernels: Device | None = None,
     images: int | None = None,
     classes: int | None = None,
 ) -> AllocationProgram:
@@ -60,7 +61,8 @@ def trace_training(
     micro-batches; more of them need no more memory, but for their pixels.
 
     Args:
-        scratch: count what kernels of a CPU take and give back at once, as workspace.
+        kernels: compute as those of this device do, and count what they take and give back at once, as
+            workspace. If None, the tensors alone count, as a CPU has them.
         images: of a micro-batch, and of no evaluation; if None, batch sizes are left open, which takes twice
             the time.
         classes: that the network must tell apart. If None it may do anything: what gives a vector an image is
@@ -72,12 +74,12 @@ def trace_training(
         WrongLogits: it does not give (batch, classes).
     """
     traces = []
-    autocast = CudaAutocast() if precision == "bf16" else nullcontext()
+    functions = CudaFunctions() if kernels == "cuda" else nullcontext()
     try:
         for number in (images,) if images else IMAGES:
-            with FakeTensorMode(allow_non_fake_inputs=True), autocast, _silence():
+            with FakeTensorMode(allow_non_fake_inputs=True), functions, _silence():
                 rehearsal = _Rehearsal(
-                    network, shape, training, precision, checkpointing, scratch, number, classes
+                    network, shape, training, precision, checkpointing, kernels, number, classes
                 )
                 traces.append(rehearsal.trace(accumulate, evaluate=images is None))
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
@@ -114,12 +116,12 @@ class _Rehearsal:
         training: Training,
         precision: Precision,
         checkpointing: bool,
-        scratch: bool,
+        kernels: Device | None,
         images: int,
         classes: int | None,
     ) -> None:
         self.classes = classes
-        self.recorder = Recorder(scratch=scratch)
+        self.recorder = Recorder(kernels)
         self.model = copy_without_memory(network, _empty)
         self.recorder.label("parameters", *self.model.parameters())
         self.recorder.label("buffers", *self.model.buffers())
@@ -160,6 +162,7 @@ class _Rehearsal:
         return Trace(
             roles=tuple(self.recorder.roles),
             sizes=tuple(self.recorder.sizes),
+            reductions=self.recorder.reductions,
             of_batch=frozenset(of_batch),
             load=self.load,
             step=step,

@@ -80,7 +80,7 @@ def cost(
 
     Args:
         batch_size: that of the proposal if None.
-        device: cuda adds the fragmentation of its caching allocator.
+        device: cuda adds the fragmentation of its caching allocator, and workspaces.
         memory_cap: bytes to plan for.
 
     Raises:
@@ -93,9 +93,9 @@ def cost(
         found = inspect_training(module, shape, training, precision=precision, device=device, classes=classes)
     plan = None
     if memory_cap is not None:
-        none = MemoryConstants()
+        constants = MemoryConstants.typical(device)
         plan = plan_memory(
-            module, shape, training, cap=memory_cap, precision=precision, device=device, constants=none
+            module, shape, training, cap=memory_cap, precision=precision, device=device, constants=constants
         )
     if device == "cuda":
         return Cost(found, training.batch_size, plan, epoch_seconds=None, learned_from=0)

@@ -61,7 +61,8 @@ def inspect(
     The module may lie on any device, meta included, and is neither run nor changed. Training is that of a
     search, in whole batches, with Nesterov momentum for "sgd"; of a module that gives no vector for an image,
     but a feature map, several tensors or a dict, the loss is the mean of all outputs. `device="cuda"` adds
-    the fragmentation of the caching allocator; no GPU is needed for that.
+    the fragmentation of the caching allocator and the workspaces of a card before Hopper, where newer ones
+    take 64 MiB; no GPU is needed for that.
 
     Raises:
         Untraceable: the memory of the network cannot be predicted.
@@ -87,13 +88,17 @@ def inspect_training(
     Raises:
         WrongLogits: it does not give (batch, classes).
     """
-    program = trace_training(module, input_shape, training, precision=precision, classes=classes)
+    constants = MemoryConstants.typical(device)
+    kernels: Device | None = "cuda" if device == "cuda" else None
+    program = trace_training(
+        module, input_shape, training, precision=precision, kernels=kernels, classes=classes
+    )
     table = layer_table(module, input_shape)
     return Inspection(
         layers=tuple(InspectedLayer(**vars(layer)) for layer in table.layers),
         parameters=table.parameters,
         multiply_adds=table.multiply_adds,
-        training_memory=predict(program, BatchSizes(training.batch_size), device, MemoryConstants()),
+        training_memory=predict(program, BatchSizes(training.batch_size), device, constants),
         work=program.work(BatchSizes(training.batch_size, evaluation=training.batch_size)),
         inference_memory=training.batch_size * FLOAT * table.inference_elements(input_shape),
     )

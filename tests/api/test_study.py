@@ -54,7 +54,7 @@ def table(study: nas.Study) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize(
     ("space", "trials", "outcomes"),
     [
-        ("mlp", 4, {Outcome.COMPLETED}),
+        ("mlp", 3, {Outcome.COMPLETED}),
         pytest.param("cnn_fc", 9, {Outcome.COMPLETED}, marks=pytest.mark.slow),
     ],
 )
@@ -98,7 +98,7 @@ def test_the_best_trial_is_rebuilt_from_the_study_alone_and_scores_what_it_score
 
 
 def test_the_best_three_keep_their_weights_and_the_others_lose_them(search, tmp_path):
-    study = search(trials=6, pruner="none")
+    study = search(trials=5, epochs=1, pruner="none")
     ranked = sorted(study.trials, key=lambda trial: (-(trial.value or 0), trial.number))
     assert all(trial.weights for trial in ranked[:3])
     assert not any(trial.weights for trial in ranked[3:])

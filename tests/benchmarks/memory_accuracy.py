@@ -122,9 +122,9 @@ def measure_cpu(case: Case, accumulation: int) -> tuple[Result, Result]:
     measured = measured_training(case.build(), case.shape, case.training, accumulation=accumulation)
     tensors, with_scratch = (
         trace_training(
-            case.build(), case.shape, case.training, accumulate=accumulation > 1, scratch=scratch
+            case.build(), case.shape, case.training, accumulate=accumulation > 1, kernels=kernels
         ).peak(case.batches(accumulation))
-        for scratch in (False, True)
+        for kernels in (None, "cpu")
     )
     name = case.name(accumulation)
     return (
@@ -140,14 +140,19 @@ def measure_cuda(
     images = blank_images(case.shape, STEPS * case.training.batch_size, "cuda")
     release(images.device)
     torch.cuda.reset_peak_memory_stats()
-    data = torch.cuda.memory_allocated() - constants.workspace
+    data = torch.cuda.memory_allocated() - sum(constants.workspace)
     model = case.build()
     train_a_little(model, images, case.training, accumulation=accumulation, precision=precision)
     measured = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
     program = trace_training(
-        model, case.shape, case.training, precision=precision, accumulate=accumulation > 1
+        model,
+        case.shape,
+        case.training,
+        precision=precision,
+        accumulate=accumulation > 1,
+        kernels="cuda",
     )
-    constants = replace(constants, data=data, evaluation_batch=1)
+    constants = replace(constants, data=(data,), evaluation_batch=1)
     memory = predict(program, case.batches(accumulation), "cuda", constants)
     name = case.name(accumulation)
     predicted = memory.reserved - memory.fragmentation, memory.reserved

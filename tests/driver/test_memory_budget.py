@@ -22,7 +22,7 @@ RESIDENT = GIB // 2
 
 def account(device: str = "cpu", resident: int = RESIDENT) -> MemoryBudget:
     memory = MemoryBudget(8 * GIB, [device], {device: 8 * GIB}, {})
-    constants = MemoryConstants(context=100, workspace=20)
+    constants = MemoryConstants(context=100, workspace=(20,))
     memory.ready(Ready(worker=0, device=device, constants=constants, resident=resident))
     return memory
 
@@ -173,9 +173,9 @@ def test_a_trial_that_fits_no_processor_of_its_own_is_told_with_a_budget_that_wo
 def test_the_largest_constants_of_all_workers_count() -> None:
     memory = MemoryBudget(GIB, ["cpu"] * 2, {"cpu": GIB}, {})
     assert memory.constants is None
-    assert memory.ready(Ready(worker=0, device="cpu", constants=MemoryConstants(context=7, data=3)))
-    assert not memory.ready(Ready(worker=1, device="cpu", constants=MemoryConstants(context=5, data=4)))
-    assert memory.constants == MemoryConstants(context=7, data=4, factor=1.0)
+    assert memory.ready(Ready(worker=0, device="cpu", constants=MemoryConstants(context=7, data=(3,))))
+    assert not memory.ready(Ready(worker=1, device="cpu", constants=MemoryConstants(context=5, data=(4,))))
+    assert memory.constants == MemoryConstants(context=7, data=(4,), factor=1.0)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from nas.machine.moved import place_now
         ("nas.figures.parameters", "nas.views.figures.importance"),
         ("nas.figures.resources", "nas.views.figures.time_and_memory"),
         ("nas.final.statistics", "nas.final.scores"),
+        ("nas.memory.autocast", "nas.memory.cuda_functions"),
         ("nas.memory.checkpointing", "nas.memory.activation_checkpoints"),
         ("nas.study.checkpoints", "nas.study.trial_files"),
         ("nas.study.weights", "nas.study.trial_files"),

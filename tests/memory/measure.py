@@ -31,21 +31,26 @@ def bytes_of(tensors: Iterable[Tensor]) -> int:
     return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
 
-def blank_images(shape: tuple[int, int, int], count: int, device: str = "cpu") -> Images:
-    """As many images to train on, and one to validate on, all black."""
+def blank_images(shape: tuple[int, int, int], count: int, device: str = "cpu", *, val: int = 1) -> Images:
+    """As many images to train on, and `val` to validate on, all black."""
     channels, height, width = shape
-    where = torch.device(device)
+    where = torch.empty(0, device=device).device
 
     def blank(count: int) -> Examples:
         pixels = torch.zeros(count, height, width, channels, dtype=torch.uint8, device=where)
         return Examples(pixels, torch.zeros(count, dtype=torch.long, device=where), where, resident=True)
 
     info = DataInfo(
-        name="blank", shape=shape, num_classes=10, num_train=count, num_val=1, augmentations=("shift", "flip")
+        name="blank",
+        shape=shape,
+        num_classes=10,
+        num_train=count,
+        num_val=val,
+        augmentations=("shift", "flip"),
     )
     blank_pixels = torch.zeros(height, width, channels, device=where)
     mean_color = torch.zeros(channels, dtype=torch.uint8, device=where)
-    return Images(info, where, blank(count), blank(1), blank_pixels, blank_pixels, mean_color)
+    return Images(info, where, blank(count), blank(val), blank_pixels, blank_pixels, mean_color)
 
 
 def train_a_little(
@@ -55,12 +60,13 @@ def train_a_little(
     *,
     accumulation: int = 1,
     precision: Precision = "fp32",
+    epochs: int = 1,
 ) -> None:
-    """One epoch."""
+    """So many epochs."""
     trainer = Trainer(
-        model, images, training, epochs=1, precision=precision, seed=0, accumulation=accumulation
+        model, images, training, epochs=epochs, precision=precision, seed=0, accumulation=accumulation
     )
-    assert len(list(trainer.run())) == 1
+    assert len(list(trainer.run())) == epochs
 
 
 def measured_training(

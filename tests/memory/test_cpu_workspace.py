@@ -65,8 +65,8 @@ def test_a_step_is_predicted_with_the_scratch_of_its_kernels() -> None:
     training = settings(4)
     measured = measured_training(deep_and_narrow(), SHAPE, training).with_scratch
     without, with_scratch = (
-        trace_training(deep_and_narrow(), SHAPE, training, scratch=scratch).peak(BatchSizes(4, 1, 1))
-        for scratch in (False, True)
+        trace_training(deep_and_narrow(), SHAPE, training, kernels=kernels).peak(BatchSizes(4, 1, 1))
+        for kernels in (None, "cpu")
     )
     assert without.allocated < 0.9 * measured
     assert with_scratch.workspace > 0
@@ -75,8 +75,8 @@ def test_a_step_is_predicted_with_the_scratch_of_its_kernels() -> None:
 
 def test_other_layers_take_none() -> None:
     program = trace_training(
-        nn.Sequential(nn.Flatten(), nn.Linear(768, 10)), SHAPE, settings(4), scratch=True
+        nn.Sequential(nn.Flatten(), nn.Linear(768, 10)), SHAPE, settings(4), kernels="cpu"
     )
     assert "workspace" not in program.trace.roles
-    assert "workspace" in trace_training(plain(), SHAPE, settings(4), scratch=True).trace.roles
+    assert "workspace" in trace_training(plain(), SHAPE, settings(4), kernels="cpu").trace.roles
     assert "workspace" not in trace_training(plain(), SHAPE, settings(4)).trace.roles

@@ -22,6 +22,7 @@ from tests.memory.networks import CLASSES, SHAPE, Residual, deep, normalised, pl
 
 GIB = 2**30
 WIDE = partial(normalised, 64)
+SHALLOW = partial(deep, depth=3)
 Build = Callable[[], nn.Module]
 
 
@@ -73,7 +74,7 @@ def shrinking_plans(build: Build, batch_size: int, device: Device) -> list[tuple
 
 @pytest.mark.parametrize("device", first_of(1, ["cuda", "cpu"]))
 def test_as_the_cap_sinks_batches_are_split_before_checkpoints_are_set(device: Device) -> None:
-    ways = shrinking_plans(deep, 256, device)
+    ways = shrinking_plans(SHALLOW, 256, device)
     assert ways[:4] == [(256, 1, False), (128, 2, False), (64, 4, False), (32, 8, False)]
     assert ways == sorted(ways, key=lambda way: way[2])
     assert ways[-1][2]
@@ -115,7 +116,7 @@ def test_a_plan_stays_under_the_cap(cap: int, context: int) -> None:
 
 @each_once(build={"wide": WIDE, "plain": plain, "residual": Residual}, device=["cpu", "cuda"])
 def test_the_smallest_cap_is_enough_and_less_is_not(build: Build, device: Device) -> None:
-    constants = MemoryConstants(context=300 * MIB, workspace=8 * MIB, data=50 * MIB)
+    constants = MemoryConstants(context=300 * MIB, workspace=(8 * MIB,), data=(50 * MIB,))
     refusal = refused(build, 301 * MIB, device=device, constants=constants)
     assert fitting(build, refusal.smallest_cap, device=device, constants=constants)
     assert refused(build, refusal.smallest_cap - 5 * MIB, device=device, constants=constants)
@@ -141,7 +142,7 @@ def test_bf16_lowers_what_activations_need() -> None:
 
 
 def test_the_parts_make_the_prediction() -> None:
-    constants = MemoryConstants(context=300 * MIB, workspace=8 * MIB, data=50 * MIB)
+    constants = MemoryConstants(context=300 * MIB, workspace=(8 * MIB,), data=(50 * MIB,))
     memory = fitting(constants=constants).memory
     assert (memory.context, memory.workspace, memory.data) == (300 * MIB, 8 * MIB, 50 * MIB)
     assert memory.fragmentation > 0
@@ -203,7 +204,7 @@ def test_a_module_is_planned_like_what_builds_it() -> None:
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_after_a_plan_that_was_not_enough_comes_the_next_more_frugal_one(device: Device) -> None:
     plans: list[Levers] = []
-    while isinstance(found := plan(deep, device=device, after=plans[-1] if plans else None), MemoryPlan):
+    while isinstance(found := plan(SHALLOW, device=device, after=plans[-1] if plans else None), MemoryPlan):
         plans.append(found.levers)
     assert plans == [
         Levers(256 // accumulation, accumulation, checkpointing)
@@ -235,7 +236,7 @@ def test_what_was_measured_corrects_plans_and_refusals(device: Device) -> None:
 
 @pytest.mark.parametrize("factor", [1.0, 1.15, 4.0])
 def test_what_was_measured_before_a_step_is_not_multiplied(factor: float) -> None:
-    constants = MemoryConstants(context=300 * MIB, workspace=8 * MIB, data=900 * MIB, factor=factor)
+    constants = MemoryConstants(context=300 * MIB, workspace=(8 * MIB,), data=(900 * MIB,), factor=factor)
     found = fitting(constants=constants)
     step = found.memory.reserved - 908 * MIB
     assert found.reservation == 1208 * MIB + math.ceil(factor * step)

@@ -129,10 +129,11 @@ ADDED = {
     },
     2: {"nas_studies": "searched_at", "nas_trials": "placed_on"},
     3: {"nas_trials": "work predicted_seconds pace", "nas_epochs": "busy_seconds"},
+    4: {"nas_studies": "forecast", "nas_trials": "progress"},
 }
 """Columns that the version after each has added, by table."""
 
-NEW = {"nas_finals": 2, "nas_partial_reports": 5}
+NEW = {"nas_finals": 2, "nas_partial_reports": 6}
 """Tables, by the version that they came with."""
 
 

@@ -1,0 +1,69 @@
+"""A stand-in for graphics cards: what `torch.cuda` and NVML would say of them, without either."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+import pytest
+import torch
+
+GIB = 2**30
+
+
+@dataclass
+class Card:
+    """One card, and what this process may take of it."""
+
+    total: int = 80 * GIB
+    """Bytes of its memory."""
+    free: int = 80 * GIB
+    """Bytes that no process has taken."""
+    limit: int | None = None
+    """Bytes that torch's allocator was last allowed."""
+    blocks: list[int] = field(default_factory=list)
+    """Bytes of what lies in that allocator."""
+
+
+def present(monkeypatch: pytest.MonkeyPatch, *cards: Card) -> None:
+    """Let torch see these cards, and check what it is asked as the real one does."""
+
+    def at(device: object) -> Card:
+        return cards[torch.device(device).index or 0]  # type: ignore[arg-type]
+
+    def set_fraction(fraction: object, device: object = 0) -> None:
+        if not isinstance(fraction, float):
+            raise TypeError("Invalid type for fraction argument, must be `float`")
+        if not 0 <= fraction <= 1:
+            raise ValueError(f"Invalid fraction value: {fraction}. Allowed range: 0~1")
+        at(device).limit = int(fraction * at(device).total)
+
+    def fraction_of(device: object) -> float:
+        card = at(device)
+        return 1.0 if card.limit is None else card.limit / card.total
+
+    def properties(device: object) -> object:
+        return type("Properties", (), {"total_memory": at(device).total})()
+
+    def snapshot() -> list[dict[str, object]]:
+        return [
+            {
+                "device": index,
+                "blocks": [
+                    {"address": end - size, "requested_size": size, "state": "active_allocated"}
+                    for size, end in zip(card.blocks, accumulate(card.blocks), strict=True)
+                ]
+                + [{"address": sum(card.blocks), "requested_size": 0, "state": "inactive"}],
+            }
+            for index, card in enumerate(cards)
+        ]
+
+    monkeypatch.setattr(torch.cuda, "memory_snapshot", snapshot)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: sum(at(device).blocks))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (at(device).free, at(device).total))
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", set_fraction)
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", fraction_of)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(cards))
+    for name in ("synchronize", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: None)
