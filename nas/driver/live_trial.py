@@ -14,6 +14,7 @@ from nas.objectives import accuracy
 from nas.seconds.work import Work
 from nas.space import Proposal
 from nas.training.epoch import Epoch
+from nas.training.partial import PartialReport
 
 
 @dataclass(eq=False)
@@ -49,6 +50,8 @@ class LiveTrial:
     """Whether its worker has built it."""
     multiply_adds: int | None = None
     curve: list[Epoch] = field(default_factory=list)
+    partial_reports: list[PartialReport] = field(default_factory=list)
+    """Those within the first epoch."""
     measured: bool = False
     """Whether its memory has been compared with the prediction."""
     started: float = field(default_factory=time.monotonic)
@@ -74,6 +77,10 @@ class LiveTrial:
     @property
     def last(self) -> Epoch | None:
         return self.curve[-1] if self.curve else None
+
+    def is_new(self, report: PartialReport) -> bool:
+        """Whether nothing was told of the trial after so many images."""
+        return not self.curve and all(report.images_seen > told.images_seen for told in self.partial_reports)
 
     @property
     def best_epoch(self) -> int:

@@ -28,6 +28,7 @@ from nas.engines.messages import (
     Ended,
     Message,
     Ready,
+    Reported,
     Seen,
     Setup,
     Stop,
@@ -49,6 +50,7 @@ from nas.space.load import load_space
 from nas.training.epoch import Diverged, Epoch
 from nas.training.images import Images
 from nas.training.loop import Trainer
+from nas.training.partial import PartialReport
 
 CHECKPOINT_SHARE = 0.05
 """The most of its time that a trial spends on writing checkpoints."""
@@ -142,6 +144,8 @@ class Worker:
                 state, curve = saved
                 trainer.load_state_dict(state)
                 del state, saved
+                for report in trainer.partial_reports:
+                    self._send(Reported(number=task.number, report=report, again=True))
                 for epoch in curve:
                     self._send(Trained(number=task.number, epoch=epoch, again=True))
             saved_at, cost = time.monotonic(), 0.0
@@ -150,8 +154,11 @@ class Worker:
                 self._tell_seen(task.number, trainer)
                 return task.number in self._stopped
 
+            def on_report(report: PartialReport) -> None:
+                self._send(Reported(number=task.number, report=report))
+
             self._glanced = time.monotonic()
-            for epoch in trainer.run(should_stop):
+            for epoch in trainer.run(should_stop, on_report):
                 curve.append(epoch)
                 self._glanced = time.monotonic()
                 if epoch.number == task.epochs:
@@ -211,6 +218,7 @@ class Worker:
             precision="bf16" if self.setup.precision == "bf16" else "fp32",
             seed=task.seed,
             accumulation=task.plan.accumulation,
+            report_points=task.report_points,
         )
 
     def _send(self, message: Message) -> None:

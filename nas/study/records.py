@@ -18,6 +18,7 @@ from nas.samplers.base import STARTUP_TRIALS
 from nas.study import tables
 from nas.study.outcome import Outcome
 from nas.training.epoch import Epoch
+from nas.training.partial import PartialReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +72,8 @@ class TrialRecord:
     """Epochs that it had trained when it was last asked, and the part of the next one; None where its epochs
     are too short to be asked."""
     epochs: tuple[Epoch, ...] = ()
+    partial_reports: tuple[PartialReport, ...] = ()
+    """Those within its first epoch."""
 
     @property
     def part(self) -> float | None:
@@ -134,6 +137,7 @@ def comparable(parts: Mapping[str, int], *, reserved: bool) -> int:
 def read_trials(engine: Engine, uuid: str, study: optuna.Study, since: int = 0) -> list[TrialRecord]:
     """Every trial of a study from number `since` on, in the order of their numbers."""
     curves: dict[int, list[Epoch]] = {}
+    partial: dict[int, list[PartialReport]] = {}
     rows: dict[int, dict[str, Any]] = {}
     with engine.connect() as connection:
         wanted = select(tables.epochs).where(
@@ -141,6 +145,12 @@ def read_trials(engine: Engine, uuid: str, study: optuna.Study, since: int = 0) 
         )
         for row in connection.execute(wanted.order_by(tables.epochs.c.epoch)).mappings():
             curves.setdefault(row["number"], []).append(epoch_of(dict(row)))
+        P = tables.partial_reports.c
+        reports = select(P.number, P.images_seen, P.val_images, P.val_accuracy)
+        reports = reports.where(P.study_uuid == uuid, P.number >= since).order_by(P.images_seen)
+        for row in connection.execute(reports).mappings():
+            report = dict(row)
+            partial.setdefault(report.pop("number"), []).append(PartialReport(**report))
         for row in connection.execute(
             select(tables.trials).where(tables.trials.c.study_uuid == uuid, tables.trials.c.number >= since)
         ).mappings():
@@ -153,7 +163,12 @@ def read_trials(engine: Engine, uuid: str, study: optuna.Study, since: int = 0) 
         epochs = tuple(curves.get(frozen.number, ()))
         enqueued = "fixed_params" in frozen.system_attrs
         record = TrialRecord(
-            outcome=outcome, params=dict(params), epochs=epochs, enqueued=enqueued, **row_values
+            outcome=outcome,
+            params=dict(params),
+            epochs=epochs,
+            partial_reports=tuple(partial.get(frozen.number, ())),
+            enqueued=enqueued,
+            **row_values,
         )
         records.append(record)
     return records

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from nas.errors import StorageError
 
-VERSION = 5
+VERSION = 6
 """Version of these tables, to be raised with every column that is added or renamed; Optuna keeps its own in
 `alembic_version` and `version_info`."""
 
@@ -101,6 +101,16 @@ epochs = Table(
     Column("peak_reserved", BigInteger),  # bytes of segments of the caching allocator; NULL without CUDA
     Column("peak_resident", BigInteger),  # bytes of the process
     Column("busy_seconds", Float),  # of the processor, by thread; NULL on a card
+)
+
+partial_reports = Table(
+    "nas_partial_reports",  # of the first epoch
+    metadata,
+    Column("study_uuid", String(36), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("images_seen", BigInteger, primary_key=True, autoincrement=False),  # training images so far
+    Column("val_images", Integer),  # validation images that were looked at
+    Column("val_accuracy", Float),  # on these, in [0, 1]
 )
 
 finals = Table(

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from typing import Any, Literal, cast
 
 import torch
@@ -25,6 +26,7 @@ from nas.training.images import Batch, Images
 from nas.training.live_bytes import LiveBytes
 from nas.training.mixup import draw_shares, mix, mixed_cross_entropy
 from nas.training.optimizers import load_state, make_optimizers, set_learning_rate, state_tensors
+from nas.training.partial import ENOUGH, PartialReport
 from nas.training.pause import Pause
 from nas.training.peak import cuda_peaks, peak_resident, reset_peaks
 from nas.training.schedules import learning_rates
@@ -54,6 +56,7 @@ class Trainer:
         precision: Literal["fp32", "bf16"],
         seed: int,
         accumulation: int = 1,
+        report_points: Sequence[int] = (),
     ) -> None:
         """Brings `model` to the device of `images`.
 
@@ -62,6 +65,8 @@ class Trainer:
 
         Args:
             accumulation: micro-batches whose gradients add up to the step of one batch.
+            report_points: training images after which to look at the validation split within the first
+                epoch. What is learned does not depend on it.
         """
         model.to(images.device)
         cast(Any, model).to(memory_format=torch.channels_last)  # torch 2.13 does not declare it
@@ -82,6 +87,9 @@ class Trainer:
         self._augmentation = Augmentation(
             training.augmentation, images.info.shape, len(images.train), images.mean_color, self._generator
         )
+        self._report_points = tuple(report_points)
+        self.partial_reports: list[PartialReport] = []
+        """Those of the first epoch so far."""
         self._accuracies: list[float] = []
         self._pause: Pause | None = None
         self._done = 0
@@ -109,6 +117,7 @@ class Trainer:
         """
         return {
             "accuracies": list(self._accuracies),
+            "partial_reports": [asdict(report) for report in self.partial_reports],
             "model": self.model.state_dict(),
             "average": self._average.model.state_dict() if self._average else None,
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
@@ -122,6 +131,8 @@ class Trainer:
         The device and the accumulation may be others. Tensors of `state` are taken over rather than copied.
         """
         self._accuracies = list(state["accuracies"])
+        reports = state.get("partial_reports", ())  # an earlier nas has made none
+        self.partial_reports = [PartialReport(**report) for report in reports]
         self.model.load_state_dict(state["model"])
         if self._average:
             self._average.model.load_state_dict(state["average"])
@@ -130,12 +141,17 @@ class Trainer:
         self._generator.set_state(state["generator"].cpu())
         self._pause = Pause(**state["pause"]) if state["pause"] else None
 
-    def run(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Epoch]:
+    def run(
+        self,
+        should_stop: Callable[[], bool] = lambda: False,
+        on_report: Callable[[PartialReport], None] = lambda report: None,
+    ) -> Iterator[Epoch]:
         """Train the epochs that are left. Yields after each, validation included.
 
         Args:
             should_stop: asked before every step; when true, training ends in the midst of its epoch. Another
                 `run`, of this trainer or of one that loads its state, goes on with that very step.
+            on_report: told what a look within an epoch has found.
 
         Raises:
             Diverged: a loss is not finite, or the training loss of an epoch exceeds ten times ln(classes).
@@ -147,19 +163,13 @@ class Trainer:
             before = self._pause.seconds if self._pause else 0.0
             began = time.perf_counter() - before
             computed = None if before or device.type != "cpu" else time.process_time()
-            train_loss = self._train(number, rates, began, should_stop)
+            train_loss = self._train(number, rates, began, should_stop, on_report)
             if train_loss is None:
                 return
             trained = time.perf_counter()
             if not train_loss <= HOPELESS * math.log(self.images.info.num_classes):
                 raise Diverged(f"a training loss of {train_loss:.3g} in epoch {number}")
-            val_loss, val_accuracy = evaluate(
-                self.evaluated,
-                self.images,
-                self.images.val,
-                precision=self.precision,
-                batch_size=min(EVALUATED_AT_ONCE, math.ceil(self._batch_size / self.accumulation)),
-            )
+            val_loss, val_accuracy = self._evaluate()
             if not math.isfinite(val_loss):
                 raise Diverged(f"a validation loss of {val_loss} in epoch {number}")
             self._accuracies.append(val_accuracy)
@@ -178,8 +188,24 @@ class Trainer:
                 busy_seconds=None if computed is None else _busy_since(computed),
             )
 
+    def _evaluate(self, most: int | None = None) -> tuple[float, float]:
+        """Mean cross-entropy and accuracy on the validation split, or on so many of its images."""
+        return evaluate(
+            self.evaluated,
+            self.images,
+            self.images.val,
+            precision=self.precision,
+            batch_size=min(EVALUATED_AT_ONCE, math.ceil(self._batch_size / self.accumulation)),
+            most=most,
+        )
+
     def _train(
-        self, number: int, rates: Callable[[int], float], began: float, should_stop: Callable[[], bool]
+        self,
+        number: int,
+        rates: Callable[[int], float],
+        began: float,
+        should_stop: Callable[[], bool],
+        on_report: Callable[[PartialReport], None],
     ) -> float | None:
         """One epoch, or what is left of it. Returns its mean loss, or None when it was stopped."""
         split, generator, device = self.images.train, self._generator, self.images.device
@@ -213,7 +239,26 @@ class Trainer:
                     self._average.update(self.model, steps_before + 1)
             if counter:
                 self._live_bytes = counter.peak
+            if self._reports_after(number, step):
+                on_report(self._look((step + 1) * self._batch_size))
         return total.item() / self._steps  # the first look at the device since the epoch began
+
+    def _reports_after(self, number: int, step: int) -> bool:
+        """Whether a point of the first epoch lies within this step, which is not its last."""
+        before, after = step * self._batch_size, (step + 1) * self._batch_size
+        return (
+            number == 1
+            and step + 1 < self._steps
+            and any(before < point <= after for point in self._report_points)
+        )
+
+    def _look(self, images_seen: int) -> PartialReport:
+        _, accuracy = self._evaluate(ENOUGH)
+        self.model.train()
+        val_images = min(ENOUGH, len(self.images.val))
+        report = PartialReport(images_seen=images_seen, val_images=val_images, val_accuracy=accuracy)
+        self.partial_reports.append(report)
+        return report
 
     def _counter(self, step: int) -> LiveBytes | None:
         """For the second step, the first to find the optimizer's state; the only one of an epoch of one step.
