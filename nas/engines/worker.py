@@ -24,7 +24,7 @@ from nas.datasets import ImageData
 from nas.engines.checkpoint import Checkpoint
 from nas.engines.limits import is_out_of_memory, limited, release
 from nas.engines.messages import Built, Ended, Message, Ready, Setup, Stop, Task, Trained, decode, encode
-from nas.engines.warmup import measure_constants
+from nas.engines.warmup import context_now, measure_constants
 from nas.errors import NasError, StorageError, in_one_line
 from nas.machine.allowance import own_memory
 from nas.machine.files import disk_errors, written_whole
@@ -114,13 +114,16 @@ class Worker:
             how = "out of memory" if out_of_memory else "failed"
             reason = in_one_line(error)
         release(self.device)  # here, because the exception held the frames and they the tensors
-        self._send(Ended(number=task.number, how=how, reason=reason, own=own_memory()))
+        context = context_now(self.device)
+        self._send(Ended(number=task.number, how=how, reason=reason, own=own_memory(), context=context))
 
     def _train(self, task: Task) -> str:
         """Train one proposal to its end, from its checkpoint if it has one, and tell how it ended."""
         checkpoint = Checkpoint(Path(task.checkpoint), identity(task))
         saved = checkpoint.load()  # before the limit, which is for training alone
-        with limited(self.device, task.plan.reservation, self.constants.context):
+        memory = task.plan.memory
+        context = memory.context if memory else self.constants.context  # as it was when this was planned
+        with limited(self.device, task.plan.reservation, context):
             trainer, curve = self._prepare(task), list[Epoch]()
             if saved:
                 state, curve = saved
