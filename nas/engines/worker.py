@@ -55,8 +55,7 @@ class Worker:
         self.space = space.of_version(setup.space_version or space.version).fixing(setup.training)
         self.data = ImageData.open(Path(setup.data))
         self.device = torch.device(setup.device)
-        resident = has_room(self.device, self.data, setup.memory_cap)
-        self.images = Images.load(self.data, self.device, resident=resident)
+        self.images = load_images(self.data, self.device, setup.memory_cap)
         if setup.with_val:
             self.images = self.images.with_val()
         self.device_name = device_name(setup.device)
@@ -213,6 +212,18 @@ def save_weights(model: torch.nn.Module, file: Path) -> None:
     content = save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})
     with written_whole(file) as stream:  # safetensors' own writing hides what the system said
         stream.write(content)
+
+
+def load_images(data: ImageData, device: torch.device, memory_cap: int | None) -> Images:
+    """On the device if there is room; streamed to it if not, or if others have taken the room meanwhile."""
+    if has_room(device, data, memory_cap):
+        try:
+            return Images.load(data, device)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        release(device)
+    return Images.load(data, device, resident=False)
 
 
 RESIDENT = 1 / 4
