@@ -39,6 +39,32 @@ class SearchStarted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What a run is likely to take, told once, before its first trial; `nas.driver.forecast` says how it is
+    added up. A run of which nothing can be predicted tells none."""
+
+    trials: int
+    """Trials that are left to train."""
+    seconds: float
+    """Until the last of them ends."""
+    low: float
+    high: float
+    """Seconds between which that is likely to lie."""
+    known: bool
+    """Whether so much was timed on the device that predictions are good; else they are a guess."""
+    pruned: bool
+    """Whether trials that end early are accounted for; else all are taken to train to their end."""
+    starts: tuple[float, ...]
+    """Seconds of each trial that the sampler does not propose, in order."""
+    mean: float
+    """Seconds of any other."""
+    fits: int | None = None
+    """Trials that are likely to end within the time limit; None where there is none."""
+    enough: float | None = None
+    """Where those are fewer than four, and than all: seconds of a time limit in which so many would end."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerReady:
     """A worker has loaded the data and can train."""
 
@@ -62,8 +88,28 @@ class TrialStarted:
     """Bytes of the budget that are kept for it."""
     plan: str | None = None
     """How its batches are trained, such as "4 x 32 images, checkpoints"."""
+    epoch_seconds: float | None = None
+    """Seconds that an epoch of it is predicted to take."""
     seconds: float = 0.0
     """That it has run already, when a watcher comes late."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagesSeen:
+    """How far a running trial is inside an epoch; told now and then, to watchers and not to loggers."""
+
+    number: int
+    epochs: int
+    """Whole epochs that it has trained."""
+    images: int
+    """Images of the next one that it has trained on."""
+    of: int
+    """Images of an epoch."""
+
+    @property
+    def part(self) -> float:
+        """Of the epoch, in [0, 1]."""
+        return min(1.0, self.images / self.of) if self.of else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +138,7 @@ class OfBaseline:
     """What happened to a baseline: it is no trial of the study, whatever its number says."""
 
     name: str
-    event: TrialStarted | EpochTrained | TrialEnded
+    event: TrialStarted | ImagesSeen | EpochTrained | TrialEnded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +156,16 @@ class SearchEnded:
 
 
 Event = (
-    SearchStarted | WorkerReady | TrialStarted | EpochTrained | TrialEnded | OfBaseline | Notice | SearchEnded
+    SearchStarted
+    | Forecast
+    | WorkerReady
+    | TrialStarted
+    | ImagesSeen
+    | EpochTrained
+    | TrialEnded
+    | OfBaseline
+    | Notice
+    | SearchEnded
 )
 
 Watch = Callable[[Event], None]

@@ -32,6 +32,9 @@ Amount = Annotated[str, BeforeValidator(memory_amount)]
 Place = Annotated[Path, AfterValidator(expanded)]
 NameOrPlace = Annotated[str, AfterValidator(expanded_text)]
 
+ROLES = ("image", "label", "split", "group")
+"""What columns of a table may be."""
+
 INCOMPARABLE = (
     *("space", "training", "data", "image_size", "split_seed", "epochs", "precision", "seed", "threads"),
     "memory_cap",
@@ -62,6 +65,17 @@ def pairs(value: object) -> object:
             raise ValueError(f"name=value, not {text!r}")
         table[name.strip()] = _plain(setting.strip())
     return table
+
+
+def column_pairs(value: object) -> object:
+    """A table of columns by role: a mapping, or texts such as "image=file,label=breed"."""
+    texts = [value] if isinstance(value, str) else value
+    if isinstance(texts, list | tuple):  # names of columns may hold commas
+        parts = [part for text in texts for part in re.split(r",(?=\s*\w+\s*=)", str(text))]
+        value = {role.strip(): name.strip() for role, _, name in (part.partition("=") for part in parts)}
+    if isinstance(value, Mapping) and not ({*value} <= {*ROLES} and all(value.values())):
+        raise ValueError(" or ".join(f"{role}=NAME" for role in ROLES))
+    return value
 
 
 def one_or_more(value: object) -> object:
@@ -108,10 +122,19 @@ class Recipe(BaseModel):
     training: Annotated[dict[str, Setting], BeforeValidator(pairs)] = Field(
         {}, description="training settings to fix, whatever the space proposes: name=value"
     )
-    data: NameOrPlace = Field("digits", description="dataset: known name or folder of class folders")
+    data: NameOrPlace = Field(
+        "digits",
+        description="dataset: known name, folder of class folders, or table (.csv, .jsonl, .parquet)",
+    )
+    columns: Annotated[dict[str, str], BeforeValidator(column_pairs)] = Field(
+        {}, description="columns of a table that is the dataset: image=NAME,label=NAME,split=NAME,group=NAME"
+    )
+    root: Place | None = Field(None, description="folder from which the paths in a table lead")
     image_size: Count | None = Field(None, description="resize images to a square of this many pixels")
     data_dir: Place | None = Field(None, description="where downloaded datasets lie or are put")
-    skip_broken: bool = Field(False, description="leave unreadable images out instead of stopping")
+    skip_broken: bool = Field(
+        False, description="leave unreadable and missing images out instead of stopping"
+    )
     max_pixels: Count = Field(250_000_000, description="width times height of the largest image that is read")
     split_seed: int = Field(0, ge=0, description="chooses the validation images")
     study: str | None = Field(None, description="name of the study (default <space>-<data>)")
@@ -125,8 +148,8 @@ class Recipe(BaseModel):
         Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["auto"], BeforeValidator(seconds)
     ] = Field(
         "auto",
-        description="what one trial may take: 90s, 5m, or auto: a sixth of --time-limit; without one, so many"
-        " times the work of the first trial",
+        description="what one trial may take: 90s, 5m, or auto: a sixth of --time-limit; without one, a"
+        " multiple of the work of the first trial",
     )
     target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="end the search when a trial reaches this"

@@ -13,10 +13,16 @@ from torch import nn
 
 from nas.space import DataInfo, Proposal
 from search_spaces.shared.initialisation import INITIALISATIONS, Initialisation, initialise
-from search_spaces.shared.likely import COMMON, start_training, suggest_likely_training, suggest_rarely
+from search_spaces.shared.likely import (
+    COMMON,
+    CONVOLUTIONS_OPTIMIZERS,
+    start_training,
+    suggest_likely_training,
+    suggest_rarely,
+)
 from search_spaces.shared.pyramid import fully_connected, suggest_dropout, suggest_pyramid
 
-VERSION = 2
+VERSION = 3
 
 Downsampling = Literal["stride", "avg_pool", "max_pool"]
 DOWNSAMPLINGS: tuple[Downsampling, ...] = ("stride", "avg_pool", "max_pool")
@@ -112,7 +118,8 @@ def suggest(trial: BaseTrial, data: DataInfo) -> Proposal:
         dropout=suggest_dropout(trial, len(fc_units)),
         initialisation=cast(Initialisation, trial.suggest_categorical("initialisation", INITIALISATIONS)),
     )
-    return Proposal(architecture, suggest_likely_training(trial, data, batch_norm=batch_norm))
+    training = suggest_likely_training(trial, data, batch_norm=batch_norm, optimizers=CONVOLUTIONS_OPTIMIZERS)
+    return Proposal(architecture, training)
 
 
 def starts(data: DataInfo) -> list[dict[str, Any]]:
@@ -123,6 +130,7 @@ def starts(data: DataInfo) -> list[dict[str, Any]]:
         _start(data, 4, 7, start_training(data, "sgd", 0.1, log2_batch_size=6)),
         _start(data, 5, 7, start_training(data, "sgd", 0.1, log2_batch_size=5)),
         _start(data, 5, 7, start_training(data, "adamw", 3e-3, log2_batch_size=5)),
+        _start(data, 5, 7, start_training(data, "muon", 5e-3, log2_batch_size=6)),
         _start(data, 5, 7, start_training(data, "adamw", 3e-3, log2_batch_size=5), convs_per_stage=2),
     ]
 

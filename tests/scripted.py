@@ -2,12 +2,12 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from nas.driver.driver import Driver
 from nas.driver.memory_budget import MemoryBudget
-from nas.engines.messages import Died, Ended, Message, Planned, Ready, Task, Trained
+from nas.engines.messages import Died, Ended, Estimated, Message, Planned, Ready, Task, Trained
 from nas.events import Event
 from nas.memory.planned import DoesNotFit, Levers, MemoryPlan
 from nas.memory.prediction import MemoryConstants
@@ -100,6 +100,10 @@ class ScriptedPlanner:
         self._calls = calls
 
     def open(self) -> None: ...
+
+    def estimate(self, proposals: Sequence[Proposal], enough: int) -> None:
+        works = [self._calls and {"calls": 19 * self._calls(place)} for place, _ in enumerate(proposals)]
+        self._engine.post(Estimated(works=tuple(works)))
 
     def plan(
         self,

@@ -71,8 +71,13 @@ def modules() -> dict[str, Path]:
     return {module_of(file): file for file in python_files("nas")}
 
 
-def imported_names(file: Path) -> Iterator[str]:
+@cache
+def imported_names(file: Path) -> tuple[str, ...]:
     """Dotted names, late imports and those for type checkers included."""
+    return tuple(_imported_names(file))
+
+
+def _imported_names(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -141,17 +146,25 @@ def test_no_child_of_nas_bears_the_name_of_a_public_function() -> None:
     assert not children & {name for name in nas.__all__ if name.islower()}
 
 
-@pytest.mark.parametrize(
-    ("code", "absent"),
-    [
-        ("import nas", ["torch", "optuna", "pydantic", "numpy"]),
-        ("import nas.cli", ["torch", "optuna", "sqlalchemy", "numpy", "sklearn"]),
-        ("import nas.datasets", ["torch", "torchvision", "sklearn", "PIL"]),
-        ("import nas.study.writer", ["torch", "torchvision"]),
-        ("import nas.driver.driver", ["torch", "torchvision"]),
-    ],
+LATE = (
+    ("import nas", ["torch", "optuna", "pydantic", "numpy"]),
+    ("import nas.cli", ["torch", "optuna", "sqlalchemy", "numpy", "sklearn"]),
+    ("import nas.datasets", ["torch", "torchvision", "sklearn", "PIL"]),
+    ("import nas.study.writer", ["torch", "torchvision"]),
+    ("import nas.driver.driver", ["torch", "torchvision"]),
 )
+"""Imports, and what none of them loads, nor any before it."""
+
+
+@pytest.mark.parametrize(("code", "absent"), LATE)
 def test_heavy_packages_are_imported_late(code: str, absent: list[str]) -> None:
-    check = f"{code}; import sys; print(*sys.modules)"
+    assert not set(absent) & present_after()[code]
+
+
+@cache
+def present_after() -> dict[str, set[str]]:
+    """The modules that are loaded after each import, one after the other in one process."""
+    check = "import sys" + "".join(f"; {code}; print(*sys.modules)" for code, _ in LATE)
     run = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert not set(absent) & set(run.stdout.split())
+    codes = (code for code, _ in LATE)
+    return {code: set(line.split()) for code, line in zip(codes, run.stdout.splitlines(), strict=True)}

@@ -164,7 +164,7 @@ class Trial:
         """The study's dataset; None where its images are gone, or others than they were."""
         recipe, facts = self._store.recipe, self._store.data
         try:
-            images = recipe.model_copy(update={"data": images_now(self._store)})
+            images = recipe.model_copy(update=images_now(self._store))
             found = open_images(images, rules=rules_of(facts))
         except DataError:
             return None

@@ -46,6 +46,12 @@ class Decoded:
     notes: tuple[str, ...]
     skipped: tuple[str, ...]
     """A note on the images that are broken."""
+    sizes: dict[tuple[int, int], int]
+    """How many images came in each (width, height)."""
+
+
+class SizesDiffer(DataError):
+    """Images of more sizes than one, and none asked for."""
 
 
 def decode(
@@ -60,7 +66,7 @@ def decode(
         OSError: the folder cannot be written.
     """
     splits = splits.copy()
-    sizes: set[tuple[int, int]] = set()
+    sizes: Counter[tuple[int, int]] = Counter()
     grey = 0
     remarks: Counter[Remark] = Counter()
     broken: list[str] = []
@@ -71,7 +77,7 @@ def decode(
                 name = listing.names[index]
                 if isinstance(picture, Picture):
                     writer.append(splits[index], picture.pixels, name)
-                    sizes.add(picture.size)
+                    sizes[picture.size] += 1
                     grey += picture.pixels.shape[-1] == 1
                     remarks.update(picture.remarks)
                 elif settings.skip_broken:
@@ -93,14 +99,14 @@ def decode(
     notes = [f"{_count(number, kind)} {done}" for (kind, done), number in sorted(remarks.items())]
     if grey and channels == 3:
         notes.append(f"{_count(grey, 'grey image')} stored as RGB like the others")
-    if settings.image_size is not None and sizes != {(width, height)}:
-        stored = "{}x{}".format(*sizes.pop()) if len(sizes) == 1 else f"{len(sizes)} sizes"
+    if settings.image_size is not None and {*sizes} != {(width, height)}:
+        stored = "{}x{}".format(*next(iter(sizes))) if len(sizes) == 1 else f"{len(sizes)} sizes"
         notes.append(f"images of {stored} cropped to a square and resized to {width}x{height}")
     skipped: list[str] = []
     if broken:
         examples = ", ".join(broken[:3]) + (" and others" if len(broken) > 3 else "")
         skipped.append(f"{_count(len(broken), 'broken image')} skipped: {examples}")
-    return Decoded((channels, height, width), splits, tuple(notes), tuple(skipped))
+    return Decoded((channels, height, width), splits, tuple(notes), tuple(skipped), dict(sizes))
 
 
 class _SplitWriter:
@@ -121,7 +127,7 @@ class _SplitWriter:
             self._first = name
             self._files = [ImageFile(self._folder / f"{split}_images.npy", self.shape) for split in SPLITS]
         if (height, width) != self.shape[:2]:
-            raise DataError(
+            raise SizesDiffer(
                 f"{self._place}: images differ in size: {self._first} is {self.shape[1]}x{self.shape[0]}, "
                 f"{name} is {width}x{height} (width x height). Bring them to one size with --image-size N."
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import threading
@@ -68,6 +69,12 @@ def is_image(root: Path, file: FileEntry, rules: int = NEWEST) -> bool:
     return file.kind == "loop" or (file.kind != "device" and suffix in ALL_SUFFIXES)
 
 
+def has_image_suffix(path: str) -> bool:
+    """Whether a path ends like that of an image."""
+    stem, _, suffix = path.rpartition(".")
+    return bool(stem) and f".{suffix.lower()}" in ALL_SUFFIXES
+
+
 @contextmanager
 def allowing(max_pixels: int, rules: int = NEWEST) -> Iterator[None]:
     """Images of up to `max_pixels` are opened in this block, and no decoder warns, in whichever thread.
@@ -90,8 +97,8 @@ def allowing(max_pixels: int, rules: int = NEWEST) -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = before
 
 
-def open_image(path: Path, rules: int = NEWEST) -> Image.Image:
-    """An image file, opened; its pixels are decoded later.
+def open_image(file: Path | bytes, rules: int = NEWEST) -> Image.Image:
+    """An image file, or its content, opened; its pixels are decoded later.
 
     Raises:
         OSError, SyntaxError, ValueError and others: it cannot be read, or has more pixels than are allowed.
@@ -99,8 +106,9 @@ def open_image(path: Path, rules: int = NEWEST) -> Image.Image:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        _check_file(path)
-        return Image.open(path, formats=_formats(rules))
+        if isinstance(file, Path):
+            _check_file(file)
+        return Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=_formats(rules))
     except Image.DecompressionBombError as error:
         if rules == FIRST or Image.MAX_IMAGE_PIXELS is None:
             raise
@@ -109,7 +117,7 @@ def open_image(path: Path, rules: int = NEWEST) -> Image.Image:
             f"it has more pixels than the {allowed:,} that are allowed; allow more with --max-pixels"
         ) from error
     except UnidentifiedImageError as error:
-        if "HEIF" not in Image.OPEN and _begins_like(path, HEIC):
+        if "HEIF" not in Image.OPEN and _begins_like(file, HEIC):
             raise OSError("HEIC images need pillow-heif: pip install 'optuna-nas[heif]'") from error
         raise
 
@@ -145,10 +153,9 @@ def _formats(rules: int) -> list[str]:
     return [name for name in SUFFIXES if name in Image.OPEN]
 
 
-def _begins_like(path: Path, signatures: tuple[bytes, ...]) -> bool:
+def _begins_like(file: Path | bytes, signatures: tuple[bytes, ...]) -> bool:
     try:
-        with path.open("rb") as stream:
-            start = stream.read(16)
+        start = file[:16] if isinstance(file, bytes) else _start_of(file)
     except OSError:
         return False
     return any(
@@ -156,3 +163,8 @@ def _begins_like(path: Path, signatures: tuple[bytes, ...]) -> bool:
         and all(mine in (theirs, ord(".")) for mine, theirs in zip(signature, start, strict=False))
         for signature in signatures
     )
+
+
+def _start_of(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(16)

@@ -118,6 +118,12 @@ def _words(name: str) -> list[str]:
     return [word for word in words if word]
 
 
+def split_of(name: str) -> int | None:
+    """The split that a name tells of, such as that of "train-00000-of-00002", as an index into SPLITS."""
+    marks = [SPLIT_WORDS[word] for word in _words(name) if word in SPLIT_WORDS]
+    return marks[0] if len(marks) == 1 else None
+
+
 def _split_names(place: str, tops: Iterable[str]) -> dict[str, int]:
     """Those of the names that are a split's: "train", "test_set"; "seg_train" where "seg_test" is too."""
     groups: dict[tuple[str, ...], dict[str, int]] = defaultdict(dict)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ import numpy as np
 from nas.datasets import cache
 from nas.datasets.checksums import is_whole
 from nas.datasets.finding import find_source
+from nas.datasets.groups import told_of_groups
 from nas.datasets.image_data import ImageData
 from nas.datasets.image_files import MAX_PIXELS
 from nas.datasets.rules import NEWEST
@@ -31,18 +34,22 @@ def open_data(
     data_dir: Path | None = None,
     skip_broken: bool = False,
     max_pixels: int = MAX_PIXELS,
+    columns: Mapping[str, str] | None = None,
+    root: Path | None = None,
     rules: int = NEWEST,
     progress: Progress | None = None,
 ) -> ImageData:
-    """The images of a known dataset, a folder of class folders, or an .npz file, decoded at the first call.
+    """The images of a known dataset, a folder of class folders, a table or an .npz file, decoded once.
 
     Args:
         source: a name out of `known_datasets()`, or a path.
         split_seed: draws the splits that the source does not bring itself.
         image_size: side in pixels of the square that every image is brought to; None keeps their sizes.
         data_dir: where torchvision's datasets lie or are put; by default `downloads` in the cache folder.
-        skip_broken: leave out images that cannot be read, instead of refusing the dataset.
+        skip_broken: leave out images that cannot be read or are not there, instead of refusing the dataset.
         max_pixels: width times height of the largest image that is read.
+        columns: of a table, by role (image, label, split, group), a column's name or number, or "none".
+        root: from where the paths in a table lead; by default its own folder.
         rules: by which a folder is listed and images are decoded: a study's own, see `nas.datasets.rules`.
         progress: called with the images done and the images in all while they are decoded.
 
@@ -66,13 +73,25 @@ def open_data(
         max_pixels=max_pixels,
         rules=rules,
     )
-    origin = find_source(source, data_dir, rules)
+    origin = find_source(source, data_dir, rules, columns, root)
     folder = _folder(origin, settings)
     if not is_whole(folder):
-        listing = origin.list_images()
+        listing = _whole(origin.list_images(), skip_broken)
         folder = _folder(origin, settings)  # a download has changed the key
         cache.create(folder, lambda temporary: _fill(temporary, origin, listing, settings, progress))
     return ImageData.open(folder)
+
+
+def _whole(listing: Listing, skip_broken: bool) -> Listing:
+    """The same, with a note on what it lacks.
+
+    Raises:
+        DataError: it lacks something, which is not to be skipped.
+    """
+    if listing.lacks and not skip_broken:
+        what = "; ".join(listing.lacks)
+        raise DataError(f"{listing.place}: {what}. Correct that, or leave them out with --skip-broken.")
+    return replace(listing, notes=(*listing.notes, *(f"{each}: left out" for each in listing.lacks)))
 
 
 def _folder(origin: Source, settings: Settings) -> Path:
@@ -85,6 +104,7 @@ def _fill(
     """Write everything that `ImageData.open` needs."""
     from nas.datasets.decoding import decode  # Pillow comes with it
     from nas.datasets.measure import fingerprint, mean_and_std
+    from nas.datasets.origin import keep_origin
 
     decoded = decode(listing, stratify(listing, settings.split_seed), folder, settings, progress)
     skipped = decoded.skipped
@@ -101,6 +121,8 @@ def _fill(
         except DataError:
             raise error from None
     kept = decoded.splits >= 0
+    keep_origin(folder, listing.names, decoded)
+    grouped = () if listing.groups is None else (told_of_groups(listing, decoded.splits),)
     of_split = {name: listing.labels[decoded.splits == split] for split, name in enumerate(SPLITS)}
     mean, std = mean_and_std(np.load(folder / "train_images.npy", mmap_mode="r"))
     ImageData(
@@ -123,6 +145,6 @@ def _fill(
         },
         fingerprint=fingerprint(folder),
         split_digest=digest_split(compress(listing.names, kept), decoded.splits[kept]),
-        notes=listing.notes + decoded.notes + skipped,
+        notes=listing.notes + grouped + decoded.notes + skipped,
         rules=settings.rules,
     ).save()

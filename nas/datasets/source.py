@@ -11,6 +11,14 @@ an entry point of the group `nas.datasets`. It holds `open`, and says what it op
         of files that are its own, whatever is in them, such as ".npz"
     takes(source: str) -> bool
         whether a path, or any other text, bears its mark, as what lies there tells
+    SINCE: int
+        the first rules under which it takes a folder; under those before, that was one of class folders
+    OPTIONS: Sequence[str]
+        which of "columns" and "root" `open` takes besides, by keyword: a mapping of texts, and a path or None
+    pinned(source: str) -> str
+        what finds the very same images for ever, of a text that may come to mean others; a study keeps it
+    called(source: str) -> str
+        a short name for a text whose last part is none
 
 What more than one source takes is refused, and what none takes is a folder of class folders.
 """
@@ -65,6 +73,11 @@ class Listing:
     read: Callable[[int], Image.Image]
     """Opens one image, of any mode and size, in any thread. Whatever it raises means a broken image."""
     notes: tuple[str, ...] = ()
+    groups: NDArray[np.int64] | None = None
+    """Of images that must not be in two splits, such as those of one patient, the same number."""
+    lacks: tuple[str, ...] = ()
+    """What the source tells of and does not have, such as "3 of 60 images are not there", which is refused
+    unless it is to be skipped."""
 
     def of(self, rows: NDArray[np.int64]) -> Self:
         """These images alone."""
@@ -76,6 +89,7 @@ class Listing:
             splits=self.splits[rows],
             names=names,
             read=lambda index: read(rows[index]),
+            groups=None if self.groups is None else self.groups[rows],
         )
 
 

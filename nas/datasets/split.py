@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.datasets.groups import check_groups, deal_groups
 from nas.datasets.source import SPLITS, Listing
 from nas.errors import DataError
 
@@ -23,10 +24,11 @@ def stratify(listing: Listing, seed: int) -> NDArray[np.int8]:
     What a source brings is kept, and what it lacks is cut from train, class by class: 15 % each for val and
     test where both are missing, else 10 % for the missing one, and at least one image of each class. Images
     are drawn by a hash of the seed and their name: the same on any machine and with any version of any
-    library, and images added later hardly move the others.
+    library, and images added later hardly move the others. Where images have groups, whole groups are drawn.
 
     Raises:
-        DataError: there are no images, there is one class only, or a class has too few images.
+        DataError: there are no images, there is one class only, a class has too few images or groups, or a
+            group lies in two splits of the source.
     """
     if not listing.names:
         raise DataError(f"{listing.place}: no images found.")
@@ -40,6 +42,12 @@ def stratify(listing: Listing, seed: int) -> NDArray[np.int8]:
         np.flatnonzero((listing.labels == label) & (splits == TRAIN)) for label in range(len(listing.classes))
     ]
     _check_enough(listing, [len(members) for members in members_of], (TRAIN, *missing))
+    if listing.groups is not None:
+        if missing:
+            shares = {TRAIN: 1 - share * len(missing), **dict.fromkeys(missing, share)}
+            deal_groups(listing, splits, shares, lambda name: _lot(seed, name))
+        check_groups(listing, splits)
+        return splits
     for members in members_of:
         count = max(1, round(share * len(members)))
         drawn = sorted(members.tolist(), key=lambda index: _lot(seed, listing.names[index]))

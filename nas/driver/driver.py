@@ -14,24 +14,37 @@ from typing import TYPE_CHECKING
 
 from optuna.exceptions import UpdateFinishedTrialError
 
+from nas.driver.early_end import EarlyEnd
+from nas.driver.forecast import Forecaster
 from nas.driver.live_trial import LiveTrial
 from nas.driver.memory_budget import MemoryBudget
 from nas.driver.placement import Placement
+from nas.driver.progress import Progress
 from nas.driver.proposer import Proposer
 from nas.driver.time_budget import TimeBudget
 from nas.driver.watchdog import Watchdog
 from nas.engines.base import Engine
-from nas.engines.messages import Built, Died, Ended, Message, NotPlanned, Planned, Ready, Trained
+from nas.engines.messages import (
+    Built,
+    Died,
+    Ended,
+    Estimated,
+    Message,
+    NotPlanned,
+    Planned,
+    Ready,
+    Seen,
+    Trained,
+)
 from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, Why, WorkerReady
 from nas.objectives import accuracy
-from nas.pruners.base import make_pruner
 from nas.space import DataInfo
 from nas.space.load import Space
 from nas.study.outcome import Outcome
 from nas.study.records import best_of
 from nas.study.trial_files import remove_checkpoints
-from nas.study.writer import TIME, StudyWriter
+from nas.study.writer import StudyWriter
 from nas.training.epoch import Epoch
 
 if TYPE_CHECKING:
@@ -48,6 +61,8 @@ AHEAD = 1 / 2
 """Trials that are asked for and planned ahead, for each worker; none with one worker alone."""
 
 STOPPED = "the search stopped"
+
+CANCELLED = "cancelled in the dashboard"
 
 HEARTBEAT = 0.2
 """Seconds between looks at the clock while workers are silent."""
@@ -81,8 +96,7 @@ class Driver:
         self._trials: dict[int, LiveTrial] = {}
         """Trials that are asked and not told yet, by number."""
         self._watchdog = Watchdog(info.num_train)
-        self._num_train = info.num_train
-        self.pruner = make_pruner(store)
+        self.early_end = EarlyEnd(store, info.num_train)
         self._opened: float | None = None
         """Moment when workers were started, until one is ready."""
         self._failures = 0
@@ -91,6 +105,9 @@ class Driver:
         self.times = TimeBudget(store.recipe, info, records, bound=not listed)
         self.proposing = Proposer(store, space, info, planner, memory, self.times, records, listed)
         self.placing = Placement(store, engine, memory)
+        self._progress = Progress(store)
+        self._forecaster = Forecaster(store, space, info, self.times, memory.workers, records)
+        self._listed = listed
         self._charged = sum(record.outcome.charged for record in records)
         best = best_of(records)
         self._best = best.value if best and best.value is not None else -math.inf
@@ -118,6 +135,8 @@ class Driver:
         try:
             if self._why_end(deadline) is None:
                 self._open()
+                if not self._listed:
+                    self._forecaster.ask(self._planner)
                 self._planner.open()
             while (why := self._why_end(deadline)) is None:
                 yield from self._give_up_what_cannot_end()
@@ -150,12 +169,10 @@ class Driver:
         return None
 
     def _give_up_what_cannot_end(self) -> Iterator[Event]:
-        """Of the trials that wait for a worker: what is left of the time does not suffice any more."""
+        """Of the trials that wait for a worker: what is left does not suffice any more, a later run's may."""
         for trial in self.placing.waiting:
             if verdict := self.times.out_of_time(trial):
-                trial.trial.set_constraint(TIME, verdict.excess)
-                self.proposing.forget(trial)
-                yield from self._tell(trial, Outcome.DOES_NOT_FIT, reason=verdict.why)
+                yield from self._tell(trial, Outcome.INTERRUPTED, reason=verdict.why)
 
     def _open(self) -> None:
         self._opened = time.monotonic()
@@ -204,8 +221,13 @@ class Driver:
             for trial in self._trials.values() if first else ():
                 self.proposing.plan(trial)
             yield WorkerReady(worker=message.worker, device=message.device)
+            yield from self._forecaster.forecasts()
             if first and (shortage := self.memory.shortage(self.memory.cap)):
                 yield Notice(text=shortage)
+            return
+        if isinstance(message, Estimated):
+            self._forecaster.take(message)
+            yield from self._forecaster.forecasts()
             return
         if isinstance(message, Ended | Died):
             self.placing.release(message)
@@ -215,12 +237,15 @@ class Driver:
             self._open()
         trial_of = None if message.number is None else self._trials.get(message.number)
         if trial_of is not None:  # else a late word about a trial that was already told
+            if isinstance(message, Seen):  # nothing depends on it: not even whether a worker hangs
+                yield self._progress.see(message)
+                return
             trial_of.heard = time.monotonic()
             try:
                 yield from self._hear(trial_of, message)
             except UpdateFinishedTrialError:  # somebody failed it in the dashboard
                 self.engine.stop(trial_of.number)
-                yield from self._tell(trial_of, Outcome.FAILED, reason="cancelled in the dashboard")
+                yield from self._tell(trial_of, Outcome.FAILED, reason=CANCELLED)
 
     def _hear(self, trial: LiveTrial, message: Message) -> Iterator[Event]:
         match message:
@@ -255,17 +280,9 @@ class Driver:
             self.store.describe(number, pace=trial.pace)
         if not again and (learned := self.memory.learn(trial, epoch)):
             self.store.keep_calibration(*learned)
-        if epoch.number == self.recipe.epochs:
-            return  # fully trained: asking the pruner now could only throw the result away
-        patience, images_seen = self.recipe.patience, epoch.number * self._num_train
-        if patience and epoch.number - trial.best_epoch >= patience:
-            reason = f"flat: no better than epoch {trial.best_epoch} for {patience} epochs"
-        elif not again and (why := self.pruner.stop(number, images_seen, accuracy.after(epoch))):
-            reason = f"pruner: {why}"
-        else:
-            return
-        self.engine.stop(number)
-        yield from self._tell(trial, Outcome.PRUNED, reason=reason)
+        if reason := self.early_end.why(trial, epoch, again=again):
+            self.engine.stop(number)
+            yield from self._tell(trial, Outcome.PRUNED, reason=reason)
 
     # recover -----------------------------------------------------------------------------------------------
 

@@ -107,4 +107,5 @@ class Placement:
             device=device,
             reservation=trial.plan.reservation,
             plan=plan_in_words(asdict(trial.plan.levers)),
+            epoch_seconds=trial.epoch_seconds,
         )

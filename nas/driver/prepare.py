@@ -6,11 +6,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from optuna.trial import FixedTrial
 
 from nas.datasets import ImageData, known_datasets, open_data, source_name
+from nas.datasets.finding import pinned
 from nas.datasets.rules import NEWEST, rules_of
 from nas.driver.resources import Resources, resolve
 from nas.driver.starts import starts_of
@@ -31,6 +33,9 @@ Progress = Callable[[int, int], None]
 
 KEPT_AUTO = ("precision", "threads", "pruner", "memory_cap")
 """What `auto` meant when the study started is what it means for as long as the study lives."""
+
+OF_A_NEW_STUDY = ("start", "warm_start")
+"""Settings that say what is proposed first."""
 
 UNCUT = {
     "pruner": "none",
@@ -69,6 +74,8 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
         asked["baseline"] = tuple(load_baseline(each).source for each in recipe.baseline)
     if "data" in asked:
         asked["data"] = _exact_source(recipe.data)
+    if asked.get("root"):
+        asked["root"] = recipe.root.absolute() if recipe.root else None
     if "start" in asked:
         asked["start"] = tuple(each.absolute() for each in recipe.start)
     space_name = short_name(asked.get("space", recipe.space))
@@ -76,7 +83,7 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
     url = storage_url(recipe.storage, recipe.folder)
     with closing(open_database(url, create=True)) as storage, study_lock(storage, name):
         store = StudyWriter.find(storage, name, recipe.folder) if StudyWriter.exists(storage, name) else None
-        recipe = _continued(store, asked) if store else Recipe.load(**asked | {"study": name})
+        recipe = _continued(store, asked) if store else Recipe.load(**_begun(asked) | {"study": name})
         space = load_space(recipe.space, named="space" in asked).fixing(recipe.training)
         data = open_images(recipe, progress, rules=rules_of(store.data) if store else NEWEST)
         _check_baselines(recipe, data)  # before anything is trained
@@ -124,7 +131,7 @@ def reopened(
         store = StudyWriter(storage, stored.name, stored.folder.parent)
         store.named_space = stored.named_space
         space = space_of(store)
-        where = {"space": space.source, "data": _exact_source(data) if data else images_now(store)}
+        where = {"space": space.source, **images_now(store, _exact_source(data) if data else None)}
         recipe = Recipe.load(**dict(store.recipe) | UNCUT | where | given(settings))
         images = open_images(recipe, progress, rules=rules_of(store.data))
         _check_unchanged(store, recipe, space, images)
@@ -186,6 +193,11 @@ def _check_baselines(recipe: Recipe, data: ImageData) -> None:
         names.add(baseline.name)
 
 
+def _begun(asked: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a new study: what may come to mean other images is made exact."""
+    return asked | {"data": pinned(asked["data"])} if "data" in asked else asked
+
+
 def _continued(store: StudyReader, asked: dict[str, Any]) -> Recipe:
     """The stored recipe with what this run asks for; a time limit is of one run alone.
 
@@ -193,27 +205,28 @@ def _continued(store: StudyReader, asked: dict[str, Any]) -> Recipe:
         StudyError: it asks for something that would make the trials incomparable.
     """
     stored = store.recipe
-    now: dict[str, Any] = {"space": space_now(store), "data": images_now(store)}
+    moved = asked.get("data") if _is_path(stored.data) and _is_path(asked.get("data", "")) else None
+    now: dict[str, Any] = {"space": space_now(store), **images_now(store, moved)}
     now["baseline"] = tuple(
         str(store.where_now(each)) if _is_path(each) else each for each in stored.baseline
     )
     if "space" in asked and is_space_of(store, load_space(asked["space"])):
         now["space"] = asked["space"]
-    if "data" in asked and _is_path(stored.data) and _is_path(asked["data"]):
-        now["data"] = asked["data"]  # the same if its fingerprint is
-    elif _is_path(now["data"]) and not os.path.exists(now["data"]):
+    if not _is_path(stored.data) and stored.data.startswith(f"{asked.get('data')}@"):
+        asked = asked | {"data": stored.data}  # pinned when the study began
+    if not moved and _is_path(now["data"]) and not os.path.exists(now["data"]):
         raise StudyError(
             f"No dataset at {now['data']}, where study {store.name!r} has its images. If they have moved,"
             " name them: --data PATH."
         )
     stored = stored.model_copy(update=now)
-    for name in ("start", "warm_start"):
+    for name in OF_A_NEW_STUDY:
         if asked.get(name) and asked[name] != getattr(stored, name):
             raise StudyError(
                 f"Study {store.name!r} has begun already: --{name.replace('_', '-')} is for a new one. Leave"
                 " it out, or start another study with --study OTHER."
             )
-        asked = {key: value for key, value in asked.items() if key != name}
+    asked = {name: value for name, value in asked.items() if name not in OF_A_NEW_STUDY}
     kept = {name: getattr(stored, name) for name in KEPT_AUTO if asked.get(name) == "auto"}
     recipe = Recipe.load(**dict(stored) | {"time_limit": None} | asked | kept)
     changes = stored.differences(recipe)
@@ -254,10 +267,19 @@ def _check_unchanged(store: StudyReader, recipe: Recipe, space: Space, data: Ima
     )
 
 
-def images_now(store: StudyReader) -> str:
-    """What finds the dataset of a study: it may have moved together with the study's folder."""
-    data = store.recipe.data
-    return str(store.where_now(data)) if _is_path(data) else data
+def images_now(store: StudyReader, moved: str | None = None) -> dict[str, Any]:
+    """The settings that find the dataset of a study: it may have moved together with the study's folder.
+
+    Args:
+        moved: where the dataset lies now; the same if its fingerprint is.
+    """
+    data, root = store.recipe.data, store.recipe.root
+    found = moved or (str(store.where_now(data)) if _is_path(data) else data)
+    if root is not None:
+        root = store.where_now(str(root))
+        if not root.exists():  # it may have moved together with the table
+            root = Path(os.path.normpath(Path(found) / os.path.relpath(root, data)))
+    return {"data": found, "root": root}
 
 
 def open_images(recipe: Recipe, progress: Progress | None = None, *, rules: int) -> ImageData:
@@ -273,6 +295,8 @@ def open_images(recipe: Recipe, progress: Progress | None = None, *, rules: int)
         data_dir=recipe.data_dir,
         skip_broken=recipe.skip_broken,
         max_pixels=recipe.max_pixels,
+        columns=recipe.columns,
+        root=recipe.root,
         rules=rules,
         progress=progress,
     )

@@ -10,7 +10,7 @@ from optuna.trial import FixedTrial
 from nas.driver.duplicates import Duplicates, SeenProposal
 from nas.driver.live_trial import LiveTrial
 from nas.driver.memory_budget import MemoryBudget
-from nas.driver.time_budget import TimeBudget, duration
+from nas.driver.time_budget import TimeBudget, Verdict
 from nas.engines.messages import Planned
 from nas.errors import SearchFailed
 from nas.machine.sizes import exact_size, in_mib
@@ -64,8 +64,8 @@ class Proposer:
         self._listed = listed
         self._unfit: list[int] = []
         """Bytes that each proposal needed since the last one that fits."""
-        self._too_long: list[float] = []
-        """Seconds that each proposal needed since the last one that may take them."""
+        self._too_long: list[Verdict] = []
+        """What each proposal would take since the last one that may take it."""
         self._has_fitted = listed or any(record.plan for record in records)
         """Whether any proposal ever did, so that the sampler knows where to look."""
 
@@ -138,10 +138,12 @@ class Proposer:
             if verdict is not None:
                 constraints = {**constraints, TIME: verdict.excess}
             if verdict is not None and verdict.excess > 0:
-                self._known.forget(trial)  # under a longer limit it may be proposed again
                 self._enter(trial, Outcome.DOES_NOT_FIT, constraints, reason=verdict.why, **trial.planned)
-                if not verdict.late:
-                    self._too_long.append(verdict.needed)
+                if verdict.late:
+                    self._known.forget(trial)  # in a run with more time left it may be proposed again
+                else:
+                    self._known.settle(trial, needed, constraints)
+                    self._too_long.append(verdict)
                 return Outcome.DOES_NOT_FIT, verdict.why
             self._too_long.clear()
             self._known.settle(trial, needed, constraints)
@@ -168,12 +170,15 @@ class Proposer:
         """Raises:
         SearchFailed: the last `of` proposals did not fit; by default, as many as end a search.
         """
-        if not self._listed and len(self._too_long) >= UNFIT:
+        if self._listed:
+            return
+        if len(self._too_long) >= (of or UNFIT):
+            cheapest = min(self._too_long, key=lambda verdict: verdict.needed)
             raise SearchFailed(
-                f"None of the last {UNFIT} proposals can be trained in what a trial may take. The cheapest"
-                f" needs about {duration(min(self._too_long))}: go on with a longer --trial-time."
+                f"None of the last {len(self._too_long)} proposals may be trained. The cheapest"
+                f" {cheapest.why}: go on with a longer --trial-time."
             )
-        if self._listed or len(self._unfit) < (of or UNFIT):
+        if len(self._unfit) < (of or UNFIT):
             return
         smallest, cap = -(-min(self._unfit) // MIB) * MIB, self._memory.cap
         shown = in_mib(cap) if cap >= MIB else f"{cap:,} bytes"

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 from nas.driver.driver import Driver
 from nas.driver.memory_budget import MemoryBudget
@@ -18,6 +19,8 @@ from nas.engines.planner import Planner
 from nas.errors import SearchFailed
 from nas.events import (
     EpochTrained,
+    Forecast,
+    ImagesSeen,
     Notice,
     OfBaseline,
     SearchEnded,
@@ -57,6 +60,8 @@ def _run(run: Prepared, watch: Watch) -> None:
             return
     with driver_of(run) as driver:
         for event in driver.run(deadline):
+            if isinstance(event, Forecast):
+                run.store.run_expects(asdict(event))
             if isinstance(event, SearchEnded):
                 run.store.run_ends(event.why)
             watch(event)
@@ -68,7 +73,7 @@ def _train_baseline(run: Prepared, watch: Watch, deadline: float) -> bool:
     try:
         with driver_of(run, listed=True) as driver:
             for event in driver.run(deadline):
-                if isinstance(event, TrialStarted | EpochTrained | TrialEnded):
+                if isinstance(event, TrialStarted | ImagesSeen | EpochTrained | TrialEnded):
                     watch(OfBaseline(name=name, event=event))
                 match event:
                     case TrialEnded(value=float() as value):

@@ -88,8 +88,10 @@ class TimeBudget:
         """Seconds over busy seconds of the last epochs: what workers wait for one another, and for others."""
         self._refused = 0
         """Proposals in a row that could not end in what is left."""
-        self._cheapest = math.inf
-        """Seconds of the cheapest trial that was predicted in this run."""
+        self._least: Work | None = min(
+            (record.work for record in records if record.work), key=_reference_seconds, default=None
+        )
+        """Work of an epoch of the cheapest trial that is known."""
 
     def begins(self, deadline: float) -> None:
         """The run has so long, by `time.monotonic`."""
@@ -104,8 +106,10 @@ class TimeBudget:
         """A worker stands."""
         self._workers[message.worker] = message.device, message.pace
         if message.device not in self._rates:
-            known = [sample for device, sample in self._measured if device == message.device]
-            self._rates[message.device] = Rates(message.device, [*remembered(message.device), *known])
+            samples = remembered(message.device)
+            known = [each for device, each in self._measured if device == message.device]
+            samples += [each for each in known if each not in samples]  # it may have been remembered
+            self._rates[message.device] = Rates(message.device, samples)
 
     def predict(self, trial: LiveTrial) -> None:
         """Note what an epoch of a planned trial does, and how many seconds that takes where it takes most."""
@@ -120,10 +124,24 @@ class TimeBudget:
             evaluations=math.ceil(self._info.num_val / max(1, plan.evaluation_batch)),
         )
         self._first = self._first or trial.work
-        seconds = [self._rates[device].predict(trial.work, pace) for device, pace in self._workers.values()]
-        trial.epoch_seconds = self._slowdown * max(seconds) if seconds else None
-        if trial.epoch_seconds is not None:
-            self._cheapest = min(self._cheapest, trial.epoch_seconds * self._recipe.epochs)
+        self._least = min(self._least or trial.work, trial.work, key=_reference_seconds)
+        trial.epoch_seconds = self.epoch_seconds(trial.work)
+
+    def epoch_seconds(self, work: Work) -> float | None:
+        """Seconds that a work takes in the slowest worker; None before one stands."""
+        seconds = [self._rates[device].predict(work, pace) for device, pace in self._workers.values()]
+        return self._slowdown * max(seconds) if seconds else None
+
+    @property
+    def _cheapest(self) -> float:
+        """Seconds of the cheapest trial that is known; infinite where none is."""
+        seconds = self.epoch_seconds(self._least) if self._least else None
+        return math.inf if seconds is None else seconds * self._recipe.epochs
+
+    @property
+    def settled(self) -> bool:
+        """Whether so many trials were timed that predictions are good."""
+        return all(len(rates) >= SETTLED for rates in self._rates.values())
 
     def judge(self, trial: LiveTrial) -> Verdict | None:
         """A planned trial beside its share, or beside what is left; None where nothing limits it."""
@@ -135,10 +153,8 @@ class TimeBudget:
         if trial.epoch_seconds is None:
             return None
         needed = trial.epoch_seconds * self._recipe.epochs
-        if share != "auto":
-            allowed = share
-        elif limit is not None:  # the cheapest one may always take what it needs
-            allowed = max(SHARE * limit, self._cheapest)
+        # the cheapest one may always take what it needs
+        allowed = max(SHARE * (limit or 0.0), self._cheapest) if share == "auto" else share
         reason = f"needs about {duration(needed)}, and a trial may take {duration(allowed)} (--trial-time)"
         verdict = Verdict(needed, allowed, reason)
         if verdict.excess > 0:
@@ -152,11 +168,11 @@ class TimeBudget:
         if not self._bound or trial.retry_of is not None or trial.epoch_seconds is None:
             return None
         needed, left = trial.epoch_seconds * self._recipe.epochs, max(0.0, self.left)
-        if needed * self._careful <= left:
+        if needed * self.careful <= left:
             return None
         return Verdict(
             needed,
-            left / self._careful,
+            left / self.careful,
             f"needs about {duration(needed)}, and {duration(left)} are left",
             late=True,
         )
@@ -166,7 +182,7 @@ class TimeBudget:
         """Whether nothing that is proposed, or that is known, could end in what is left."""
         if not self._bound or self._cheapest == math.inf:
             return False
-        return self._refused >= PATIENCE or self._cheapest * self._careful > self.left
+        return self._refused >= PATIENCE or self._cheapest * self.careful > self.left
 
     def learn(self, trial: LiveTrial, worker: int) -> bool:
         """Compare the epochs of a trial with their prediction. Returns whether it is the first time."""
@@ -196,21 +212,25 @@ class TimeBudget:
         return median(self._slowdowns) if self._slowdowns else 1.0
 
     @property
-    def _careful(self) -> float:
-        settled = all(len(rates) >= SETTLED for rates in self._rates.values())
-        return CAREFUL if settled else 1 + 2 * (CAREFUL - 1)
+    def careful(self) -> float:
+        """A trial is started if so many times its predicted seconds are left."""
+        return CAREFUL if self.settled else 1 + 2 * (CAREFUL - 1)
 
     def _by_work(self, work: Work) -> Verdict | None:
         """By the reference alone, which is the same on every machine."""
         if self._first is None or not self._compares:
             return None
-        rates = reference("cpu")
-        needed, first = seconds_of(work, rates), seconds_of(self._first, rates)
+        needed, first = _reference_seconds(work), _reference_seconds(self._first)
         reason = (
-            f"{needed / first:,.0f} times the work of the first trial, and {MULTIPLE} times is the most: give"
-            " --trial-time for more"
+            f"needs {needed / first:,.0f} times the work of the first trial, and {MULTIPLE} times is the most"
+            " (--trial-time)"
         )
         return Verdict(needed, MULTIPLE * first, reason)
+
+
+def _reference_seconds(work: Work) -> float:
+    """What compares works, on every machine alike."""
+    return seconds_of(work, reference("cpu"))
 
 
 def samples_of(records: Iterable[TrialRecord]) -> Iterable[tuple[str, Sample]]:

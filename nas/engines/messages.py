@@ -7,7 +7,7 @@ from typing import Any
 from nas.memory.planned import DoesNotFit, MemoryPlan
 from nas.memory.prediction import MemoryConstants
 from nas.memory.program import Memory
-from nas.seconds.work import StepWork
+from nas.seconds.work import StepWork, Work
 from nas.training.epoch import Epoch
 
 
@@ -99,6 +99,19 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Seen:
+    """From a worker, now and then: how far it is inside an epoch. For the eye: nothing depends on it."""
+
+    number: int
+    epochs: int
+    """Whole epochs that are trained."""
+    images: int
+    """Images of the next one that were trained on."""
+    of: int
+    """Images of an epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ended:
     """From a worker: the trial is over and the worker is free."""
 
@@ -135,6 +148,14 @@ class Planned:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Estimated:
+    """From the planner: roughly what an epoch of each of some proposals does."""
+
+    works: tuple[Work | None, ...]
+    """None of those that nobody can follow, or had no time to."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class NotPlanned:
     """From the planner: the network cannot even be built."""
 
@@ -143,9 +164,9 @@ class NotPlanned:
 
 
 Command = Setup | Task | Stop
-Message = Ready | Built | Trained | Ended | Died | Planned | NotPlanned
+Message = Ready | Built | Trained | Seen | Ended | Died | Estimated | Planned | NotPlanned
 
-_KINDS = {kind.__name__: kind for kind in (Setup, Task, Stop, Ready, Built, Trained, Ended)}
+_KINDS = {kind.__name__: kind for kind in (Setup, Task, Stop, Ready, Built, Trained, Seen, Ended)}
 _NESTED = {
     "epoch": Epoch,
     "plan": MemoryPlan,

@@ -5,21 +5,25 @@ from __future__ import annotations
 import atexit
 import queue
 import threading
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from torch import nn
 
 from nas.engines.base import Post
-from nas.engines.messages import NotPlanned, Planned
+from nas.engines.messages import Estimated, NotPlanned, Planned
 from nas.errors import NasError, in_one_line
 from nas.machine.ending import PLANNING, wait_for_planning
-from nas.memory.plan import plan_memory
+from nas.memory.plan import build_without_memory, plan_memory
 from nas.memory.planned import DoesNotFit, Levers, MemoryPlan
 from nas.memory.prediction import MemoryConstants
 from nas.memory.program import Memory, Untraceable
 from nas.network.layers import layer_table
+from nas.network.rough import rough_epoch
+from nas.seconds.work import Work
 from nas.space import DataInfo, Proposal
 from nas.space.load import Space
 from nas.space.user_code import aside
@@ -68,11 +72,21 @@ class Planner:
         self._seed = seed
         self._requests: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=PLANNING, daemon=True)
+        self._proposals: Sequence[Proposal] | None = None
+        self._enough = 0
         self._closed = False
 
     def open(self) -> None:
         """Start its thread, which begins with what takes long the first time."""
         self._thread.start()
+
+    def estimate(self, proposals: Sequence[Proposal], enough: int) -> None:
+        """Before it is opened: answer with an `Estimated` of these before any plan.
+
+        Args:
+            enough: proposals that are estimated even if a plan is waited for.
+        """
+        self._proposals, self._enough = proposals, enough
 
     def plan(
         self,
@@ -100,6 +114,8 @@ class Planner:
     def _work(self) -> None:
         with suppress(Exception):  # what fails here fails again with a request, and is told then
             layer_table(nn.Identity(), (1, 1, 1))  # its first use imports much of torch
+        if self._proposals is not None:
+            self._post(Estimated(works=tuple(self._estimates())))
         while (request := self._requests.get()) is not None and not self._closed:
             number, message = request.number, None
             try:
@@ -112,6 +128,19 @@ class Planner:
             except BaseException as error:  # of a network: its author must see it, and the search must go on
                 reason = in_one_line(error)
             self._post(message or NotPlanned(number=number, reason=reason))
+
+    def _estimates(self) -> Iterator[Work | None]:
+        for place, proposal in enumerate(self._proposals or ()):
+            late = place >= self._enough and not self._requests.empty()
+            yield None if late or self._closed else self._rough(proposal)
+
+    def _rough(self, proposal: Proposal) -> Work | None:
+        """None of a network that cannot be built or followed: its plan tells why, if it is ever asked for."""
+        with suppress(BaseException), aside():
+            network = build_without_memory(partial(self._space.build, proposal, self._data))
+            layers = layer_table(network, self._data.shape)
+            return rough_epoch(layers, proposal.training.batch_size, self._data, self._precision)
+        return None
 
     def _answer(self, request: _Request) -> MemoryPlan | DoesNotFit:
         training, seed = request.proposal.training, request.proposal.seed(self._seed)

@@ -23,7 +23,19 @@ from safetensors.torch import save
 from nas.datasets import ImageData
 from nas.engines.checkpoint import Checkpoint
 from nas.engines.limits import is_out_of_memory, limited, release
-from nas.engines.messages import Built, Ended, Message, Ready, Setup, Stop, Task, Trained, decode, encode
+from nas.engines.messages import (
+    Built,
+    Ended,
+    Message,
+    Ready,
+    Seen,
+    Setup,
+    Stop,
+    Task,
+    Trained,
+    decode,
+    encode,
+)
 from nas.engines.warmup import context_now, measure_constants
 from nas.errors import NasError, StorageError, in_one_line
 from nas.machine.allowance import own_memory
@@ -41,6 +53,9 @@ from nas.training.loop import Trainer
 CHECKPOINT_SHARE = 0.05
 """The most of its time that a trial spends on writing checkpoints."""
 
+GLANCE = 0.5
+"""Seconds between two words of how far an epoch is, at least; a shorter epoch says nothing."""
+
 
 class Worker:
     """One process, one device, one trial at a time."""
@@ -50,6 +65,7 @@ class Worker:
         self.setup = setup
         self._output = output
         self._stopped: dict[int, Stop] = {}
+        self._glanced = time.monotonic()
         torch.set_num_threads(setup.threads)
         space = load_space(setup.space)
         self.space = space.of_version(setup.space_version or space.version).fixing(setup.training)
@@ -131,8 +147,15 @@ class Worker:
                 for epoch in curve:
                     self._send(Trained(number=task.number, epoch=epoch, again=True))
             saved_at, cost = time.monotonic(), 0.0
-            for epoch in trainer.run(lambda: task.number in self._stopped):
+
+            def should_stop() -> bool:
+                self._tell_seen(task.number, trainer)
+                return task.number in self._stopped
+
+            self._glanced = time.monotonic()
+            for epoch in trainer.run(should_stop):
                 curve.append(epoch)
+                self._glanced = time.monotonic()
                 if epoch.number == task.epochs:
                     break
                 now = time.monotonic()
@@ -154,6 +177,13 @@ class Worker:
             save_weights(network, Path(task.weights))
         self._send(Trained(number=task.number, epoch=curve[-1]))
         return "completed"
+
+    def _tell_seen(self, number: int, trainer: Trainer) -> None:
+        """Say how far an epoch is, unless it has just begun or this was said just now."""
+        if (now := time.monotonic()) - self._glanced >= GLANCE:
+            self._glanced = now
+            epochs, images, of = trainer.seen
+            self._send(Seen(number=number, epochs=epochs, images=images, of=of))
 
     def _prepare(self, task: Task) -> Trainer:
         """Build the network of a task, and what trains it."""

@@ -1,4 +1,4 @@
-"""The seam of loggers, who are told every event of a search.
+"""The seam of loggers, who are told every event of a search, but for how far epochs are.
 
 A logger is a file of this room, or a module that an entry point of the group `nas.loggers` names.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from nas.errors import in_one_line
-from nas.events import Event, Notice, Watch
+from nas.events import Event, ImagesSeen, Notice, OfBaseline, Watch
 from nas.machine.plugins import LOGGERS
 
 
@@ -45,6 +45,8 @@ def logged(names: Iterable[str], folder: Path, watch: Watch) -> Iterator[Watch]:
 
     def tell(event: Event) -> None:
         watch(event)
+        if isinstance(event.event if isinstance(event, OfBaseline) else event, ImagesSeen):
+            return  # for the eye, twice a second: no log is to grow by it
         failed: dict[str, BaseException] = {}
         for name, log in loggers.items():
             try:

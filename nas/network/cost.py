@@ -62,9 +62,9 @@ class Cost:
     inspection: Inspection
     batch_size: int
     plan: MemoryPlan | DoesNotFit | None
-    epoch_seconds: float
-    """Predicted seconds of an epoch, validation included, on this machine; of a card, as data sheets have it
-    until this machine has trained on one."""
+    epoch_seconds: float | None
+    """Predicted seconds of an epoch, validation included, on this machine's processor; None of a card, whose
+    speed only a worker on it can tell."""
     learned_from: int
     """Trials on this machine that the prediction has learned from."""
 
@@ -97,10 +97,12 @@ def cost(
         plan = plan_memory(
             module, shape, training, cap=memory_cap, precision=precision, device=device, constants=constants
         )
+    if device == "cuda":
+        return Cost(found, training.batch_size, plan, epoch_seconds=None, learned_from=0)
     rates = Rates(device, remembered(device))
     images, batch = subject.data, min(training.batch_size, subject.data.num_train)
     work = found.work.epoch(
         steps=images.num_train // batch, accumulation=1, evaluations=math.ceil(images.num_val / batch)
     )
-    pace = measure_pace(torch.device("cpu"), precision) if device == "cpu" else 1.0
+    pace = measure_pace(torch.device("cpu"), precision)
     return Cost(found, training.batch_size, plan, rates.predict(work, pace), len(rates))

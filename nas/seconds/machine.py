@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from nas.machine.files import written_whole
 from nas.machine.user_cache import cache_root
 from nas.seconds.rates import Sample
 
+_SAMPLES = TypeAdapter(list[Sample])
+
 
 def remembered(device: str) -> list[Sample]:
     """Trials on a device of this name, oldest first; none where there are none, or a broken file."""
     try:
-        return [Sample(**each) for each in json.loads(_file(device).read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
+        return _SAMPLES.validate_json(_file(device).read_bytes())
+    except (OSError, ValueError):
         return []
 
 
@@ -26,7 +28,7 @@ def remember(device: str, samples: Iterable[Sample]) -> None:
     """Keep these for the next study; not where the cache folder cannot be written, which costs accuracy."""
     file = _file(device)
     with suppress(OSError), written_whole(file) as stream:
-        stream.write(json.dumps([asdict(sample) for sample in samples]).encode())
+        stream.write(_SAMPLES.dump_json(list(samples)))
 
 
 def _file(device: str) -> Path:

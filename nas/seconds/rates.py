@@ -6,8 +6,10 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from nas.seconds.work import KINDS, Work
 
@@ -54,10 +56,10 @@ WINDOW = 200
 class Sample:
     """An epoch that was trained, validation included."""
 
-    work: Work
-    seconds: float
+    work: Mapping[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
+    seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """Seconds of computing: see `nas.training.epoch.Epoch.busy_seconds`."""
-    pace: float
+    pace: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """Of the worker that trained it."""
 
 

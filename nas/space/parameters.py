@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -23,7 +24,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from nas.errors import InvalidSetting, UnknownName
+from nas.errors import InvalidSetting, NasError, UnknownName
 from nas.space import DataInfo, Proposal
 from nas.space.load import Space
 
@@ -99,6 +100,18 @@ def in_the_middle(space: Space, data: DataInfo, count: int) -> Iterator[tuple[di
         if proposal.digest not in seen:
             seen.add(proposal.digest)
             yield trial.params, proposal
+
+
+def at_random(space: Space, data: DataInfo, given: Iterable[Mapping[str, Any]]) -> Iterator[Proposal]:
+    """A random proposal for each of `given`, parameters that it has; the same ones every time.
+
+    Those that the space fails to make are left out: a search that meets one tells why.
+    """
+    study = _study(RandomSampler(seed=0))
+    for params in given:
+        study.enqueue_trial(dict(params))
+        with suppress(NasError):
+            yield space.suggest(study.ask(), data)
 
 
 def check_baseline(space: Space, data: DataInfo) -> None:

@@ -65,7 +65,20 @@ class TrialRecord:
     """Times it ran out of memory and went on with a more frugal plan."""
     duplicate_of: int | None = None
     """Number of the trial with the same proposal, whose curve it was told with."""
+    enqueued: bool = False
+    """Whether its parameters were given, as those of starts and of repeated trials are."""
+    progress: float | None = None
+    """Epochs that it had trained when it was last asked, and the part of the next one; None where its epochs
+    are too short to be asked."""
     epochs: tuple[Epoch, ...] = ()
+
+    @property
+    def part(self) -> float | None:
+        """Of a running trial, the part of its next epoch that it had trained when it was last asked."""
+        if self.outcome is not Outcome.RUNNING or self.progress is None:
+            return None
+        part = self.progress - len(self.epochs)
+        return part if 0 < part <= 1 else None
 
     @property
     def predicted_peak(self) -> int | None:
@@ -138,7 +151,11 @@ def read_trials(engine: Engine, uuid: str, study: optuna.Study, since: int = 0) 
         outcome = Outcome(row_values.pop("outcome"))
         params = frozen.system_attrs.get("fixed_params", {}) | frozen.params
         epochs = tuple(curves.get(frozen.number, ()))
-        records.append(TrialRecord(outcome=outcome, params=dict(params), epochs=epochs, **row_values))
+        enqueued = "fixed_params" in frozen.system_attrs
+        record = TrialRecord(
+            outcome=outcome, params=dict(params), epochs=epochs, enqueued=enqueued, **row_values
+        )
+        records.append(record)
     return records
 
 
@@ -151,6 +168,18 @@ def ranking(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 def best_of(records: Sequence[TrialRecord]) -> TrialRecord | None:
     """The first of their ranking."""
     return next(iter(ranking(records)), None)
+
+
+def given(records: Iterable[TrialRecord]) -> set[int]:
+    """Numbers of the trials that were given, by a space, a person or another study, and of their repetitions.
+
+    The sampler has proposed all others.
+    """
+    numbers: set[int] = set()
+    for record in records:
+        if record.enqueued if record.retry_of is None else record.retry_of in numbers:
+            numbers.add(record.number)
+    return numbers
 
 
 def random_start(records: Sequence[TrialRecord]) -> tuple[TrialRecord, int] | None:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from nas.errors import StorageError
 
-VERSION = 4
+VERSION = 5
 """Version of these tables, to be raised with every column that is added or renamed; Optuna keeps its own in
 `alembic_version` and `version_info`."""
 
@@ -49,6 +49,7 @@ studies = Table(
     Column("devices", JSON),  # of the latest run: the device of each worker
     Column("budgets", JSON),  # of the latest run, by device: bytes of its running trials together
     Column("ended", String(16)),  # why the latest run ended; NULL while it runs, or when it was killed
+    Column("forecast", JSON),  # of the latest run: what it was likely to take, as said before its first trial
     Column("companion_of", String(36)),  # the study whose baseline this is
 )
 
@@ -81,6 +82,7 @@ trials = Table(
     Column("predicted_seconds", Float),  # of an epoch, validation included
     Column("pace", Float),  # of its worker: seconds of a small step over those of the reference
     Column("recoveries", Integer),  # times it ran out of memory and went on with a more frugal plan
+    Column("progress", Float),  # while it runs: epochs it has trained, and the part of the next one; rough
 )
 
 epochs = Table(

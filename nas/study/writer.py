@@ -130,7 +130,11 @@ class StudyWriter(StudyReader):
 
     def run_begins(self, devices: Sequence[str], budgets: Mapping[str, int]) -> None:
         """Tell those who watch the device of each worker, and bytes by device."""
-        self._set(devices=list(devices), budgets=dict(budgets), ended=None, searched_at=now())
+        self._set(devices=list(devices), budgets=dict(budgets), ended=None, forecast=None, searched_at=now())
+
+    def run_expects(self, forecast: dict[str, Any]) -> None:
+        """Tell those who watch what the run is likely to take."""
+        self._set(forecast=forecast)
 
     def run_ends(self, why: str) -> None:
         """Tell those who watch why."""
@@ -157,6 +161,11 @@ class StudyWriter(StudyReader):
     def waiting(self) -> int:
         """Trials that are enqueued and that nobody has asked for."""
         return len(self._waiting)
+
+    @property
+    def enqueued(self) -> list[dict[str, Any]]:
+        """Their parameters, in the order in which they are asked for; the sampler draws what they lack."""
+        return [trial.system_attrs.get("fixed_params", {}) for trial in self._waiting]
 
     def enqueue(self, params: dict[str, Any]) -> None:
         """Propose these parameters next."""
@@ -234,6 +243,15 @@ class StudyWriter(StudyReader):
         """Add what the worker found out about a trial: its size, its device, its versions, its plan."""
         mine = (tables.trials.c.study_uuid == self.uuid) & (tables.trials.c.number == number)
         self._storage.write(update(tables.trials).where(mine).values(columns))
+
+    def keep_progress(self, progress: Mapping[int, float]) -> None:
+        """Tell those who look how far running trials are: epochs, and the part of the next one, by number."""
+        mine, columns = tables.trials.c.study_uuid == self.uuid, tables.trials.c
+        rows = (
+            update(tables.trials).where(mine, columns.number == number).values(progress=epochs)
+            for number, epochs in progress.items()
+        )
+        self._storage.write(*rows)
 
     def report(self, trial: Trial, epoch: Epoch) -> None:
         """Record one epoch. Numbers that are not finite become NULL.

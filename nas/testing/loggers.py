@@ -10,6 +10,7 @@ import pytest
 from nas.events import (
     EpochTrained,
     Event,
+    Forecast,
     Notice,
     OfBaseline,
     SearchEnded,
@@ -49,6 +50,7 @@ def events() -> list[Event]:
         Notice(text="One line,\nor two."),
         WorkerReady(worker=0, device="cpu"),
         *(OfBaseline(name="resnet8", event=event) for event in (TRIAL, _trained(0), ENDED)),
+        Forecast(trials=2, seconds=3, low=2, high=5, known=False, pruned=False, starts=(1.5,), mean=1.5),
         *(TRIAL, _trained(0), ENDED),
         *(TrialStarted(number=1, worker=0, network="64", retry_of=0), _trained(1)),
         replace(ENDED, number=1, outcome=Outcome.PRUNED, value=None, reason="pruner: 0.1 after epoch 1"),

@@ -84,12 +84,22 @@ class Trainer:
         )
         self._accuracies: list[float] = []
         self._pause: Pause | None = None
+        self._done = 0
+        """Steps of the epoch that is being trained; a device may lag a little behind."""
         self._live_bytes = 0
 
     @property
     def evaluated(self) -> nn.Module:
         """The network whose validation accuracy is told, and whose weights are to be kept."""
         return self._average.model if self._average else self.model
+
+    @property
+    def seen(self) -> tuple[int, int, int]:
+        """(whole epochs trained, images of the next one that were trained on, images of an epoch)
+
+        For the eye: no device is waited for to know it.
+        """
+        return len(self._accuracies), self._done * self._batch_size, self._steps * self._batch_size
 
     def state_dict(self) -> dict[str, Any]:
         """After an epoch, or a stop in its midst: all that what follows depends on.
@@ -189,6 +199,7 @@ class Trainer:
         self.model.train()
         batches = split.batches(order[done * self._batch_size :], self._batch_size)
         for step, choices in enumerate(torch.split(drawn, self._batch_size)[done:], start=done):
+            self._done = step
             if should_stop():
                 self._pause = Pause.now(drawn_from, step, total, time.perf_counter() - began)
                 return None

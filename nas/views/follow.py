@@ -18,6 +18,8 @@ from sqlalchemy import RowMapping, and_, func, or_, select
 from nas.events import (
     EpochTrained,
     Event,
+    Forecast,
+    ImagesSeen,
     SearchEnded,
     SearchStarted,
     TrialEnded,
@@ -47,8 +49,19 @@ LENGTH = (
 ).label("length")
 """Epochs of a trial."""
 
-SEEN = (T.number, T.outcome, T.reason, T.value, T.proposal, T.worker, T.device, T.plan, T.predicted)
-TIMES = (T.started_at, T.finished_at, T.retry_of, LENGTH)
+SEEN = (
+    T.number,
+    T.outcome,
+    T.reason,
+    T.value,
+    T.proposal,
+    T.worker,
+    T.device,
+    T.plan,
+    T.predicted,
+    T.predicted_seconds,
+)
+TIMES = (T.started_at, T.finished_at, T.retry_of, T.progress, LENGTH)
 
 
 def follow(store: StudyReader, *, wait: Callable[[], None] = lambda: time.sleep(PERIOD)) -> Iterator[Event]:
@@ -79,7 +92,7 @@ def running_since(store: StudyReader) -> datetime | None:
     A search has left no word yet of its end; `nas train` holds a study whose search has.
     """
     holder = lock_holder(store.storage, store.name)
-    if holder is None or _ended(store) is not None:
+    if holder is None or _of_run(store, "ended") is not None:
         return None
     said = re.search(r"since (\S+)$", holder)
     return datetime.fromisoformat(said[1]).replace(tzinfo=None) if said else now()
@@ -98,6 +111,10 @@ class _Reader:
         """When the last trial ended that was told."""
         self._told: dict[int, int] = {}
         """The last epoch that was told of each running trial."""
+        self._progress: dict[int, float] = {}
+        """How far each was then."""
+        self._forecast = False
+        """Whether it was told."""
         self._ended: set[int] = set()
         """Trials of this run that were told to have ended."""
         self._ready: set[int] = set()
@@ -129,6 +146,9 @@ class _Reader:
 
     def news(self) -> Iterator[Event]:
         """What has happened since the last call."""
+        if not self._forecast and (forecast := _of_run(self._store, "forecast")):
+            self._forecast = True
+            yield Forecast(**forecast | {"starts": tuple(forecast["starts"])})
         rows = self._read_trials()
         epochs = self._read_epochs(rows)
         for row in rows:
@@ -149,10 +169,22 @@ class _Reader:
             for epoch in epochs.get(number, ()):
                 self._told[number] = epoch.number
                 yield EpochTrained(number=number, epoch=epoch)
+            if (seen := self._inside(row)) is not None:
+                yield seen
+
+    def _inside(self, row: RowMapping) -> ImagesSeen | None:
+        """How far a running trial is inside its epoch, if that is known and news."""
+        number, told = row["number"], self._told[row["number"]]
+        if row["progress"] is None or not 0 < row["progress"] - told <= 1:
+            return None
+        if self._progress.get(number) == row["progress"]:
+            return None
+        self._progress[number], of = row["progress"], self._store.info.num_train
+        return ImagesSeen(number=number, epochs=told, images=round(of * (row["progress"] - told)), of=of)
 
     def why_ended(self) -> Why:
         """As the driver left word; one that was killed left none."""
-        ended = _ended(self._store)
+        ended = _of_run(self._store, "ended")
         return ended if ended in get_args(Why) else "stopped"
 
     def _beginning(self, row: RowMapping) -> TrialStarted:
@@ -165,6 +197,7 @@ class _Reader:
             device=self._devices[worker] if worker < len(self._devices) else "",
             reservation=row["predicted"],
             plan=plan_in_words(row["plan"]),
+            epoch_seconds=row["predicted_seconds"],
             seconds=seconds_since(row["started_at"]),
         )
 
@@ -207,8 +240,9 @@ class _Reader:
         return epochs
 
 
-def _ended(store: StudyReader) -> Any:
-    """Why the latest run ended; None while it runs, or when it was killed."""
+def _of_run(store: StudyReader, name: str) -> Any:
+    """What is stored of the latest run: `ended`, why, which is None while it runs or when it was killed; or
+    its `forecast`."""
     S = tables.studies.c
-    (row,) = store.storage.read(select(S.ended).where(S.study_uuid == store.uuid))
-    return row["ended"]
+    (row,) = store.storage.read(select(S[name]).where(S.study_uuid == store.uuid))
+    return row[name]

@@ -46,6 +46,11 @@ def memory(size: int | None) -> str:
     return f"{mebibytes:.0f} MiB" if mebibytes < 1023.5 else f"{mebibytes / 1024:.1f} GiB"
 
 
+def percent(part: float) -> str:
+    """Of a part in [0, 1] that is not over yet, at most 99 %."""
+    return f"{min(99, round(100 * part))} %"
+
+
 def amount(value: float | None, unit: str) -> str:
     """Of an objective: bytes, a number of anything, or 1.25 ms."""
     if value is None or not unit:

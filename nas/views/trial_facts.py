@@ -20,7 +20,8 @@ def ending(record: TrialRecord) -> str:
         case Outcome.COMPLETED:
             told = f"Completed {after} with a validation accuracy of {format.accuracy(record.value)}"
         case Outcome.RUNNING:
-            told = f"Running, {after}"
+            inside = f" and {format.percent(record.part)} of the next" if record.part else ""
+            told = f"Running, {after}{inside}"
         case Outcome.WAITING:
             told = "Waits to be trained"
         case _ if record.epochs:

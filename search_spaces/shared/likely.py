@@ -24,8 +24,9 @@ COMMON, RARE = 0, 5
 """The parameter of `suggest_rarely` for no, and for yes: one value of six."""
 
 OPTIMIZERS: tuple[Optimizer, ...] = ("sgd", "adam", "adamw", "nadam")
-"""Muon is left to networks of convolutions: without bf16 in the processor, a wide fully connected layer makes
-it take seven times as long."""
+CONVOLUTIONS_OPTIMIZERS: tuple[Optimizer, ...] = (*OPTIMIZERS, "muon")
+"""For networks that are mostly convolutions: of wide fully connected layers, Muon's products take longer than
+all else."""
 
 SCHEDULES: tuple[Schedule, ...] = ("onecycle", "cosine", "restarts", "step", "constant")
 WIDE_SCHEDULES: tuple[Schedule, ...] = (*SCHEDULES, "linear", "plateau")
@@ -56,13 +57,19 @@ def suggest_rarely(trial: BaseTrial, name: str) -> bool:
     return trial.suggest_int(name, COMMON, RARE) == RARE
 
 
-def suggest_likely_training(trial: BaseTrial, data: DataInfo, *, batch_norm: bool = True) -> Training:
+def suggest_likely_training(
+    trial: BaseTrial,
+    data: DataInfo,
+    *,
+    batch_norm: bool = True,
+    optimizers: tuple[Optimizer, ...] = OPTIMIZERS,
+) -> Training:
     """Propose batch size, optimizer, schedule and regularisation.
 
     Parameters bear the names of `suggest_training`, where they mean the same. The highest learning rate
     depends on the optimizer, on the batch size and on batch norm; a rate above is lowered to it.
     """
-    return _suggest(trial, data, OPTIMIZERS, SCHEDULES, batch_norm)
+    return _suggest(trial, data, optimizers, SCHEDULES, batch_norm)
 
 
 def suggest_likely_wide_training(trial: BaseTrial, data: DataInfo) -> Training:

@@ -52,6 +52,8 @@ class Measured:
     sample: Sample
     clock: float
     """Seconds on the clock."""
+    pace: float
+    """Taken just before, for fitting constants: a machine that others use too is not of one pace."""
 
 
 def images_of(shape: tuple[int, int, int]) -> Images:
@@ -110,6 +112,7 @@ def measure(
     work = program.work(BatchSizes(batch, evaluation=evaluation)).epoch(
         steps=TRAINED // batch, accumulation=1, evaluations=math.ceil(VALIDATED / evaluation)
     )
+    just_before = measure_pace(torch.device("cpu"), precision)
     trainer = Trainer(model, images, training, epochs=3, precision=precision, seed=0)
     epochs = list[Epoch]()
     try:
@@ -119,7 +122,7 @@ def measure(
     busy = statistics.median(epoch.busy_seconds or 0.0 for epoch in epochs[1:])
     clock = statistics.median(epoch.seconds for epoch in epochs[1:])
     what = f"{space.name} {'x'.join(map(str, images.info.shape))} {training.optimizer} {batch}"
-    return Measured(what, Sample(work, busy, pace), clock)
+    return Measured(what, Sample(work, busy, pace), clock, just_before)
 
 
 def errors(rates: Rates, measured: Sequence[Measured]) -> list[float]:
@@ -154,7 +157,10 @@ def main() -> None:
             print(f"{found.name:<34} predicted {predicted:7.3f} {truth}", flush=True)
             if asked.out:
                 with asked.out.open("a") as file:
-                    print(json.dumps({"name": found.name, **asdict(found.sample)}), file=file)
+                    print(
+                        json.dumps({"name": found.name, **asdict(found.sample), "just_before": found.pace}),
+                        file=file,
+                    )
     within = sum(error <= 1 for error in errors(Rates("cpu"), measured)) / len(measured)
     print(told("before any trial, by the pace alone", errors(Rates("cpu"), measured)))
     few = Rates("cpu", [m.sample for m in measured[:SETTLED]])

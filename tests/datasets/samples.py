@@ -2,6 +2,8 @@
 
 import bz2
 import csv
+import io
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -82,6 +84,70 @@ def split_npz(root: Path, patch: pytest.MonkeyPatch) -> Sample:
     arrays: dict[str, Any] = {"train_images": pixels(TRAIN, 6, 5, 3), "train_labels": labels(TRAIN)[:, None]}
     np.savez_compressed(path, **arrays, test_images=test, test_labels=labels(TEST)[:, None])
     return Sample(str(path), (3, 6, 5), ("0", "1", "2"), CUT_VAL, ALL, test, path)
+
+
+def table(root: Path, patch: pytest.MonkeyPatch) -> Sample:
+    write_folder(root / "images", pixels(TRAIN, 6, 5, 3))
+    rows = [f"{path.stem};{path.parent.name}" for path in sorted(root.rglob("*.png"))]
+    (root / "pets.csv").write_text("\n".join(["\ufeffid;breed", *reversed(rows)]), encoding="utf-8")
+    path = str(root / "pets.csv")
+    return Sample(path, (3, 6, 5), ("cat", "dog", "emu"), CUT_BOTH, ALL, files=root / "pets.csv")
+
+
+def tables(root: Path, patch: pytest.MonkeyPatch) -> Sample:
+    """As Hugging Face lays out a folder of images."""
+    for split, seed in (("train", 0), ("val", 1), ("test", 2)):
+        images = pixels(TRAIN if split == "train" else TEST, 4, 4, seed=seed)
+        for index, image in enumerate(images):
+            path = root / "pets" / split / f"{index:03}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+        names = ("cat", "dog", "emu")
+        lines = [{"file_name": f"{i:03}.png", "label": names[i % CLASSES]} for i in range(len(images))]
+        (path.parent / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    return Sample(
+        str(root / "pets"),
+        (1, 4, 4),
+        ("cat", "dog", "emu"),
+        OWN,
+        ALL,
+        pixels(TEST, 4, 4, seed=2)[..., None],
+        root / "pets",
+        seed_matters=False,
+    )
+
+
+def shards(root: Path, patch: pytest.MonkeyPatch) -> Sample:
+    """As Hugging Face stores a dataset: split over files, the images inside."""
+    classes, test = ("emu", "cat", "dog"), pixels(TEST, 4, 4, 3, seed=1)
+    for name, images in (
+        ("train-00000-of-00002", pixels(TRAIN, 4, 4, 3)[:10]),
+        ("train-00001-of-00002", pixels(TRAIN, 4, 4, 3)[10:]),
+        ("test-00000-of-00001", test),
+    ):
+        start = 10 if name.startswith("train-00001") else 0
+        write_parquet(root / "pets/data" / f"{name}.parquet", images, labels(TRAIN)[start:], classes)
+    return Sample(str(root / "pets"), (3, 4, 4), classes, CUT_VAL, ALL, test, root / "pets")
+
+
+def write_parquet(
+    path: Path, images: Pixels, of_images: NDArray[np.uint8], classes: tuple[str, ...], group: int = 4
+) -> None:
+    """PNG images without paths, numbers as labels, and the names of the numbers beside them."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    contents = []
+    for image in images:
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "PNG")
+        contents.append({"bytes": buffer.getvalue(), "path": None})
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    columns = {"image": pa.array(contents, kind), "label": of_images[: len(images)].astype(np.int64)}
+    features = {"image": {"_type": "Image"}, "label": {"names": list(classes), "_type": "ClassLabel"}}
+    told = {"huggingface": json.dumps({"info": {"features": features}})}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pa.table(columns).replace_schema_metadata(told), path, row_group_size=group)
 
 
 def mnist(root: Path, patch: pytest.MonkeyPatch) -> Sample:
@@ -219,7 +285,7 @@ def dtd(root: Path, patch: pytest.MonkeyPatch) -> Sample:
 
 
 Maker = Callable[[Path, pytest.MonkeyPatch], Sample]
-OURS: tuple[Maker, ...] = (digits, folder, split_folder, npz, split_npz)
+OURS: tuple[Maker, ...] = (digits, folder, split_folder, npz, split_npz, table, tables, shards)
 TORCHVISION: tuple[Maker, ...] = (
     *(mnist, qmnist, emnist_letters, cifar10, svhn, stl10, usps, eurosat, imagenette, gtsrb, dtd),
 )

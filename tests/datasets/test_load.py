@@ -39,7 +39,8 @@ def test_a_path_to_nothing_is_no_unknown_name(source: str) -> None:
     [
         ("images.zip", "is an archive: unpack it.*<class>/<image>"),
         ("images.tar.gz", "is an archive: unpack it"),
-        ("train.csv", "is a table.*the folder of images"),
+        ("train.xlsx", "is a table of a kind that is not read: save it as .csv"),
+        ("train.csv", "is no table: there are no two columns"),
         ("cat.JPG", "is a single image.*the folder of all images"),
         ("images", "is a file, not a folder"),
     ],

@@ -193,7 +193,7 @@ def test_the_pruner_is_asked_about_every_epoch_that_is_new_but_the_last(make_sto
     epochs = [epoch(0, number, number / 10, again=number == 1) for number in range(1, 5)]
     engine = ScriptedEngine(lambda task: iter([*epochs, Ended(number=0, how="completed")]))
     driver = make_driver(make_store(trials=1, epochs=4), mlp, engine)
-    driver.pruner = Asked()
+    driver.early_end.pruner = Asked()
     list(driver.run())
     assert asked == [(0, 2 * DIGITS.num_train, 0.2), (0, 3 * DIGITS.num_train, 0.3)]
 

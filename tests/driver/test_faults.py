@@ -13,6 +13,7 @@ from nas.space.load import Space, load_space
 from nas.study.trial_files import checkpoint_path
 from nas.study.writer import StudyWriter
 from tests.driver.test_proposer import measured, small_space
+from tests.grids import first_of
 from tests.scripted import CAP, Script, ScriptedEngine, ends, epoch, learns, make_driver, outcomes, run
 
 
@@ -82,7 +83,7 @@ def interrupted(store: StudyWriter, space: Space, when: type[Event] = EpochTrain
 # starting --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("deaths", range(FAILURES))
+@pytest.mark.parametrize("deaths", first_of(2, reversed(range(FAILURES))))
 def test_a_first_worker_that_dies_before_it_is_ready_is_started_again(make_store, mlp, deaths):
     store = make_store(trials=1, epochs=1)
     events = list(make_driver(store, mlp, FailsToOpen(learns(0.5), deaths)).run())
@@ -111,7 +112,7 @@ def test_a_first_worker_that_is_never_ready_ends_the_search(make_store, mlp, mon
 # deaths and memory -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers", [1, 4, 8, 16])
+@pytest.mark.parametrize("workers", first_of(2, [1, 4, 8, 16]))
 def test_an_event_that_kills_all_workers_ends_no_search_whose_trials_have_retries_left(
     make_store, mlp, workers
 ):

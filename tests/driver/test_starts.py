@@ -140,7 +140,7 @@ def test_the_sampler_draws_what_a_start_leaves_out(make_store: Callable[..., Stu
         ("log2_filters = 9", "log2_filters cannot be 9. It lies between 3 and 6."),
         ("kernel_size = 4", "kernel_size cannot be 4. It lies between 3 and 5, in steps of 2."),
         ("log2_filters = true", "log2_filters cannot be True"),
-        ("optimizer = 'lion'", "optimizer cannot be 'lion'. Choices: sgd, adam, adamw, nadam."),
+        ("optimizer = 'lion'", "optimizer cannot be 'lion'. Choices: sgd, adam, adamw, nadam, muon."),
         ("a = 1\n[b]\nlog2_filters = 4", "must hold a table of parameters for each proposal"),
         ("", "must hold a table of parameters for each proposal"),
         ("a", "is not valid TOML"),
@@ -204,18 +204,19 @@ def test_where_no_start_fits_the_smallest_network_is_proposed_next_and_once(
     make_store: Callable[..., StudyWriter],
 ) -> None:
     store = make_store(space="cnn_fc", trials=3, epochs=1)
-    for params in CNN_FC.starts(DIGITS) or []:
+    starts = CNN_FC.starts(DIGITS) or []
+    for params in starts:
         store.enqueue(params)
     least = smallest(CNN_FC, DIGITS)
     wanted = CNN_FC.suggest(FixedTrial(least), DIGITS)
 
     def need(number: int, proposal: Proposal) -> int:
-        return 10 if proposal == wanted or number > 6 else 1000
+        return 10 if proposal == wanted or number > len(starts) else 1000
 
     run(store, CNN_FC, learns(0.5), need=need)
     records = store.trials()
-    assert outcomes(store) == ["does_not_fit"] * 6 + ["completed"] * 3
-    assert records[6].params == least
+    assert outcomes(store) == ["does_not_fit"] * len(starts) + ["completed"] * 3
+    assert records[len(starts)].params == least
     assert sum(record.params == least for record in records) == 1
 
 

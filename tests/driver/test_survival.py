@@ -111,6 +111,7 @@ def test_a_trial_whose_worker_is_killed_goes_on_and_ends_as_if_nothing_had_happe
     assert curves(study) == curves(undisturbed)
 
 
+@pytest.mark.slow  # tests/driver/test_watchdog.py ends one without a process
 def test_a_worker_that_hangs_is_ended_and_its_trial_goes_on(undisturbed, tmp_path, monkeypatch):
     hung = []
 
@@ -202,6 +203,7 @@ def test_a_trial_that_needs_more_memory_than_predicted_recovers_with_the_same_ef
     assert study.store.calibration["cpu"]
 
 
+@pytest.mark.slow  # tests/driver/test_faults.py has the same without a process
 def test_a_first_worker_that_is_killed_while_it_starts_is_started_again(tmp_path, monkeypatch):
     launch, notices = LocalEngine._launch, []
 

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import pytest
+from optuna.trial import TrialState
 
-from nas.driver.time_budget import MULTIPLE, duration
+from nas.driver.time_budget import MULTIPLE, Verdict, duration
 from nas.engines.messages import Trained
 from nas.errors import SearchFailed
 from nas.events import SearchEnded
@@ -24,6 +25,7 @@ def own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("nas.driver.proposer.UNFIT", 6)
     monkeypatch.setattr("nas.driver.time_budget.PATIENCE", PATIENCE)
+    monkeypatch.setattr("nas.driver.duplicates.EXHAUSTED", 10)
 
 
 def needs(seconds):
@@ -135,11 +137,82 @@ def test_a_proposal_that_took_too_long_may_be_proposed_again_under_a_longer_limi
     store, space = make_store(trials=1, epochs=2, trial_time=1), small_space(tmp_path, choices=1)
     with pytest.raises(SearchFailed, match="go on with a longer --trial-time"):
         run(store, space, **taking(lambda number: 20))
-    assert set(outcomes(store)) == {"does_not_fit"}
+    assert set(outcomes(store)) == {"does_not_fit", "duplicate"}
     store.take_over(store.recipe.model_copy(update={"trial_time": 1000.0}), store.memory_cap)
     store.begin()
     run(store, space, **taking(lambda number: 20))
     assert outcomes(store)[-1] == "completed"
+
+
+def test_when_all_of_a_space_takes_too_long_the_search_ends_and_says_what_the_cheapest_needs(
+    make_store, tmp_path, monkeypatch
+):
+    from tests.driver.test_proposer import small_space
+
+    monkeypatch.setattr("nas.driver.proposer.UNFIT", 200)
+    store, space = make_store(trials=9, epochs=2, trial_time=1), small_space(tmp_path, choices=3)
+    with pytest.raises(SearchFailed, match=r"last 3 proposals may be trained\. The cheapest needs") as told:
+        run(store, space, **taking(lambda number: 20 + number))
+    assert outcomes(store).count("does_not_fit") == 3
+    cheapest = min(record.predicted_seconds for record in store.trials() if record.predicted_seconds)
+    assert duration(2 * cheapest) in str(told.value)
+
+
+def test_in_a_space_of_which_a_part_takes_too_long_the_rest_is_trained_and_then_it_is_exhausted(
+    make_store, tmp_path
+):
+    from tests.driver.test_proposer import small_space
+
+    store, space = make_store(trials=9, epochs=2, trial_time=30), small_space(tmp_path, choices=3)
+    events, _ = run(store, space, **taking(lambda number: 20 if number == 0 else 1))
+    assert events[-1] == SearchEnded(why="exhausted")
+    assert outcomes(store)[0] == "does_not_fit"
+    assert outcomes(store).count("completed") == 2
+
+
+def test_a_run_that_goes_on_does_not_end_because_its_first_proposal_is_a_dear_one(make_store, mlp):
+    store = make_store(trials=1, epochs=2, time_limit=40, trial_time=1000, sampler="random")
+    run(store, mlp, **taking(lambda number: 1))
+    store.take_over(store.recipe.model_copy(update={"trials": 3, "time_limit": 40.0}), store.memory_cap)
+    store.begin()
+    run(store, mlp, **taking(lambda number: 1 if number > 1 else 45))
+    assert outcomes(store) == ["completed", "does_not_fit", "completed", "completed"]
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_trial_that_waits_until_what_is_left_does_not_suffice_is_one_for_the_next_run(
+    make_store, mlp, monkeypatch, cancelled
+):
+    store, asked = make_store(trials=1, epochs=1, time_limit=600), []
+    driver = make_driver(store, mlp, ScriptedEngine(learns(0.5)), calls=lambda number: needs(1))
+
+    def out_of_time(trial):
+        asked.append(trial.number)
+        if asked.count(0) != 2 or trial.number:  # the first time it is planned, the second it waits
+            return None
+        if cancelled:
+            store._study.tell(0, state=TrialState.FAIL)
+        return Verdict(2.0, 1.0, "needs more than is left", late=True)
+
+    monkeypatch.setattr(driver.times, "out_of_time", out_of_time)
+    for _ in driver.run():
+        pass
+    first, second = store.trials()
+    assert (first.outcome, first.reason) == (Outcome.INTERRUPTED, "needs more than is left")
+    assert second.outcome is Outcome.COMPLETED
+    assert told(store)[0] <= 0
+
+
+def test_what_the_study_and_the_machine_both_remember_is_learned_from_once(make_store, mlp):
+    store, sizes = make_store(trials=2, epochs=2), []
+    for _ in range(3):
+        driver = make_driver(store, mlp, ScriptedEngine(learns(0.5, 0.6)), calls=lambda number: needs(1))
+        for _ in driver.run():
+            pass
+        sizes.append({device: len(rates) for device, rates in driver.times._rates.items()})
+        store.take_over(store.recipe.model_copy(update={"trials": store.recipe.trials + 1}), store.memory_cap)
+        store.begin()
+    assert sizes == [{"cpu": 2}, {"cpu": 3}, {"cpu": 4}]
 
 
 def test_baselines_take_what_they_need(make_store, mlp):

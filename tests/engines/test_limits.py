@@ -52,7 +52,7 @@ def failure_of(size: int, reservation: int) -> Exception | None:
 
 def test_a_step_beyond_its_reservation_fails_and_smaller_ones_go_on() -> None:
     before = resident()
-    for _ in range(3):
+    for _ in range(2):
         error = failure_of(size=100, reservation=100)
         assert error
         assert is_out_of_memory(error)

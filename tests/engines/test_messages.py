@@ -2,7 +2,7 @@
 
 import pytest
 
-from nas.engines.messages import Command, Message, Ready, Setup, Task, decode, encode
+from nas.engines.messages import Command, Message, Ready, Seen, Setup, Task, decode, encode
 from nas.memory.planned import MemoryPlan
 from nas.memory.prediction import MemoryConstants
 from nas.memory.program import Memory
@@ -27,6 +27,7 @@ def task(memory: Memory | None, params: dict[str, object]) -> Task:
         ),
         Setup(space="mlp", training={"batch_size": 32}, data="d", device="cpu", threads=1, precision="fp32"),
         epoch(4, 2, again=True),
+        Seen(number=4, epochs=2, images=640, of=1216),
     ],
     ids=lambda message: type(message).__name__,
 )

@@ -18,6 +18,13 @@ from nas.exporters.pixels import normalise
 from tests.exporters.samples import ORIGIN
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In the default run, ONNX takes raw images in `test_formats.py` alone."""
+    for item in items:
+        if "TestOnnx" in item.nodeid and item.name.endswith("[uint8]"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def digits(cache: Path) -> ImageData:
     return open_data("digits")

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from nas.errors import StorageError, UnknownName
-from nas.events import Notice
+from nas.events import ImagesSeen, Notice, OfBaseline
 from nas.loggers.base import logged
 from nas.machine.plugins import LOGGERS
 from nas.testing import LoggerContract
@@ -44,6 +44,13 @@ def test_jsonl_holds_one_object_an_event_and_the_next_run_adds_its_own(tmp_path)
     run(tmp_path)
     assert written(tmp_path)[: len(first)] == first
     assert len(written(tmp_path)) == 2 * len(first)
+
+
+def test_how_far_an_epoch_is_goes_to_watchers_alone(tmp_path):
+    seen = ImagesSeen(number=0, epochs=1, images=2, of=8)
+    happening = [events()[0], seen, OfBaseline(name="resnet8", event=seen), events()[-1]]
+    assert run(tmp_path, happening=happening) == happening
+    assert [line["event"] for line in written(tmp_path)] == ["SearchStarted", "SearchEnded"]
 
 
 def test_a_line_that_a_crash_has_cut_short_is_taken_away(tmp_path):

@@ -22,6 +22,7 @@ from tests.memory.networks import CLASSES, SHAPE, Residual, deep, normalised, pl
 
 GIB = 2**30
 WIDE = partial(normalised, 64)
+SHALLOW = partial(deep, depth=3)
 Build = Callable[[], nn.Module]
 
 
@@ -73,7 +74,7 @@ def shrinking_plans(build: Build, batch_size: int, device: Device) -> list[tuple
 
 @pytest.mark.parametrize("device", first_of(1, ["cuda", "cpu"]))
 def test_as_the_cap_sinks_batches_are_split_before_checkpoints_are_set(device: Device) -> None:
-    ways = shrinking_plans(deep, 256, device)
+    ways = shrinking_plans(SHALLOW, 256, device)
     assert ways[:4] == [(256, 1, False), (128, 2, False), (64, 4, False), (32, 8, False)]
     assert ways == sorted(ways, key=lambda way: way[2])
     assert ways[-1][2]
@@ -203,7 +204,7 @@ def test_a_module_is_planned_like_what_builds_it() -> None:
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_after_a_plan_that_was_not_enough_comes_the_next_more_frugal_one(device: Device) -> None:
     plans: list[Levers] = []
-    while isinstance(found := plan(deep, device=device, after=plans[-1] if plans else None), MemoryPlan):
+    while isinstance(found := plan(SHALLOW, device=device, after=plans[-1] if plans else None), MemoryPlan):
         plans.append(found.levers)
     assert plans == [
         Levers(256 // accumulation, accumulation, checkpointing)

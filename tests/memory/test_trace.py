@@ -14,7 +14,7 @@ from nas.memory.trace import Precision, trace_training
 from nas.space import Optimizer, Training
 from tests.grids import each_once, first_of
 from tests.memory.measure import measured_training
-from tests.memory.networks import CLASSES, NETWORKS, SHAPE, deep, normalised, plain, settings
+from tests.memory.networks import CLASSES, NETWORKS, SHAPE, Residual, deep, normalised, plain, settings
 
 Build = Callable[[], nn.Module]
 
@@ -47,16 +47,35 @@ def check_prediction(
     assert predicted.allocated == pytest.approx(measured.tensors, rel=0.002, abs=LOOSE * training.batch_size)
 
 
+@pytest.mark.parametrize(
+    ("build", "optimizer", "batch_size", "accumulation", "precision"),
+    [
+        (plain, "sgd", 64, 1, "fp32"),
+        (normalised, "adam", 13, 1, "bf16"),
+        (Residual, "adamw", 96, 4, "fp32"),
+        (normalised, "nadam", 64, 2, "fp32"),
+        (plain, "muon", 128, 8, "bf16"),
+    ],
+)
+def test_each_setting_is_predicted_beside_others(
+    build: Build, optimizer: Optimizer, batch_size: int, accumulation: int, precision: Precision
+) -> None:
+    check_prediction(build, settings(batch_size, optimizer), accumulation=accumulation, precision=precision)
+
+
+@pytest.mark.slow
 @each_once(build=NETWORKS, optimizer=get_args(Optimizer))
 def test_the_predicted_peak_is_that_of_the_training_loop(build: Build, optimizer: Optimizer) -> None:
     check_prediction(build, settings(64, optimizer))
 
 
+@pytest.mark.slow
 @each_once(build=NETWORKS, batch_size=[13, 256], precision=["fp32", "bf16"])
 def test_a_program_holds_for_every_batch_size(build: Build, batch_size: int, precision: Precision) -> None:
     check_prediction(build, settings(batch_size), precision=precision)
 
 
+@pytest.mark.slow
 @each_once(build=NETWORKS, accumulation=[4, 8, 2])
 def test_accumulation_is_predicted(build: Build, accumulation: int) -> None:
     check_prediction(build, settings(128), accumulation=accumulation)

@@ -47,3 +47,7 @@ def test_a_network_that_cannot_be_built_is_blamed_on_its_line(tmp_path: Path) ->
     file.write_text(SPACE.format(width="eight"))
     with pytest.raises(BrokenFile, match=r"mine\.py, line 10: NameError: name 'eight'"):
         costing.cost(costing.propose(str(file)))
+
+
+def test_nobody_knows_what_an_epoch_takes_on_a_card_before_a_worker_is_there() -> None:
+    assert costing.cost(costing.propose("mlp"), device="cuda").epoch_seconds is None

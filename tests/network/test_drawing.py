@@ -1,5 +1,6 @@
 """A network drawn: complete, without overlaps at any depth, harmless whatever its layers are called."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
@@ -10,6 +11,7 @@ from torch import nn
 from nas.network.drawing import architecture_svg
 from nas.network.layers import Layer, LayerTable, layer_table
 from tests.browser import browser, watched_page
+from tests.grids import first_of
 
 __all__ = ["browser"]
 
@@ -101,20 +103,23 @@ OVERLAPS = """() => {
 }"""
 
 
-@pytest.mark.parametrize("width", [320, 960])
-@pytest.mark.parametrize(
-    "table",
-    [
-        *(pytest.param(convolutions(depth), id=f"{depth} convolutions") for depth in (0, 3, 20, 100)),
-        pytest.param(convolutions(100, equal=True), id="100 equal convolutions"),
-        pytest.param(tokens(), id="transformer"),
-        pytest.param(named("W" * 300, "M" * 300), id="long names"),
-        pytest.param(named("名前" * 100), id="wide letters"),
-    ],
-)
-def test_nothing_overlaps_at_any_depth(browser: Any, table: LayerTable, width: int) -> None:
+TABLES: dict[str, Callable[[], LayerTable]] = {
+    "20 convolutions": lambda: convolutions(20),
+    "long names": lambda: named("W" * 300, "M" * 300),
+    "no convolution": lambda: convolutions(0),
+    "3 convolutions": lambda: convolutions(3),
+    "100 convolutions": lambda: convolutions(100),
+    "100 equal convolutions": lambda: convolutions(100, equal=True),
+    "transformer": tokens,
+    "wide letters": lambda: named("名前" * 100),
+}
+
+
+@pytest.mark.parametrize("width", first_of(1, [320, 960]))
+@pytest.mark.parametrize("table", first_of(2, TABLES.values()), ids=TABLES)
+def test_nothing_overlaps_at_any_depth(browser: Any, table: Callable[[], LayerTable], width: int) -> None:
     with watched_page(browser) as watched:
         watched.page.set_content(
-            architecture_svg(table, (3, 32, 32), "A title that is long " * 9, width=width)
+            architecture_svg(table(), (3, 32, 32), "A title that is long " * 9, width=width)
         )
         assert watched.page.evaluate(OVERLAPS) == []

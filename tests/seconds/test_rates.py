@@ -79,7 +79,20 @@ def test_what_was_learned_is_there_for_the_next_study_on_this_machine(tmp_path, 
     assert remembered("some card") == []
 
 
-@pytest.mark.parametrize("content", ["", "[1]", '[{"work": 1}]', "{", "\0"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[1]",
+        '[{"work": 1}]',
+        "{",
+        "\0",
+        '[{"work": {"calls": 1}, "seconds": 0, "pace": 1}]',
+        '[{"work": {"calls": 1}, "seconds": 1, "pace": NaN}]',
+        '[{"work": {"calls": "many"}, "seconds": 1, "pace": 1}]',
+        '[{"work": {"calls": -1}, "seconds": 1, "pace": 1}]',
+    ],
+)
 def test_a_broken_file_of_the_cache_is_as_none(tmp_path, monkeypatch, content):
     monkeypatch.setenv("NAS_CACHE", str(tmp_path))
     remember("cpu", trials(1, {}))

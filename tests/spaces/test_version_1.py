@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from nas.study.weights import weights_path
+from optuna.trial import FixedTrial
 from safetensors.torch import save_file
 
 import nas
@@ -14,8 +15,10 @@ from nas.driver.prepare import prepared
 from nas.engines.messages import Setup
 from nas.engines.worker import Worker
 from nas.recipe import Recipe
+from nas.space.load import load_space
 from nas.study.replay import space_of
 from tests.conftest import Nas
+from tests.scripted import DIGITS
 
 DUMP = Path(__file__).with_name("version_1.sql.gz")
 """Of `nas search` with 3 trials of cnn_fc and 2 of residual on digits, one epoch each."""
@@ -53,7 +56,7 @@ def test_it_is_searched_no_further_but_another_starts_from_its_best(nas: Nas, fo
     code, out, err = nas("search", "--study", "old", "--folder", folder, "--trials", 9)
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
-    assert "made with version 1 of search space 'cnn_fc', now it is 2" in err
+    assert "made with version 1 of search space 'cnn_fc', now it is 3" in err
     assert "--warm-start old --study OTHER" in err
 
 
@@ -62,7 +65,7 @@ def test_a_new_study_starts_from_what_the_space_still_knows_of_its_best(folder: 
     assert best is not None
     with prepared(Recipe.load(study="new", folder=folder, warm_start="old", device="cpu"), None) as run:
         first = run.store.trials()[0].params
-        assert run.store.space_version == 2
+        assert run.store.space_version == 3
     assert {"log2_filters", "conv_stages", "fc_layers", "optimizer"} <= first.keys()
     assert all(best.params[name] == value for name, value in first.items())
 
@@ -93,3 +96,11 @@ def test_a_worker_rebuilds_the_version_that_its_study_was_made_with(
 def test_its_best_is_retrained(folder: Path) -> None:
     final = nas.load_study("old", folder=folder).train(top=1, seeds=1, epochs=1, workers=1)
     assert final.test_accuracy > 0.2
+
+
+def test_what_version_2_of_cnn_fc_proposed_is_rebuilt_by_version_2() -> None:
+    now, data = load_space("cnn_fc"), DIGITS
+    then = now.of_version(2)
+    assert (then.version, now.version) == (2, 3)
+    params = next(start for start in now.starts(data) or () if start["optimizer"] == "adamw")
+    assert then.suggest(FixedTrial(params), data).digest == now.suggest(FixedTrial(params), data).digest

@@ -23,6 +23,7 @@ from tests.scripted import learns, run
 Mount = namedtuple("Mount", "mountpoint fstype")
 
 
+@pytest.mark.usefixtures("power_cuts")
 def test_sqlite_runs_in_wal_mode_with_full_synchronisation(tmp_path):
     storage = open_database(f"sqlite:///{tmp_path}/new/nas.db", create=True)
     with storage.engine.connect() as connection:
@@ -30,6 +31,7 @@ def test_sqlite_runs_in_wal_mode_with_full_synchronisation(tmp_path):
         assert connection.scalar(text("PRAGMA synchronous")) == 2
 
 
+@pytest.mark.usefixtures("power_cuts")
 def test_sqlite_synchronises_fully_where_it_was_built_to_do_less(tmp_path, monkeypatch):
     connections = []
 

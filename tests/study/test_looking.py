@@ -130,6 +130,7 @@ ADDED = {
     },
     2: {"nas_studies": "searched_at", "nas_trials": "placed_on"},
     3: {"nas_trials": "work predicted_seconds pace", "nas_epochs": "busy_seconds"},
+    4: {"nas_studies": "forecast", "nas_trials": "progress"},
 }
 """Columns that the version after each has added, by table."""
 

@@ -87,7 +87,7 @@ def lose(storage: RetryingStorage, number: int, *, committed: bool) -> "count[in
     return commits
 
 
-@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.slow)], ids="every {}".format)
+@pytest.mark.parametrize("every", [10, pytest.param(1, marks=pytest.mark.slow)], ids="every {}".format)
 @pytest.mark.parametrize("committed", [True, False], ids=["after the commit", "before the commit"])
 def test_an_operation_whose_answer_is_lost_is_repeated_and_done_once(tmp_path, monkeypatch, committed, every):
     monkeypatch.setattr(patience, "LONGEST_PAUSE", 0.0)

@@ -132,6 +132,22 @@ def test_a_stop_in_the_midst_of_an_epoch_changes_no_bit(images: Images, change: 
     assert weights(rest.evaluated) == weights(whole.evaluated)
 
 
+def test_how_far_an_epoch_is_is_known_before_every_step_and_after_a_stop(images: Images) -> None:
+    halted, seen = trainer(images, SGD), []
+
+    def should_stop() -> bool:
+        seen.append(halted.seen)
+        return len(seen) == STOPPED_AT
+
+    batch = SGD.batch_size
+    steps = len(images.train) // batch
+    list(halted.run(should_stop))
+    expected = [(step // steps, batch * (step % steps), batch * steps) for step in range(STOPPED_AT)]
+    assert seen == expected
+    next(halted.run(lambda: bool(seen.append(halted.seen))))
+    assert seen[STOPPED_AT] == expected[-1]
+
+
 def test_training_goes_on_where_it_was_left_in_the_same_process(images: Images) -> None:
     whole, halted = trainer(images, SGD), trainer(images, SGD)
     asked = iter([False] * (STOPPED_AT - 1) + [True] + [False] * 1000)

@@ -199,6 +199,21 @@ def test_memory_compares_prediction_and_measurement() -> None:
     assert (list(points.x), list(points.y)) == ([1.0], [0.5])
 
 
+def test_history_by_time_shows_the_best_after_so_many_seconds_without_pauses_between_runs() -> None:
+    def timed(number: int, begins: float, value: float | None = None) -> TrialRecord:
+        begun = START + timedelta(seconds=begins)
+        return trial(number, value, started_at=begun, finished_at=begun + timedelta(seconds=10))
+
+    shown = traces(figures.history_by_time([timed(0, 0, 0.5), timed(1, 10), timed(2, 4000, 0.75)]))
+    assert (list(shown["best so far"].x), list(shown["best so far"].y)) == ([10, 30, 30], [0.5, 0.75, 0.75])
+    assert list(shown["completed"].customdata) == [0, 2]
+
+
+def test_history_by_time_of_trials_without_times_says_so() -> None:
+    figure = figures.history_by_time([trial(0, 0.5)])
+    assert figure.layout.meta["summary"] == "When trials were trained was not stored."
+
+
 def test_outcomes_are_counted_by_reason_without_its_particulars() -> None:
     reasons = ["pruner: 0.1 after epoch 2", "pruner: 0.2 after epoch 3", "diverged: the loss is nan", None]
     bars = figures.outcomes([trial(number, reason=reason) for number, reason in enumerate(reasons)]).data[0]

@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,17 @@ import pytest
 from sqlalchemy import event as sql_event
 from sqlalchemy import insert, text, update
 
-from nas.events import EpochTrained, Event, SearchEnded, SearchStarted, TrialEnded, TrialStarted, WorkerReady
+from nas.events import (
+    EpochTrained,
+    Event,
+    Forecast,
+    ImagesSeen,
+    SearchEnded,
+    SearchStarted,
+    TrialEnded,
+    TrialStarted,
+    WorkerReady,
+)
 from nas.recipe import Recipe
 from nas.space.load import Space
 from nas.study import tables
@@ -124,6 +135,32 @@ def test_news_comes_with_each_look_from_either_database(database_url, tmp_path, 
     assert events[0].seconds < 60
     (ended,) = of(TrialEnded, events)
     assert (ended.number, ended.outcome, ended.value, ended.epochs) == (number, Outcome.COMPLETED, 0.75, 3)
+
+
+def test_what_the_run_was_said_to_take_is_told_once(driver):
+    said = Forecast(trials=2, seconds=3, low=2, high=5, known=False, pruned=False, starts=(1.5,), mean=1.5)
+    events = watched(driver, lambda: driver.store.run_expects(asdict(said)), lambda: None)
+    assert of(Forecast, events) == [said]
+    driver.store.run_begins(["cpu"], {})
+    assert of(Forecast, watched(driver)) == []
+
+
+def test_how_far_a_trial_is_inside_its_epoch_is_told_once_for_each_news(driver):
+    driver.store.row["data"] = {"info": {**asdict(DIGITS), "num_train": 1000}}
+    number = driver.start()
+    driver.train(number, 1)
+    events = watched(
+        driver,
+        lambda: driver.store.keep_progress({number: 1.25}),
+        lambda: None,
+        lambda: driver.store.keep_progress({number: 1.75}),
+        lambda: driver.train(number, 2),
+    )
+    told = [each for each in events if isinstance(each, EpochTrained | ImagesSeen)]
+    assert [each.images if isinstance(each, ImagesSeen) else each.epoch.number for each in told] == [
+        *(1, 250, 750, 2)
+    ]
+    assert {each.of for each in of(ImagesSeen, events)} == {1000}
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from nas.events import Forecast
 from nas.recipe import Recipe
+from nas.study.clock import seconds_since
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, best_of, counts_of
+from nas.views.outlook import search_left, trial_left
 
 LATEST = 12
 """So many trials that ended last are listed."""
@@ -104,6 +108,47 @@ class Snapshot:
     @property
     def _unsettled(self) -> list[TrialRecord]:
         return [record for record in self.records if record.outcome in (Outcome.RUNNING, Outcome.WAITING)]
+
+    def left_of(self, record: TrialRecord) -> float | None:
+        """Seconds until a running trial ends; None before anything is known."""
+        if record.started_at is None:
+            return None
+        taken = [epoch.seconds for epoch in record.epochs]
+        since = max(0.0, seconds_since(record.started_at) - sum(taken))
+        lacks = self.recipe.epochs - len(taken)
+        return trial_left(record.predicted_seconds, taken, lacks, record.part, since)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the search ends; None where none runs, or where nothing was said before it began."""
+        recipe, said, began = self.recipe, self.row.get("forecast"), self.row.get("searched_at")
+        if not self.searching or not said or not began:
+            return None
+        forecast = Forecast(**said | {"starts": tuple(said["starts"])})
+        mine = [record for record in self.records if record.started_at and record.started_at >= began]
+        trained = [record for record in mine if record.worker is not None]
+        left = [self.left_of(record) for record in self.running]
+        seconds = search_left(
+            forecast,
+            remaining=max(0, recipe.trials - self.trained),
+            begun=len(mine),
+            workers=len(self.row.get("devices") or ()) or 1,
+            ran=max(
+                (seconds_since(record.started_at) for record in trained if record.started_at), default=0.0
+            ),
+            done=sum(self._done(record, forecast) for record in trained),
+            running=[forecast.mean if each is None else each for each in left],
+        )
+        limit = math.inf if recipe.time_limit is None else recipe.time_limit - seconds_since(began)
+        return max(0.0, min(seconds, limit))
+
+    def _done(self, record: TrialRecord, forecast: Forecast) -> float:
+        """Predicted seconds of what a trial has trained; of all of it, once it has ended."""
+        epochs, predicted = self.recipe.epochs, record.predicted_seconds
+        whole = forecast.mean if predicted is None else predicted * epochs
+        if record.outcome is not Outcome.RUNNING:
+            return whole
+        return whole * (len(record.epochs) + (record.part or 0.0)) / epochs
 
     @property
     def images_per_second(self) -> float | None:

@@ -23,6 +23,7 @@ UNSETTLED = (Outcome.RUNNING, Outcome.WAITING)
 
 FIGURES = {
     "best-so-far": figures.history,
+    "best-so-far-by-time": figures.history_by_time,
     "learning-curves": figures.learning_curves,
     "accuracy-and-parameters": figures.accuracy_against_parameters,
     "memory": figures.memory,

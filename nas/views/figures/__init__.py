@@ -16,7 +16,7 @@ except ModuleNotFoundError as error:
     raise NasError("Figures need plotly: pip install 'optuna-nas[report]'.") from error
 
 from nas.views.figures.accuracy import accuracy_against_parameters
-from nas.views.figures.curves import history, learning_curves
+from nas.views.figures.curves import history, history_by_time, learning_curves
 from nas.views.figures.importance import importances
 from nas.views.figures.parallel import parallel_coordinates
 from nas.views.figures.results import outcomes
@@ -25,6 +25,7 @@ from nas.views.figures.time_and_memory import memory, seconds, timeline
 __all__ = [
     "accuracy_against_parameters",
     "history",
+    "history_by_time",
     "importances",
     "learning_curves",
     "memory",

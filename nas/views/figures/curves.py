@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import nas.views.figures.theme as theme
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, best_of
+from nas.study.spending import best_so_far, working_time
 from nas.views.figures.theme import BEST, COLOURS
 
 if TYPE_CHECKING:
@@ -63,6 +64,44 @@ def history(trials: Trials) -> go.Figure:
         figure,
         f"The best of {len(completed):,} completed trials is trial {best.number},"
         f" with a validation accuracy of {best.value:.4f}.",
+    )
+
+
+def history_by_time(trials: Trials) -> go.Figure:
+    """The best so far after so many seconds of search; pauses between runs are left out."""
+    figure = theme.new_figure("History by time", y="validation accuracy")
+    records = theme.records_of(trials)
+    steps = best_so_far(records)
+    if not steps:
+        none = best_of(records) is None
+        why = "No trial is completed yet." if none else "When trials were trained was not stored."
+        return theme.nothing_yet(figure, why)
+    spans, _ = working_time([record for record in records if record.started_at is not None])
+    end = max(end for _, end in spans.values())
+    unit, size = theme.unit_of(end)
+    completed = [r for r in records if r.outcome is Outcome.COMPLETED and r.number in spans]
+    figure.add_scatter(
+        x=[theme.rounded(spans[record.number][1] / size) for record in completed],
+        y=[theme.rounded(record.value) for record in completed],
+        customdata=[record.number for record in completed],
+        mode="markers",
+        name="completed",
+        marker=theme.dots(COLOURS[Outcome.COMPLETED], 6, opacity=theme.faded(0.7, len(completed))),
+        hovertemplate=f"trial %{{customdata}}: %{{y:.4f}} after %{{x}} {unit}<extra></extra>",
+    )
+    figure.add_scatter(
+        x=[theme.rounded(seconds / size) for seconds in (*(step.seconds for step in steps), end)],
+        y=[theme.rounded(value) for value in (*(step.value for step in steps), steps[-1].value)],
+        mode="lines",
+        name="best so far",
+        line={"color": BEST, "width": 2, "shape": "hv"},
+        hovertemplate=f"best after %{{x}} {unit}: %{{y:.4f}}<extra></extra>",
+    )
+    figure.update_xaxes(title={"text": f"{unit} of search"}, rangemode="tozero")
+    return theme.summarised(
+        figure,
+        f"{steps[0].value:.4f} after {steps[0].seconds / size:.3g} {unit},"
+        f" {steps[-1].value:.4f} after {steps[-1].seconds / size:.3g} of {end / size:.3g} {unit} of search.",
     )
 
 

@@ -25,6 +25,8 @@ GRID = "rgba(128, 128, 128, 0.22)"
 
 BEST = "#e0782c"
 
+UNITS = {"seconds": 1, "minutes": 60, "hours": 3600}
+
 LABEL = 24
 """Letters."""
 
@@ -130,6 +132,11 @@ def rounded(value: float | None, digits: int = 4) -> float | None:
 def faded(least: float, drawn: int) -> float:
     """Opacity of one of so many lines or points: the fewer, the stronger."""
     return round(min(0.8, max(least, 15 / max(1, drawn))), 2)
+
+
+def unit_of(seconds: float) -> tuple[str, int]:
+    """Name and seconds of the unit in which so long a time is shown."""
+    return next((unit for unit in UNITS.items() if seconds / unit[1] < 180), ("hours", 3600))
 
 
 def count_axis(last: int) -> dict[str, Any]:

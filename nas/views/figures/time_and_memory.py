@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Mapping
 from statistics import median
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
 
 import nas.views.figures.theme as theme
-from nas.study.clock import now
-from nas.study.records import TrialRecord
+from nas.study.spending import working_time
 from nas.views.figures.theme import COLOURS
 
 if TYPE_CHECKING:
     from nas.views.figures.theme import Trials
-
-UNITS = {"seconds": 1, "minutes": 60, "hours": 3600}
-
-PAUSE = timedelta(minutes=2)
-"""A longer time without any trial, between two runs, is left out of the timeline."""
 
 
 def timeline(trials: Trials) -> go.Figure:
@@ -30,9 +23,9 @@ def timeline(trials: Trials) -> go.Figure:
     figure = theme.new_figure("Timeline", height=150 + 44 * max(1, len(workers)))
     if not records:
         return theme.nothing_yet(figure, "No trial has started yet.")
-    spans, pauses = _working_time(records)
+    spans, pauses = working_time(records)
     total = max(end for _, end in spans.values())
-    unit, size = next((u for u in UNITS.items() if total / u[1] < 180), ("hours", 3600))
+    unit, size = theme.unit_of(total)
     for outcome, some in theme.by_outcome(records).items():
         figure.add_bar(
             base=[theme.rounded(spans[record.number][0] / size, 6) for record in some],
@@ -109,20 +102,3 @@ def _predicted_and_measured(
         figure,
         f"Median difference of measured from predicted {what}: {error:.1%} of {len(records):,} trials.",
     )
-
-
-def _working_time(records: Sequence[TrialRecord]) -> tuple[dict[int, tuple[float, float]], list[float]]:
-    """Seconds from the first start to start and end of each trial, and where pauses were cut out."""
-    until = now()
-    began = sorted(
-        (record.started_at or until, record.finished_at or until, record.number) for record in records
-    )
-    origin = latest = began[0][0]
-    spans, pauses = {}, []
-    for start, end, number in began:
-        if start - latest > PAUSE:
-            origin += start - latest
-            pauses.append((latest - origin + (start - latest)).total_seconds())
-        latest = max(latest, end)
-        spans[number] = ((start - origin).total_seconds(), (max(end, start) - origin).total_seconds())
-    return spans, pauses

@@ -19,6 +19,7 @@ from nas.errors import NasError
 from nas.machine.versions import versions
 from nas.network.drawing import architecture_svg
 from nas.study.records import TrialRecord, best_of, counts_of
+from nas.study.spending import untimed
 from nas.views import format
 from nas.views.figures.importance import importances_of
 from nas.views.report import sections
@@ -64,6 +65,8 @@ def render(study: Study) -> str:
         figures=list(_figures(study, records)),
         num_train=data["num_train"],
         cost=sections.cost(records, data["num_train"]),
+        cost_by_part=sections.cost_by_part(records),
+        untimed=untimed(records),
         cost_by_outcome=sections.cost_by_outcome(records),
         trust=sections.trust(best, records, data["num_val"]),
         baselines=sections.baselines(content["baselines"], best),
@@ -106,6 +109,7 @@ def _figures(study: Study, records: Sequence[TrialRecord]) -> Iterator[Shown]:
     important = list(importances_of(study)) or None
     made: dict[str, tuple[Callable[[], go.Figure], bool]] = {
         "history": (partial(figures.history, records), False),
+        "history_by_time": (partial(figures.history_by_time, records), False),
         "learning_curves": (partial(figures.learning_curves, records), False),
         "importances": (partial(figures.importances, study), False),
         "accuracy_against_parameters": (partial(figures.accuracy_against_parameters, records), False),

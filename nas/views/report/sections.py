@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nas.final.scores import accuracy_interval
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, plan_in_words, ranking
+from nas.study.spending import parts
 from nas.views import format
 from nas.views.costs import costs_in_words
 from nas.views.figures.theme import by_outcome
@@ -19,7 +20,7 @@ from nas.views.terminal.network import training_in_words
 if TYPE_CHECKING:
     from nas.views.shown import Study
 
-PRIVATE = {"study", "storage", "folder", "data_dir"}
+PRIVATE = {"study", "storage", "folder", "data_dir", "root"}
 """Settings that tell of the machine, not of the search."""
 
 LISTED = 10
@@ -129,6 +130,19 @@ def cost(records: Sequence[TrialRecord], num_train: int) -> list[Fact]:
         Fact("worker hours", _hours(by_workers), by_workers / 3600, "worker_hours"),
         Fact("epochs", f"{epochs:,}", epochs, "epochs"),
         Fact("training images seen", format.count(epochs * num_train), epochs * num_train, "images"),
+    ]
+
+
+def cost_by_part(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
+    """Seconds of workers spent on starts and on what the sampler proposed, as the cells of a table."""
+    return [
+        {
+            "part": part.name,
+            "trials": f"{part.trials:,}",
+            "time of workers": format.duration(part.seconds),
+            "share": f"{part.share:.0%}",
+        }
+        for part in parts(records)
     ]
 
 

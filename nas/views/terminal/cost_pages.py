@@ -87,6 +87,8 @@ def versus_page(titles: tuple[str, str], costs: tuple[Cost, Cost]) -> Group:
 
 def _seconds(cost: Cost) -> str:
     """What an epoch takes, and how that is known."""
+    if cost.epoch_seconds is None:
+        return "What an epoch takes on a card, a search on it measures."
     learned = (
         f"learned from {cost.learned_from} trials" if cost.learned_from else "nothing was trained here yet"
     )

@@ -17,7 +17,8 @@ FIXED_ROWS = 9
 """Rows of a frame beside those of its devices, workers and reasons."""
 
 NARROW, WIDE = 70, 100
-"""Columns from which on a worker's row has room for its progress bar, and for its memory and plan."""
+"""Columns from which on a worker's row has room for its time left and speed, and for its progress bar, memory
+and plan."""
 
 STYLES = {"notice": "cyan", "failure": "red"}
 
@@ -48,7 +49,7 @@ def frame(state: SearchState, now: float, width: int, height: int, *, ended: boo
         room -= len(reasons) + bool(reasons)
         if devices:
             parts.append(_memory(state, devices, width))
-        parts += ["", _workers(state, width, room)]
+        parts += ["", _workers(state, now, width, room)]
     if reasons:
         parts += ["", *reasons]
     return Group(*parts[:height])
@@ -132,7 +133,7 @@ def _memory(state: SearchState, devices: list[tuple[str, int]], width: int) -> T
     return rows
 
 
-def _workers(state: SearchState, width: int, room: int) -> Table:
+def _workers(state: SearchState, now: float, width: int, room: int) -> Table:
     """A row for each worker, so that rows keep their place; the last one tells how many have none."""
     workers, epochs = state.start.workers, state.start.recipe.epochs
     shown = workers if workers <= room else room - 1
@@ -146,7 +147,7 @@ def _workers(state: SearchState, width: int, room: int) -> Table:
     blank = [""] * (len(headings) - 1)
     for worker in range(shown):
         if worker in busy:
-            cells = _cells(busy[worker], epochs, width)
+            cells = _cells(busy[worker], epochs, width, now)
             table.add_row(*(cells[heading] for heading in headings), _network(busy[worker]))
         else:
             doing = "idle" if worker in state.devices else "starting"
@@ -159,22 +160,24 @@ def _workers(state: SearchState, width: int, room: int) -> Table:
 def _headings(width: int, with_memory: bool) -> list[str]:
     headings = ["worker", "trial", "epoch", "val acc"]
     if width >= NARROW:
-        headings.append("images/s")
+        headings = ["worker", "trial", "epoch", "left", "val acc", "images/s"]
     if width >= WIDE and with_memory:
         headings += ["memory", "plan"]
     return headings
 
 
-def _cells(trial: RunningTrial, epochs: int, width: int) -> dict[str, RenderableType]:
+def _cells(trial: RunningTrial, epochs: int, width: int, now: float) -> dict[str, RenderableType]:
     epoch = trial.epoch
-    done = epoch.number if epoch else 0
+    done, part = trial.trained, trial.part
     progress = Table.grid(padding=(0, 2, 0, 0))
-    bar = [_bar(done, epochs, width=10)] if width >= NARROW else []
-    progress.add_row(*bar, f"{done:{len(str(epochs))}}/{epochs}")
+    bar = [_bar(done + (part or 0.0), epochs, width=10)] if width >= WIDE else []
+    inside = "" if part is None else f" +{format.percent(part)}"
+    progress.add_row(*bar, f"{done:{len(str(epochs))}}/{epochs}{inside}")
     return {
         "worker": str(trial.begun.worker),
         "trial": MISSING if trial.baseline else str(trial.begun.number),
         "epoch": progress,
+        "left": duration(trial.left(epochs, now)),
         "val acc": accuracy(epoch.val_accuracy if epoch else None),
         "images/s": count(epoch.images_per_second if epoch else None),
         "memory": memory(trial.begun.reservation),
@@ -200,7 +203,7 @@ def _reasons(state: SearchState) -> list[Text]:
     return lines
 
 
-def _bar(done: int, total: int, width: int | None = None) -> ProgressBar:
+def _bar(done: float, total: int, width: int | None = None) -> ProgressBar:
     return ProgressBar(total, min(done, total), width, complete_style="cyan", finished_style="green")
 
 

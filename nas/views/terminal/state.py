@@ -1,13 +1,15 @@
 """What a search has come to: its events, added up. Views draw it, and nothing here draws."""
 
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal
 
 from nas.events import (
     EpochTrained,
     Event,
+    Forecast,
+    ImagesSeen,
     Notice,
     OfBaseline,
     SearchEnded,
@@ -19,6 +21,7 @@ from nas.events import (
 )
 from nas.study.outcome import Outcome
 from nas.training.epoch import Epoch
+from nas.views.outlook import forecast_lines, search_left, trial_left
 
 UNCHARGED = (Outcome.DOES_NOT_FIT, Outcome.DUPLICATE)
 """How proposals end that no worker trains."""
@@ -42,8 +45,32 @@ class RunningTrial:
     """The moment of its start, in seconds on the clock of `SearchState`."""
     epoch: Epoch | None = None
     """The last epoch that it has finished."""
+    part: float | None = None
+    """Of the next one, in [0, 1]; None where nobody has said it."""
+    taken: list[float] = field(default_factory=list)
+    """Seconds of each epoch that it has finished."""
+    since: float = 0.0
+    """The moment when the last of them ended, or when it started."""
     baseline: str | None = None
     """The name of the baseline, if it is one."""
+
+    def __post_init__(self) -> None:
+        self.since = self.started
+
+    @property
+    def trained(self) -> int:
+        """Epochs that it has finished."""
+        return self.epoch.number if self.epoch else 0
+
+    def learn(self, epoch: Epoch, now: float) -> None:
+        """One more epoch is over."""
+        self.epoch, self.part, self.since = epoch, None, now
+        self.taken.append(epoch.seconds)
+
+    def left(self, epochs: int, now: float) -> float | None:
+        """Seconds until its last epoch ends; None before anything is known."""
+        predicted = self.begun.epoch_seconds
+        return trial_left(predicted, self.taken, epochs - self.trained, self.part, now - self.since)
 
 
 @dataclass(frozen=True)
@@ -78,22 +105,37 @@ class SearchState:
         self.messages = [Message("notice", note) for note in start.data.get("notes", ())]
         self.charged_seconds: list[float] = []
         """What each completed or pruned trial of this run took."""
+        self.forecast: Forecast | None = None
+        """What was said before the first trial."""
+        self.first: float | None = None
+        """When the first trial of this run started."""
+        self.done = 0.0
+        """Seconds that the trials were predicted to take that this run has trained and that ended."""
 
     def add(self, event: Event, now: float) -> None:
         """Take in one event that happened at `now`."""
         match event:
             case WorkerReady(worker=worker, device=device):
                 self.devices[worker] = device
+            case Forecast():
+                self.forecast = event
+                lines = forecast_lines(event, self.total, self.start.recipe.time_limit)
+                self.messages.extend(Message("notice", line) for line in lines)
             case TrialStarted():
-                self.running[event.number] = RunningTrial(event, now - event.seconds)
+                trial = self.running[event.number] = RunningTrial(event, now - event.seconds)
+                self.first = trial.started if self.first is None else self.first
             case EpochTrained(number=number, epoch=epoch):
-                self.running[number].epoch = epoch
+                self.running[number].learn(epoch, now)
+            case ImagesSeen(number=number):
+                self.running[number].part = event.part
             case TrialEnded():
                 self._end(event)
             case OfBaseline(name=name, event=TrialStarted() as begun):
                 self.running[BASELINE] = RunningTrial(begun, now - begun.seconds, baseline=name)
             case OfBaseline(event=EpochTrained(epoch=epoch)):
-                self.running[BASELINE].epoch = epoch
+                self.running[BASELINE].learn(epoch, now)
+            case OfBaseline(event=ImagesSeen() as seen):
+                self.running[BASELINE].part = seen.part
             case OfBaseline(event=TrialEnded()):
                 self.running.pop(BASELINE, None)
             case Notice(text=text):
@@ -118,7 +160,8 @@ class SearchState:
         return []
 
     def _end(self, event: TrialEnded) -> None:
-        self.running.pop(event.number, None)
+        if trial := self.running.pop(event.number, None):
+            self.done += self._predicted(trial)
         self.ended += 1
         self.counts[event.outcome] += 1
         if event.outcome.charged:
@@ -164,18 +207,46 @@ class SearchState:
         return now - self.begun
 
     def time_left(self, now: float) -> float | None:
-        """Seconds until the last trial ends or the time limit comes, or None before any trial has ended.
-
-        As if every trial to come took the mean time of those that this run has trained, on all workers.
-        """
+        """Seconds until the last trial ends or the time limit comes, or None before anything is known."""
         remaining = self.total - self.charged
         if remaining <= 0:
             return 0.0
+        left = self._as_forecast(remaining, now) if self.forecast else self._as_before(remaining, now)
+        if left is None:
+            return None
+        if self.start.recipe.time_limit is not None:
+            left = min(left, self.start.recipe.time_limit - self.elapsed(now))
+        return max(0.0, left)
+
+    def _as_forecast(self, remaining: int, now: float) -> float:
+        """From what was said before the first trial."""
+        assert self.forecast
+        trials = {number: trial for number, trial in self.running.items() if number != BASELINE}
+        epochs, done = self.start.recipe.epochs, self.done
+        for trial in trials.values():
+            done += self._predicted(trial) * (trial.trained + (trial.part or 0.0)) / epochs
+        left = [trial.left(epochs, now) for trial in trials.values()]
+        return search_left(
+            self.forecast,
+            remaining=remaining,
+            begun=self.ended + len(trials),
+            workers=self.start.workers,
+            ran=0.0 if self.first is None else now - self.first,
+            done=done,
+            running=[self.forecast.mean if each is None else each for each in left],
+        )
+
+    def _as_before(self, remaining: int, now: float) -> float | None:
+        """As if every trial to come took the mean time of those that this run has trained, on all workers."""
         if not self.charged_seconds:
             return None
         mean = fmean(self.charged_seconds)
         trained = sum(min(now - trial.started, mean) for trial in self.running.values())
-        left = (remaining * mean - trained) / min(self.start.workers, remaining)
-        if self.start.recipe.time_limit is not None:
-            left = min(left, self.start.recipe.time_limit - self.elapsed(now))
-        return max(0.0, left)
+        return (remaining * mean - trained) / min(self.start.workers, remaining)
+
+    def _predicted(self, trial: RunningTrial) -> float:
+        """Seconds that a trial was predicted to take; those of any where that is not known."""
+        seconds = trial.begun.epoch_seconds
+        if seconds is not None:
+            return seconds * self.start.recipe.epochs
+        return self.forecast.mean if self.forecast else 0.0

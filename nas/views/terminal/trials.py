@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nas.study import spending
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, best_of, counts_of, plan_in_words, ranking
 from nas.training.epoch import Epoch
@@ -30,6 +31,9 @@ LISTED = 40
 
 EPOCHS = 24
 """Of a longer curve, about so many epochs are shown, the first, the best and the last among them."""
+
+STEPS = 5
+"""So many of the values that were the best once are told, with the time of each."""
 
 CURVES = 4
 """So many of the best trials are drawn."""
@@ -69,9 +73,33 @@ def study_page(study: Study, width: int, *, everything: bool = False) -> Group:
         parts.append(Text(f"The best and the latest of {len(records):,} trials."))
         parts.append(line("all of them", command(study, "show", study.name, "--all"), "cyan"))
     parts += curves(ranking(records)[:CURVES])
+    if (spent := _spent(records)).row_count:
+        parts += ["", spent]
     if final is not None:
         parts += ["", final_line(final)]
     return Group(*parts, "", Text(format.counts(counts_of(records)), style="dim"))
+
+
+def _spent(records: Sequence[TrialRecord]) -> Table:
+    """The best value so far after some times, and what each part of the search cost."""
+    steps = spending.best_so_far(records)
+    if len(steps) > STEPS:  # the first, the last, and some between
+        steps = [steps[round(place * (len(steps) - 1) / (STEPS - 1))] for place in range(STEPS)]
+    way = (f"{format.accuracy(step.value)} after {format.duration(step.seconds)}" for step in steps)
+    costs = (
+        f"{each.name} {format.duration(each.seconds)} ({each.share:.0%})" for each in spending.parts(records)
+    )
+    lacking = spending.untimed(records)
+    facts = {
+        "best so far": ", ".join(way),
+        "time spent": ", ".join(costs),
+        "no times": f"of {format.plural(lacking, 'trial')}" if lacking else "",
+    }
+    rows = Table.grid(padding=(0, 2, 0, 0))
+    for name, fact in facts.items():
+        if fact:
+            rows.add_row(Text(name, style="dim"), Text(fact))
+    return rows
 
 
 def listed_trials(records: Sequence[TrialRecord]) -> list[TrialRecord]:

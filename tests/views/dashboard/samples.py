@@ -121,10 +121,13 @@ class Sample:
 
     def set_recipe(self, **settings: Any) -> None:
         """As a run does that continues the study."""
-        recipe = self.recipe.model_dump(mode="json") | settings
+        self.set(recipe=self.recipe.model_dump(mode="json") | settings)
+
+    def set(self, **columns: Any) -> None:
+        """Columns of the study."""
         with self.storage.engine.begin() as connection:
             mine = tables.studies.c.study_uuid == self.uuid
-            connection.execute(update(tables.studies).where(mine).values(recipe=recipe))
+            connection.execute(update(tables.studies).where(mine).values(columns))
 
     def _insert(self, table: Any, **row: Any) -> None:
         with self.storage.engine.begin() as connection:

@@ -16,7 +16,6 @@ from nas.study.database import open_database, storage_url
 from nas.study.outcome import Outcome
 from nas.views.dashboard.site import make_site
 from tests.browser import Watched, watched_page
-from tests.grids import first_of
 from tests.views.dashboard.conftest import site_of
 from tests.views.dashboard.samples import Sample
 from tests.views.dashboard.test_door import HOSTILE, add_artifact
@@ -36,6 +35,7 @@ def is_calm(watched: Watched, address: str) -> None:
     assert [url for url in watched.requests if not url.startswith((address, "data:", "blob:"))] == []
 
 
+@pytest.mark.slow
 def test_the_dashboard_lists_the_study_and_shows_its_figures(browser: Any, address: str) -> None:
     with watched_page(browser) as watched:
         watched.page.goto(f"{address}/dashboard")
@@ -62,7 +62,8 @@ def test_a_trials_note_shows_its_layers_and_its_drawing(browser: Any, address: s
         is_calm(watched, address)
 
 
-@pytest.mark.parametrize(("width", "dark"), first_of(1, [(390, True), (1280, False)]))
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
 @pytest.mark.parametrize("path", ["/nas/1", "/nas/1/trials/1"])
 def test_our_pages_fit_a_desktop_and_a_phone(
     browser: Any, address: str, path: str, width: int, dark: bool

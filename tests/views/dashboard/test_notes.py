@@ -95,7 +95,10 @@ def test_the_study_has_a_note_with_the_best_trial_drawn(told: dict[str, Any], cl
 
 def test_the_study_has_four_small_figures(told: dict[str, Any]) -> None:
     figures = {each["id"]: json.loads(each["graph_object"]) for each in told["plotly_graph_objects"]}
-    assert list(figures) == ["best-so-far", "learning-curves", "accuracy-and-parameters", "memory", "seconds"]
+    assert list(figures) == [
+        *("best-so-far", "best-so-far-by-time", "learning-curves"),
+        *("accuracy-and-parameters", "memory", "seconds"),
+    ]
     assert all(figure["data"] for figure in figures.values())
     assert len(json.dumps(told["plotly_graph_objects"])) < 200_000
 

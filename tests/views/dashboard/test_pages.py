@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from werkzeug.test import Client
 
+from nas.events import Forecast
 from nas.study.database import open_database
 from nas.study.outcome import Outcome
 from nas.views.dashboard.site import make_site
 from tests.views.dashboard.conftest import site_of
-from tests.views.dashboard.samples import MIB, Sample
+from tests.views.dashboard.samples import MIB, Sample, now
 
 
 def words(page: str) -> str:
@@ -33,7 +36,8 @@ def study(client: Client) -> str:
         "Best accuracy 0.9000 trial 1, validation",
         "Trained 3 of 12",
         "trial 3 worker 1, 4 x 32 images 0:",
-        "epoch 2 of 4 0.6000",
+        "epoch 2 of 4, about 0:",
+        "left 0.6000",
         "Speed 1.26k images per second",
         "Memory cpu 320 MiB reserved",
         "25 MiB used, 320 MiB reserved",
@@ -45,6 +49,15 @@ def study(client: Client) -> str:
 )
 def test_the_live_page_tells(study: str, said: str) -> None:
     assert said in study
+
+
+def test_how_far_a_running_trial_is_inside_its_epoch_is_told_and_drawn(own_sample: Sample) -> None:
+    number = own_sample.start(accuracies=[0.5], progress=1.4)
+    client = Client(site_of(own_sample))
+    page = client.get("/nas/1").text
+    assert "epoch 1 of 4, and 40 % of the next" in words(page)
+    assert '<rect class="fill" x="0.00" width="350.00" height="10"><title>epochs</title>' in page
+    assert "Running, after 1 epoch and 40 % of the next." in words(client.get(f"/nas/1/trials/{number}").text)
 
 
 @pytest.mark.parametrize("path", ["/nas/1", "/nas/1/trials/1", "/nas/1/trials/3"])
@@ -62,6 +75,23 @@ def test_a_search_that_runs_is_said(own_sample: Sample) -> None:
     page = Client(site_of(own_sample)).get("/nas/1").text
     assert "process 1 on elsewhere since 2026" in page
     assert "no search is running" not in page
+
+
+def test_a_search_that_runs_tells_how_long_it_will_go_on(own_sample: Sample) -> None:
+    folder = own_sample.folder / own_sample.name
+    folder.mkdir()
+    (folder / "driver.txt").write_text("process 1 on elsewhere since 2026-01-01 00:00:00+00:00\n")
+    said = Forecast(
+        trials=12, seconds=600, low=500, high=700, known=True, pruned=True, starts=(5.0,), mean=600.0
+    )
+    client = Client(site_of(own_sample))
+    assert "left Running" not in words(client.get("/nas/1").text)
+    began = now() - timedelta(seconds=3)
+    own_sample.set(searched_at=began, forecast=asdict(said), devices=["cpu"])
+    # one runs and eight are to come, of which the first takes 5 s
+    assert "3 of 12 trials about 1h 10m left" in words(client.get("/nas/1").text)
+    own_sample.set_recipe(time_limit=60)
+    assert re.search("3 of 12 trials about 0:[345]. left", words(client.get("/nas/1").text))
 
 
 def test_every_kind_of_end_has_its_row(own_sample: Sample) -> None:

@@ -55,6 +55,19 @@ class Page(HTMLParser):
             self.text += data
 
 
+def test_a_report_tells_what_each_part_of_the_search_cost(study: Study, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    write_report(study, file)
+    page = Page(file)
+    assert "History by time" in page.headings
+    rows = sections.cost_by_part([each.record for each in study.trials])
+    assert [row["part"] for row in rows][:2] == ["completed", "pruned"]
+    assert 98 <= sum(int(row["share"].rstrip("%")) for row in rows) <= 102
+    said = page.text
+    for row in rows:
+        assert "".join(row.values()) in said
+
+
 def test_the_numbers_of_a_report_are_those_of_nas_show_json(study: Study, nas: Nas, tmp_path: Path) -> None:
     folder = study.store.folder.parent
     code, out, _ = nas("show", "--json", "--folder", folder)
@@ -163,6 +176,7 @@ FAINT_TEXTS = """() => {
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)<script>{{ 7 * 7 }}"
 
 
+@pytest.mark.slow
 def test_hostile_names_notes_and_reasons_stay_text(browser: Any, tmp_path: Path) -> None:
     study = sample_study(tmp_path, 20, name=HOSTILE)
     store = study.store

@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from nas.events import EpochTrained, Notice, OfBaseline, SearchEnded, WorkerReady
+from nas.events import EpochTrained, ImagesSeen, Notice, OfBaseline, SearchEnded, WorkerReady
 from nas.study.outcome import Outcome
 from nas.views.terminal.frame import frame, message_lines
 from nas.views.terminal.live import LiveView
@@ -94,10 +94,22 @@ def test_a_frame_tells_how_the_search_stands():
         "elapsed 1:02",
         "left about",
         "images/s 37.0k",
-        " 3/12   0.6250     12.3k",
+        " 3/12  0:34   0.6250     12.3k",
         "idle",
     ):
         assert said in shown
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [(None, " 3/12  0:36   0.6250"), (500, " 3/12 +40 %  0:36   0.6250"), (1250, " 3/12 +99 %")],
+)
+def test_a_row_tells_how_far_its_epoch_is_as_soon_as_that_is_known(images, said):
+    state = busy_state()
+    if images:
+        state.add(ImagesSeen(number=1, epochs=3, images=images, of=1250), 3.0)
+    (row,) = [line for line in lines_of(frame(state, 4.0, 80, 24)) if line.split()[:2] == ["1", "1"]]
+    assert said in row
 
 
 def test_a_row_stands_for_its_worker_however_trials_come_and_go():

@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from nas.events import EpochTrained, Notice, OfBaseline, SearchEnded, WorkerReady
+from nas.events import EpochTrained, ImagesSeen, Notice, OfBaseline, SearchEnded, WorkerReady
 from nas.study.outcome import Outcome
 from nas.views.terminal.plain import PlainView
 from tests.views.terminal.samples import GIB, HOSTILE, LITERAL, epoch, started, trial_ended, trial_started
@@ -98,7 +98,9 @@ def test_proposals_in_a_row_that_are_not_trained_share_a_line(events, line):
 
 
 def test_nothing_else_makes_a_line():
-    events = (WorkerReady(worker=0, device="cpu"), trial_started(0), EpochTrained(number=0, epoch=epoch(1)))
+    trained = EpochTrained(number=0, epoch=epoch(1))
+    inside = ImagesSeen(number=0, epochs=1, images=1, of=2)
+    events = (WorkerReady(worker=0, device="cpu"), trial_started(0), trained, inside)
     assert len(watched(started(), *events)) == 1
 
 

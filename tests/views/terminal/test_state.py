@@ -1,6 +1,6 @@
 import pytest
 
-from nas.events import EpochTrained, Notice, SearchEnded, WorkerReady
+from nas.events import EpochTrained, Forecast, ImagesSeen, Notice, OfBaseline, SearchEnded, WorkerReady
 from nas.study.outcome import Outcome
 from nas.views.terminal.state import SearchState
 from tests.views.terminal.samples import epoch, started, trial_ended, trial_started
@@ -54,6 +54,16 @@ def test_a_running_trial_shows_its_last_epoch():
     assert (running.started, running.epoch) == (1.0, epoch(2))
 
 
+@pytest.mark.parametrize("wrapped", [lambda event: event, lambda event: OfBaseline(name="b", event=event)])
+def test_the_part_of_an_epoch_is_kept_until_the_epoch_is_over(wrapped):
+    inside = ImagesSeen(number=0, epochs=1, images=500, of=1250)
+    state = fold(started(), *map(wrapped, (trial_started(0), EpochTrained(number=0, epoch=epoch(1)), inside)))
+    (running,) = state.running.values()
+    assert (running.epoch, running.part) == (epoch(1), 0.4)
+    state.add(wrapped(EpochTrained(number=0, epoch=epoch(2))), 5.0)
+    assert (running.epoch, running.part) == (epoch(2), None)
+
+
 def test_images_per_second_are_those_of_all_running_trials_together():
     state = fold(started(), trial_started(0), trial_started(1))
     assert state.images_per_second is None
@@ -87,6 +97,45 @@ def test_images_per_second_are_those_of_all_running_trials_together():
 )
 def test_time_left_follows_the_mean_time_of_this_runs_charged_trials(start, events, now, left):
     assert fold(start, *events).time_left(now) == left
+
+
+def forecast(**more):
+    said = {"trials": 10, "seconds": 100.0, "low": 90.0, "high": 110.0, "known": True, "pruned": True}
+    return Forecast(**said | {"starts": (4.0,), "mean": 10.0} | more)
+
+
+@pytest.mark.parametrize(
+    ("start", "events", "now", "left"),
+    [
+        ({}, [], 5, 4 + 9 * 10),
+        ({"time_limit": 50}, [], 20, 30),
+        # its epoch of 10 s is over after 2 s: 8 s to go, and the search has been as fast as predicted
+        ({"epochs": 2}, [trial_started(0, epoch_seconds=5.0)], 4, 8 + 9 * 10 * 22 / 20),
+        ({"epochs": 2}, [trial_started(0), trial_ended(0, Outcome.PRUNED)], 2, 9 * 10 * 20 / 30),
+        ({"epochs": 2}, [trial_ended(0, Outcome.DUPLICATE)], 2, 10 * 10),
+    ],
+)
+def test_time_left_follows_what_was_said_before_as_it_fares(start, events, now, left):
+    state = SearchState(started(workers=1, **start), 0.0)
+    for event in (forecast(), *events):
+        state.add(event, 2.0)
+    assert state.time_left(now) == pytest.approx(left)
+
+
+def test_a_trial_that_runs_has_its_own_time_left():
+    state = fold(started(epochs=4), trial_started(0, epoch_seconds=5.0))
+    (running,) = state.running.values()
+    assert running.left(4, 3.0) == 18.0
+    state.add(EpochTrained(number=0, epoch=epoch(1)), 6.0)
+    assert running.left(4, 7.0) == pytest.approx(3 * 4.2 - 1)
+
+
+def test_what_was_said_before_the_first_trial_is_a_notice():
+    state = fold(started(time_limit=60), forecast(fits=2, enough=120))
+    assert [message.text for message in state.messages] == [
+        "10 trials, about 1.5 minutes.",
+        "2 of them are likely to end within 60s: --time-limit 2m would fit four.",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What `nas show` prints: the trials of a study, and some of them side by side."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -50,6 +51,29 @@ def test_a_list_without_memory_has_the_time(make_study):
     shown = assert_fits(study_page(study, 80))
     assert "memory" not in shown
     assert "0:00" in row_of(shown, "0")
+
+
+def test_a_study_tells_what_it_had_after_some_times_and_what_these_were_spent_on(make_study):
+    endings = [(Outcome.COMPLETED, number / 10, None) for number in range(8)]
+    study = make_study([*endings, (Outcome.PRUNED, None, "flat"), (Outcome.DUPLICATE, None, "the same")])
+    stored = study.store.trials()
+    begun = stored[0].started_at
+    timed = [
+        replace(
+            record,
+            started_at=begun + timedelta(seconds=10 * record.number),
+            finished_at=begun + timedelta(seconds=10 * record.number + 10),
+        )
+        for record in stored
+    ]
+    study.store.trials = lambda: timed
+    shown = " ".join(assert_fits(study_page(study, 80)).split())
+    assert "best so far 0.0000 after 0:10, 0.2000 after 0:30, 0.4000 after 0:50, 0.5000 after 1:00," in shown
+    assert "0.7000 after 1:20 time spent completed 1:20 (89%), pruned 0:10 (11%)" in shown
+    study.store.trials = lambda: [replace(record, started_at=None, finished_at=None) for record in stored]
+    shown = " ".join(assert_fits(study_page(study, 80)).split())
+    assert "no times of 9 trials" in shown
+    assert "best so far" not in shown
 
 
 def test_the_best_trials_are_drawn(make_study):

@@ -1,0 +1,1 @@
+"""Tables whose rows are images: read, understood, and turned into a listing."""

@@ -1,0 +1,34 @@
+"""When a trial should end before its last epoch: its own curve is flat, or the pruner says so."""
+
+from __future__ import annotations
+
+from nas.driver.live_trial import LiveTrial
+from nas.objectives import accuracy
+from nas.pruners.base import make_pruner
+from nas.study.reader import StudyReader
+from nas.training.epoch import Epoch
+
+
+class EarlyEnd:
+    """Decides about the trials of one run, as the recipe of their study has it."""
+
+    def __init__(self, study: StudyReader, num_train: int) -> None:
+        """`num_train`: training images of an epoch."""
+        self._recipe, self._num_train = study.recipe, num_train
+        self.pruner = make_pruner(study)
+
+    def why(self, trial: LiveTrial, epoch: Epoch, *, again: bool) -> str | None:
+        """Why a trial should end after this epoch, which is the last of its curve; None if it should go on.
+
+        Args:
+            again: whether the trial had this epoch before its worker died, so that the pruner knows it.
+        """
+        if epoch.number == self._recipe.epochs:
+            return None  # fully trained: asking the pruner now could only throw the result away
+        patience = self._recipe.patience
+        if patience and epoch.number - trial.best_epoch >= patience:
+            return f"flat: no better than epoch {trial.best_epoch} for {patience} epochs"
+        if again:
+            return None
+        why = self.pruner.stop(trial.number, epoch.number * self._num_train, accuracy.after(epoch))
+        return f"pruner: {why}" if why else None
