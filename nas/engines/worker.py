@@ -37,7 +37,7 @@ from nas.engines.messages import (
     decode,
     encode,
 )
-from nas.engines.warmup import measure_constants
+from nas.engines.warmup import context_now, measure_constants
 from nas.errors import NasError, StorageError, in_one_line
 from nas.machine.allowance import own_memory
 from nas.machine.files import disk_errors, written_whole
@@ -73,8 +73,7 @@ class Worker:
         self.space = space.of_version(setup.space_version or space.version).fixing(setup.training)
         self.data = ImageData.open(Path(setup.data))
         self.device = torch.device(setup.device)
-        resident = has_room(self.device, self.data, setup.memory_cap)
-        self.images = Images.load(self.data, self.device, resident=resident)
+        self.images = load_images(self.data, self.device, setup.memory_cap)
         if setup.with_val:
             self.images = self.images.with_val()
         self.device_name = device_name(setup.device)
@@ -132,13 +131,16 @@ class Worker:
             how = "out of memory" if out_of_memory else "failed"
             reason = in_one_line(error)
         release(self.device)  # here, because the exception held the frames and they the tensors
-        self._send(Ended(number=task.number, how=how, reason=reason, own=own_memory()))
+        context = context_now(self.device)
+        self._send(Ended(number=task.number, how=how, reason=reason, own=own_memory(), context=context))
 
     def _train(self, task: Task) -> str:
         """Train one proposal to its end, from its checkpoint if it has one, and tell how it ended."""
         checkpoint = Checkpoint(Path(task.checkpoint), identity(task))
         saved = checkpoint.load()  # before the limit, which is for training alone
-        with limited(self.device, task.plan.reservation, self.constants.context):
+        memory = task.plan.memory
+        context = memory.context if memory else self.constants.context  # as it was when this was planned
+        with limited(self.device, task.plan.reservation, context):
             trainer, curve = self._prepare(task), list[Epoch]()
             if saved:
                 state, curve = saved
@@ -248,6 +250,18 @@ def save_weights(model: torch.nn.Module, file: Path) -> None:
     content = save({name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()})
     with written_whole(file) as stream:  # safetensors' own writing hides what the system said
         stream.write(content)
+
+
+def load_images(data: ImageData, device: torch.device, memory_cap: int | None) -> Images:
+    """On the device if there is room; streamed to it if not, or if others have taken the room meanwhile."""
+    if has_room(device, data, memory_cap):
+        try:
+            return Images.load(data, device)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+        release(device)
+    return Images.load(data, device, resident=False)
 
 
 RESIDENT = 1 / 4
