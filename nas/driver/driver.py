@@ -33,6 +33,7 @@ from nas.engines.messages import (
     NotPlanned,
     Planned,
     Ready,
+    Reported,
     Seen,
     Trained,
 )
@@ -103,7 +104,7 @@ class Driver:
         records = store.trials()
         self.times = TimeBudget(store.recipe, info, records, bound=not listed)
         self.proposing = Proposer(store, space, info, planner, memory, self.times, records, listed)
-        self.placing = Placement(store, engine, memory)
+        self.placing = Placement(store, engine, memory, self.early_end.report_points)
         self._progress = Progress(store)
         self._forecaster = Forecaster(store, space, info, self.times, memory.workers, records)
         self._listed = listed
@@ -264,6 +265,11 @@ class Driver:
             case Trained(epoch=epoch) if epoch.number > (trial.last.number if trial.last else 0):
                 trial.by_class = message.by_class
                 yield from self._report(trial, epoch, message.again)
+            case Reported(report=report) if trial.is_new(report):
+                trial.partial_reports.append(report)
+                self.store.report_partly(trial.number, report)
+                why = self.early_end.why_within(trial, report, again=message.again)
+                yield from self._end_early(trial, why)
             case Ended(how=how, reason=reason):
                 yield from self._finish(trial, how, reason)
             case Died(worker=worker) if worker == trial.worker:
@@ -280,8 +286,12 @@ class Driver:
             self.store.describe(number, pace=trial.pace)
         if not again and (learned := self.memory.learn(trial, epoch)):
             self.store.keep_calibration(*learned)
-        if reason := self.early_end.why(trial, epoch, again=again):
-            self.engine.stop(number)
+        yield from self._end_early(trial, self.early_end.why(trial, epoch, again=again))
+
+    def _end_early(self, trial: LiveTrial, reason: str | None) -> Iterator[Event]:
+        """Stop a trial, if there is a reason for it."""
+        if reason is not None:
+            self.engine.stop(trial.number)
             yield from self._tell(trial, Outcome.PRUNED, reason=reason)
 
     # recover -----------------------------------------------------------------------------------------------

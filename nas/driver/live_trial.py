@@ -13,6 +13,7 @@ from nas.memory.planned import MemoryPlan
 from nas.seconds.work import Work
 from nas.space import Proposal
 from nas.training.epoch import Epoch
+from nas.training.partial import PartialReport
 
 
 @dataclass(eq=False)
@@ -50,6 +51,8 @@ class LiveTrial:
     curve: list[Epoch] = field(default_factory=list)
     by_class: list[list[int]] | None = None
     """How the validation images were classified after its last epoch: the rows of `ClassCounts`."""
+    partial_reports: list[PartialReport] = field(default_factory=list)
+    """Those within the first epoch."""
     measured: bool = False
     """Whether its memory has been compared with the prediction."""
     started: float = field(default_factory=time.monotonic)
@@ -75,6 +78,10 @@ class LiveTrial:
     @property
     def last(self) -> Epoch | None:
         return self.curve[-1] if self.curve else None
+
+    def is_new(self, report: PartialReport) -> bool:
+        """Whether nothing was told of the trial after so many images."""
+        return not self.curve and all(report.images_seen > told.images_seen for told in self.partial_reports)
 
     @property
     def best_epoch(self) -> int:

@@ -95,7 +95,7 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
             update={
                 "precision": resources.precision,
                 "threads": resources.threads,
-                "pruner": resolve_pruner(recipe.pruner, recipe.trials),
+                "pruner": resolve_pruner(recipe.pruner),
             }
         )
         if store is None:

@@ -132,6 +132,7 @@ def driver_of(
         device=resources.devices[0],
         threads=resources.threads,
         precision=resources.precision,
+        memory_cap=resources.memory_cap,
         with_val=with_val,
         metric=store.recipe.metric,
         compile=compile,

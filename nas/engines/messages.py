@@ -1,7 +1,7 @@
 """What driver and workers say to each other: plain data, one JSON object a line."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nas.memory.planned import DoesNotFit, MemoryPlan
@@ -9,6 +9,7 @@ from nas.memory.prediction import MemoryConstants
 from nas.memory.program import Memory
 from nas.seconds.work import StepWork, Work
 from nas.training.epoch import Epoch
+from nas.training.partial import PartialReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,8 @@ class Setup:
     threads: int
     precision: str
     """Precision of training: fp32 or bf16."""
+    memory_cap: int | None = None
+    """Bytes that one trial may use; None for all there are."""
     space_version: int | None = None
     """Version of one of our own spaces, if it is not the newest."""
     with_val: bool = False
@@ -48,6 +51,8 @@ class Task:
     """File to write the weights to after the last epoch."""
     checkpoint: str
     """File to go on from, if it is there, and to leave checkpoints in."""
+    report_points: list[int] = field(default_factory=list)
+    """Training images after which to report within the first epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +106,16 @@ class Trained:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reported:
+    """From a worker: a look at the validation split within the first epoch."""
+
+    number: int
+    report: PartialReport
+    again: bool = False
+    """Whether it was made before the trial was interrupted, and comes from the checkpoint."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Seen:
     """From a worker, now and then: how far it is inside an epoch. For the eye: nothing depends on it."""
 
@@ -123,6 +138,9 @@ class Ended:
     reason: str | None = None
     own: int = 0
     """Bytes of the process that no other shares, after it; 0 where nobody knows."""
+    context: int = 0
+    """Bytes that it takes of a card outside the caching allocator, after it; 0 where nobody knows. They grow
+    by every kernel that CUDA loads when it is first needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,11 +181,12 @@ class NotPlanned:
 
 
 Command = Setup | Task | Stop
-Message = Ready | Built | Trained | Seen | Ended | Died | Estimated | Planned | NotPlanned
+Message = Ready | Built | Trained | Reported | Seen | Ended | Died | Estimated | Planned | NotPlanned
 
-_KINDS = {kind.__name__: kind for kind in (Setup, Task, Stop, Ready, Built, Trained, Seen, Ended)}
+_KINDS = {kind.__name__: kind for kind in (Setup, Task, Stop, Ready, Built, Trained, Reported, Seen, Ended)}
 _NESTED = {
     "epoch": Epoch,
+    "report": PartialReport,
     "plan": MemoryPlan,
     "memory": Memory,
     "constants": MemoryConstants,

@@ -19,6 +19,7 @@ from nas.samplers.base import STARTUP_TRIALS
 from nas.study import tables
 from nas.study.outcome import Outcome
 from nas.training.epoch import Epoch
+from nas.training.partial import PartialReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,8 @@ class TrialRecord:
     """Epochs that it had trained when it was last asked, and the part of the next one; None where its epochs
     are too short to be asked."""
     epochs: tuple[Epoch, ...] = ()
+    partial_reports: tuple[PartialReport, ...] = ()
+    """Those within its first epoch."""
 
     @property
     def metric_in_words(self) -> str:
@@ -155,6 +158,7 @@ def read_trials(
 ) -> list[TrialRecord]:
     """Every trial of a study from number `since` on, in the order of their numbers."""
     curves: dict[int, list[Epoch]] = {}
+    partial: dict[int, list[PartialReport]] = {}
     rows: dict[int, dict[str, Any]] = {}
     with engine.connect() as connection:
         wanted = select(tables.epochs).where(
@@ -162,6 +166,11 @@ def read_trials(
         )
         for row in connection.execute(wanted.order_by(tables.epochs.c.epoch)).mappings():
             curves.setdefault(row["number"], []).append(epoch_of(dict(row)))
+        P = tables.partial_reports.c
+        reports = select(P.number, P.images_seen, P.val_images, P.val_accuracy, P.value)
+        reports = reports.where(P.study_uuid == uuid, P.number >= since).order_by(P.images_seen)
+        for row in connection.execute(reports).mappings():
+            partial.setdefault(row["number"], []).append(partial_report_of(dict(row)))
         for row in connection.execute(
             select(tables.trials).where(tables.trials.c.study_uuid == uuid, tables.trials.c.number >= since)
         ).mappings():
@@ -178,6 +187,7 @@ def read_trials(
             params=dict(params),
             metric=metric,
             epochs=epochs,
+            partial_reports=tuple(partial.get(frozen.number, ())),
             enqueued=enqueued,
             **row_values,
         )
@@ -247,6 +257,12 @@ def epoch_of(row: dict[str, Any]) -> Epoch:
     if row["value"] is None:  # of a study from before there were metrics; Epoch takes the accuracy
         del row["value"]
     return Epoch(number=row.pop("epoch"), **row)
+
+
+def partial_report_of(row: Mapping[str, Any]) -> PartialReport:
+    """The report that a row of `nas_partial_reports` holds."""
+    known = {name: row[name] for name in ("images_seen", "val_images", "val_accuracy")}
+    return PartialReport(**known if row["value"] is None else {**known, "value": row["value"]})
 
 
 def _outcome_of(frozen: optuna.trial.FrozenTrial) -> Outcome:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from nas.errors import StorageError
 
-VERSION = 6
+VERSION = 7
 """Version of these tables, to be raised with every column that is added or renamed; Optuna keeps its own in
 `alembic_version` and `version_info`."""
 
@@ -113,6 +113,17 @@ counts = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("epoch", Integer, nullable=False),  # after which the validation images were classified so
     Column("by_class", JSON, nullable=False),  # [hits, images, predicted] of each class, in their order
+)
+
+partial_reports = Table(
+    "nas_partial_reports",  # of the first epoch
+    metadata,
+    Column("study_uuid", String(36), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("images_seen", BigInteger, primary_key=True, autoincrement=False),  # training images so far
+    Column("val_images", Integer),  # validation images that were looked at
+    Column("val_accuracy", Float),  # on these, in [0, 1]
+    Column("value", Float),  # the study's metric on these, in [0, 1]; NULL as of an epoch
 )
 
 finals = Table(

@@ -32,6 +32,7 @@ from nas.study.retries import Retry, unrepeated
 from nas.study.retrying_storage import RetryingStorage
 from nas.study.trial_files import KEPT, keep_only
 from nas.training.epoch import Epoch
+from nas.training.partial import PartialReport
 
 MEMORY = "memory"
 """The constraint on every trial: bytes needed over bytes allowed, less one."""
@@ -269,6 +270,10 @@ class StudyWriter(StudyReader):
         """Record how the validation images were classified after an epoch of a trial."""
         row = {"study_uuid": self.uuid, "number": number, "epoch": epoch, "by_class": by_class}
         self._storage.put(tables.counts, row)
+
+    def report_partly(self, number: int, report: PartialReport) -> None:
+        """Record a report within the first epoch, of which Optuna is not told: its steps are epochs."""
+        self._storage.put(tables.partial_reports, {"study_uuid": self.uuid, "number": number, **vars(report)})
 
     def tell(
         self,

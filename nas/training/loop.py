@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from typing import Any, Literal, cast
 
 import torch
@@ -22,11 +23,12 @@ from nas.training.averaging import WeightAverage
 from nas.training.class_weights import class_weights
 from nas.training.epoch import Diverged, Epoch
 from nas.training.evaluate import evaluate
-from nas.training.images import Batch, Images
+from nas.training.images import Batch, Images, pinned
 from nas.training.live_bytes import LiveBytes
 from nas.training.loss import cross_entropy
 from nas.training.mixup import draw_shares, mix, mixed_cross_entropy
 from nas.training.optimizers import load_state, make_optimizers, set_learning_rate, state_tensors
+from nas.training.partial import ENOUGH, PartialReport
 from nas.training.pause import Pause
 from nas.training.peak import cuda_peaks, peak_resident, reset_peaks
 from nas.training.schedules import learning_rates
@@ -57,6 +59,7 @@ class Trainer:
         seed: int,
         accumulation: int = 1,
         metric: str = ACCURACY,
+        report_points: Sequence[int] = (),
     ) -> None:
         """Brings `model` to the device of `images`.
 
@@ -66,6 +69,8 @@ class Trainer:
         Args:
             accumulation: micro-batches whose gradients add up to the step of one batch.
             metric: what the value of an epoch is.
+            report_points: training images after which to look at the validation split within the first
+                epoch. What is learned does not depend on it.
 
         Raises:
             UnknownName: the training weighs a class that the data does not have.
@@ -92,6 +97,9 @@ class Trainer:
         self._augmentation = Augmentation(
             training.augmentation, images.info.shape, len(images.train), images.mean_color, self._generator
         )
+        self._report_points = tuple(report_points)
+        self.partial_reports: list[PartialReport] = []
+        """Those of the first epoch so far."""
         weights = class_weights(
             training.class_weights, images.train.all_labels, images.info.num_classes, images.classes
         )
@@ -124,6 +132,7 @@ class Trainer:
         """
         return {
             "accuracies": list(self._values),  # the name that checkpoints have always had
+            "partial_reports": [asdict(report) for report in self.partial_reports],
             "model": self.model.state_dict(),
             "average": self._average.model.state_dict() if self._average else None,
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
@@ -137,6 +146,8 @@ class Trainer:
         The device and the accumulation may be others. Tensors of `state` are taken over rather than copied.
         """
         self._values = list(state["accuracies"])
+        reports = state.get("partial_reports", ())  # an earlier nas has made none
+        self.partial_reports = [PartialReport(**report) for report in reports]
         self.model.load_state_dict(state["model"])
         if self._average:
             self._average.model.load_state_dict(state["average"])
@@ -145,12 +156,17 @@ class Trainer:
         self._generator.set_state(state["generator"].cpu())
         self._pause = Pause(**state["pause"]) if state["pause"] else None
 
-    def run(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Epoch]:
+    def run(
+        self,
+        should_stop: Callable[[], bool] = lambda: False,
+        on_report: Callable[[PartialReport], None] = lambda report: None,
+    ) -> Iterator[Epoch]:
         """Train the epochs that are left. Yields after each, validation included.
 
         Args:
             should_stop: asked before every step; when true, training ends in the midst of its epoch. Another
                 `run`, of this trainer or of one that loads its state, goes on with that very step.
+            on_report: told what a look within an epoch has found.
 
         Raises:
             Diverged: a loss is not finite, or the training loss of an epoch exceeds ten times ln(classes).
@@ -162,19 +178,13 @@ class Trainer:
             before = self._pause.seconds if self._pause else 0.0
             began = time.perf_counter() - before
             computed = None if before or device.type != "cpu" else time.process_time()
-            train_loss = self._train(number, rates, began, should_stop)
+            train_loss = self._train(number, rates, began, should_stop, on_report)
             if train_loss is None:
                 return
             trained = time.perf_counter()
             if not train_loss <= HOPELESS * math.log(self.images.info.num_classes):
                 raise Diverged(f"a training loss of {train_loss:.3g} in epoch {number}")
-            val_loss, self.counts = evaluate(
-                self.evaluated,
-                self.images,
-                self.images.val,
-                precision=self.precision,
-                batch_size=min(EVALUATED_AT_ONCE, math.ceil(self._batch_size / self.accumulation)),
-            )
+            val_loss, self.counts = self._evaluate()
             if not math.isfinite(val_loss):
                 raise Diverged(f"a validation loss of {val_loss} in epoch {number}")
             self._values.append(self.metric.value(self.counts))
@@ -194,8 +204,24 @@ class Trainer:
                 busy_seconds=None if computed is None else _busy_since(computed),
             )
 
+    def _evaluate(self, most: int | None = None) -> tuple[float, ClassCounts]:
+        """Mean cross-entropy and counts by class on the validation split, or on so many of its images."""
+        return evaluate(
+            self.evaluated,
+            self.images,
+            self.images.val,
+            precision=self.precision,
+            batch_size=min(EVALUATED_AT_ONCE, math.ceil(self._batch_size / self.accumulation)),
+            most=most,
+        )
+
     def _train(
-        self, number: int, rates: Callable[[int], float], began: float, should_stop: Callable[[], bool]
+        self,
+        number: int,
+        rates: Callable[[int], float],
+        began: float,
+        should_stop: Callable[[], bool],
+        on_report: Callable[[PartialReport], None],
     ) -> float | None:
         """One epoch, or what is left of it. Returns its mean loss, or None when it was stopped."""
         split, generator, device = self.images.train, self._generator, self.images.device
@@ -204,7 +230,7 @@ class Trainer:
             generator.set_state(pause.drawn_from.cpu())
         drawn_from = generator.get_state()
         order = torch.randperm(len(split), generator=generator)[: self._steps * self._batch_size]
-        drawn = self._augmentation.draw(order, number, generator)
+        drawn = pinned(self._augmentation.draw(order, number, generator), device)
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))  # of dropout, and of shares
         shares: Sequence[float | None] = [None] * self._steps
         if self.training.mixup:
@@ -229,7 +255,31 @@ class Trainer:
                     self._average.update(self.model, steps_before + 1)
             if counter:
                 self._live_bytes = counter.peak
+            if self._reports_after(number, step):
+                on_report(self._look((step + 1) * self._batch_size))
         return total.item() / self._steps  # the first look at the device since the epoch began
+
+    def _reports_after(self, number: int, step: int) -> bool:
+        """Whether a point of the first epoch lies within this step, which is not its last."""
+        before, after = step * self._batch_size, (step + 1) * self._batch_size
+        return (
+            number == 1
+            and step + 1 < self._steps
+            and any(before < point <= after for point in self._report_points)
+        )
+
+    def _look(self, images_seen: int) -> PartialReport:
+        _, counts = self._evaluate(ENOUGH)
+        self.model.train()
+        val_images = min(ENOUGH, len(self.images.val))
+        report = PartialReport(
+            images_seen=images_seen,
+            val_images=val_images,
+            val_accuracy=int(counts.hits.sum()) / val_images,
+            value=self.metric.value(counts),
+        )
+        self.partial_reports.append(report)
+        return report
 
     def _counter(self, step: int) -> LiveBytes | None:
         """For the second step, the first to find the optimizer's state; the only one of an epoch of one step.

@@ -125,7 +125,7 @@ def test_a_study_from_before_there_were_metrics_means_accuracy_and_goes_on(nas, 
     with sqlite3.connect(tmp_path / "studies" / "nas.db") as database:  # values were accuracies
         database.execute("UPDATE nas_studies SET recipe = json_remove(recipe, '$.metric', '$.class_weights')")
         database.execute("UPDATE nas_trials SET value = 0.95 - 0.06 * number")
-    age(url, 5)
+    age(url, 6)
     study = package.load_study(folder=tmp_path / "studies")
     assert [record.metric for record in study.store.trials()] == ["accuracy", "accuracy"]
     assert [record.epochs[-1].value for record in study.store.trials()] == [0.95, 0.89]
