@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from itertools import accumulate
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +21,9 @@ class Card:
     """Bytes of its memory."""
     free: int = 80 * GIB
     """Bytes that no process has taken."""
+    processes: dict[int, int] | None = None
+    """Bytes of each process by its number, as NVML knows them; None where it may not tell."""
+    uuid: str = ""
     limit: int | None = None
     """Bytes that torch's allocator was last allowed."""
     blocks: list[int] = field(default_factory=list)
@@ -43,7 +48,33 @@ def present(monkeypatch: pytest.MonkeyPatch, *cards: Card) -> None:
         return 1.0 if card.limit is None else card.limit / card.total
 
     def properties(device: object) -> object:
-        return type("Properties", (), {"total_memory": at(device).total})()
+        card = at(device)
+        return SimpleNamespace(
+            uuid=card.uuid,
+            total_memory=card.total,
+            multi_processor_count=132,
+            max_threads_per_multi_processor=2048,
+        )
+
+    class NVMLError(Exception):
+        pass
+
+    def handle(uuid: str) -> Card:
+        return next(card for card in cards if f"GPU-{card.uuid}" == uuid)
+
+    def processes(card: Card) -> list[SimpleNamespace]:
+        if card.processes is None:
+            raise NVMLError("no permission")
+        return [SimpleNamespace(pid=pid, usedGpuMemory=size) for pid, size in card.processes.items()]
+
+    nvml = SimpleNamespace(
+        NVMLError=NVMLError,
+        nvmlInit=lambda: None,
+        nvmlShutdown=lambda: None,
+        nvmlDeviceGetHandleByUUID=handle,
+        nvmlDeviceGetComputeRunningProcesses=processes,
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
 
     def snapshot() -> list[dict[str, object]]:
         return [

@@ -135,13 +135,18 @@ class MemoryBudget:
         """Free workers whose processes hold memory that a waiting trial could use."""
         return [worker for worker in free if self.held(worker)]
 
-    def free(self, worker: int, own: int = 0) -> None:
+    def free(self, worker: int, own: int = 0, context: int = 0) -> None:
         """A worker has ended its trial.
 
         Args:
             own: bytes of its process now, which can grow by what libraries keep; 0 where nobody knows.
+            context: bytes of its process on a card, likewise; later trials are planned with the most so far.
         """
         process = self._processes.get(worker)
+        if process and context and self._constants:
+            largest = max(context, self._constants.context)
+            self._constants = replace(self._constants, context=largest)
+            process.idle = max(process.idle, context + sum(self._constants.resident))
         if process and process.own and own:
             process.idle = process.own = own
         self._held[worker] = process.idle if process else 0

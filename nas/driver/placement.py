@@ -64,7 +64,7 @@ class Placement:
             if message.worker not in self._workers.values():  # else another process has its place already
                 self._memory.forget(message.worker)
         elif worker is not None:
-            self._memory.free(worker, message.own)
+            self._memory.free(worker, message.own, message.context)
 
     def place(self, trials: Collection[LiveTrial]) -> Iterator[TrialStarted]:
         """Start what fits.

@@ -1,14 +1,14 @@
 """Which device trains, how many workers share it, with how many threads: resolved before the search."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from nas.engines.base import HEAP_HOLES, HEAP_SLACK, cpu_limit
 from nas.errors import InvalidSetting
-from nas.machine import allowance
-from nas.machine.devices import free_memory, has_bf16, resolve_devices
+from nas.machine import allocator_settings, allowance
+from nas.machine.devices import free_memory, has_bf16, resolve_devices, total_memory
 from nas.machine.sizes import in_mib, resolve_amount, whole_mib
 from nas.recipe import Recipe
 
@@ -81,6 +81,7 @@ def resolve(recipe: Recipe, memory_cap: int | None = None) -> Resources:
     free = {card: free_memory(card) for card in dict.fromkeys(devices)}
     budgets = {card: resolve_amount(recipe.device_memory, size, AUTO_BUDGET) for card, size in free.items()}
     cap = memory_cap or _memory_cap(recipe, free, budgets)
+    _check_cards(cap, budgets)
     if recipe.device_memory == "auto":  # room for one trial at least
         budgets = {card: max(budget, _footprint(card, cap)) for card, budget in budgets.items()}
     for card, budget in budgets.items():
@@ -92,7 +93,7 @@ def resolve(recipe: Recipe, memory_cap: int | None = None) -> Resources:
                 f" {in_mib(budget)} (--device-memory {recipe.device_memory}). Give --device-memory"
                 f" {whole_mib(least)} or more."
             )
-    note = None
+    note = allocator_settings.note() if kind == "cuda" else None
     fitting = max(1, budgets["cpu"] // _footprint("cpu", SMALL)) if kind == "cpu" else len(devices)
     if fitting < len(devices):
         if recipe.workers != "auto":
@@ -116,6 +117,20 @@ def _memory_cap(recipe: Recipe, free: Mapping[str, int], budgets: Mapping[str, i
     if card == "cpu":
         return min(cap, max(SMALL, _largest_trial(budgets[card])))
     return min(cap, *budgets.values())
+
+
+def _check_cards(cap: int, cards: Iterable[str]) -> None:
+    """Raises:
+    InvalidSetting: a trial may use more than a card has, so that no limit could hold it.
+    """
+    for card in cards:
+        total = total_memory(card)
+        if total is not None and cap > total:
+            raise InvalidSetting(
+                f"One trial of this study may use {in_mib(cap)} (--memory-cap), but {card} has only"
+                f" {in_mib(total)}. Give --memory-cap {whole_mib(total - 2**20 + 1)} or less to a new study,"
+                " or another --device."
+            )
 
 
 def _footprint(device: str, reservation: int) -> int:

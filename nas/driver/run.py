@@ -125,6 +125,7 @@ def driver_of(
         device=resources.devices[0],
         threads=resources.threads,
         precision=resources.precision,
+        memory_cap=resources.memory_cap,
         with_val=with_val,
         compile=compile,
     )

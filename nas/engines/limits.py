@@ -16,7 +16,10 @@ from nas.errors import text_of
 
 OUT_OF_MEMORY = (
     "CUDA error: out of memory",
+    "MPS backend out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",  # cuBLAS and cuDNN: their handle found no room
+    "CUDNN_STATUS_NOT_INITIALIZED",
     "CUDNN_STATUS_ALLOC_FAILED",
     "ALLOCATION_FAILED",  # cuDNN 9: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED, and of the host
     "unable to find an engine to execute this computation",  # cuDNN: no algorithm has room for its workspace

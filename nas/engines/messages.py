@@ -26,6 +26,8 @@ class Setup:
     threads: int
     precision: str
     """Precision of training: fp32 or bf16."""
+    memory_cap: int | None = None
+    """Bytes that one trial may use; None for all there are."""
     space_version: int | None = None
     """Version of one of our own spaces, if it is not the newest."""
     with_val: bool = False
@@ -132,6 +134,9 @@ class Ended:
     reason: str | None = None
     own: int = 0
     """Bytes of the process that no other shares, after it; 0 where nobody knows."""
+    context: int = 0
+    """Bytes that it takes of a card outside the caching allocator, after it; 0 where nobody knows. They grow
+    by every kernel that CUDA loads when it is first needed."""
 
 
 @dataclass(frozen=True, kw_only=True)

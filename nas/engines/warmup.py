@@ -28,6 +28,7 @@ def measure_constants(images: Images) -> MemoryConstants:
         warm_up(device)
         # the images themselves are a map of a file, shared by all workers
         return MemoryConstants(context=DRAWN * len(images.train), evaluation_batch=EVALUATED_AT_ONCE)
+    card = torch.cuda.get_device_properties(device)
     data = _blocks(device)
     warm_up(device)
     workspace = {address: size for address, size in _blocks(device).items() if address not in data}
@@ -36,6 +37,7 @@ def measure_constants(images: Images) -> MemoryConstants:
         context=_context(device),
         workspace=tuple(workspace.values()),
         data=tuple(data.values()),
+        threads=card.multi_processor_count * card.max_threads_per_multi_processor,
         evaluation_batch=EVALUATED_AT_ONCE,
     )
 
@@ -64,18 +66,23 @@ def _blocks(device: torch.device) -> dict[int, int]:
     }
 
 
+def context_now(device: torch.device) -> int:
+    """Bytes of this process outside the caching allocator, where NVML knows them; otherwise 0."""
+    if device.type != "cuda" or (mine := _bytes_of_this_process(device)) is None:
+        return 0
+    return max(0, mine - torch.cuda.memory_reserved(device))
+
+
 def _context(device: torch.device) -> int:
     """Bytes of this process outside the caching allocator.
 
     NVML knows them where the driver shows it our process; it does not in most containers. Otherwise they are
     what is in use on the whole card, other processes included, bounded by `MOST_CONTEXT`.
     """
-    reserved = torch.cuda.memory_reserved(device)
-    mine = _bytes_of_this_process(device)
-    if mine is not None:
-        return max(0, mine - reserved)
+    if context := context_now(device):
+        return context
     free, total = torch.cuda.mem_get_info(device)
-    return min(MOST_CONTEXT, total - free - reserved)
+    return min(MOST_CONTEXT, total - free - torch.cuda.memory_reserved(device))
 
 
 def _bytes_of_this_process(device: torch.device) -> int | None:
@@ -92,4 +99,4 @@ def _bytes_of_this_process(device: torch.device) -> int | None:
     except pynvml.NVMLError:
         return None
     sizes = [process.usedGpuMemory for process in processes if process.pid == os.getpid()]
-    return sizes[0] if sizes else None
+    return sizes[0] if sizes and sizes[0] is not None else None  # None: it may not tell

@@ -6,13 +6,13 @@ No CUDA context is created here; workers do that.
 import torch
 
 from nas.errors import DeviceError, InvalidSetting
-from nas.machine import allowance
+from nas.machine import allowance, cards
 
 
 def free_memory(device: str) -> int:
     """Bytes that new processes may take, of the memory that other programs leave."""
     if device.startswith("cuda"):
-        return _free_on_card(int(device.split(":")[1]))
+        return cards.free_memory(int(device.split(":")[1]))
     if device == "mps":
         return min(torch.mps.recommended_max_memory(), allowance.free_memory())
     return allowance.free_memory()
@@ -25,9 +25,9 @@ def resolve_devices(name: str) -> tuple[str, ...]:
         InvalidSetting: no device is called so.
         DeviceError: this machine does not have it.
     """
-    cards = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
-    if cards and name in ("auto", "cuda"):
-        return cards
+    found = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+    if found and name in ("auto", "cuda"):
+        return found
     return (resolve_device(name),)
 
 
@@ -38,12 +38,12 @@ def resolve_device(name: str) -> str:
         InvalidSetting: no device is called so.
         DeviceError: this machine does not have it.
     """
-    cards = torch.cuda.device_count()
+    count = torch.cuda.device_count()
     has_mps = torch.backends.mps.is_available()
-    present = ["cpu", *(f"cuda:{index}" for index in range(cards)), *(["mps"] if has_mps else [])]
+    present = ["cpu", *(f"cuda:{index}" for index in range(count)), *(["mps"] if has_mps else [])]
     match name.split(":"):
         case ["auto"]:
-            return "cuda:0" if cards else "mps" if has_mps else "cpu"
+            return "cuda:0" if count else "mps" if has_mps else "cpu"
         case ["cpu"]:
             return "cpu"
         case ["mps"]:
@@ -59,22 +59,11 @@ def resolve_device(name: str) -> str:
     return exact
 
 
-def _free_on_card(index: int) -> int:
-    """As the driver's management library says: it makes no CUDA context, as torch would."""
-    import pynvml
-
-    properties = torch.cuda.get_device_properties(index)
-    try:
-        pynvml.nvmlInit()
-        try:
-            handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{properties.uuid}")
-            return int(pynvml.nvmlDeviceGetMemoryInfo(handle).free)
-        finally:
-            pynvml.nvmlShutdown()
-    except pynvml.NVMLError:  # a card that it does not know, such as a part of one
-        return int(properties.total_memory)
+def total_memory(device: str) -> int | None:
+    """Bytes of a graphics card; None of other devices, whose memory programs share."""
+    return cards.total_memory(int(device.split(":")[1])) if device.startswith("cuda") else None
 
 
 def has_bf16(device: str) -> bool:
     """Whether a card has bf16 in hardware: tensor cores of compute capability 8.0 (Ampere) and above do."""
-    return torch.cuda.get_device_capability(device) >= (8, 0)
+    return cards.capability(int(device.split(":")[1])) >= (8, 0)

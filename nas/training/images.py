@@ -56,9 +56,9 @@ class Examples:
 
     def batches(self, order: Tensor, batch_size: int) -> Iterator[Batch]:
         """Batches on the device, in the given order (int64 indices on the CPU); the last may be smaller."""
-        parts = torch.split(order, batch_size)
         if not self.resident:
-            return self._stream(parts)
+            return self._stream(torch.split(order, batch_size))
+        parts = torch.split(pinned(order, self.device), batch_size)
         return (self._gather(rows.to(self.device, non_blocking=True)) for rows in parts)
 
     def _gather(self, rows: Tensor) -> Batch:
@@ -76,9 +76,7 @@ class Examples:
 
     def _fetch(self, rows: Tensor) -> Batch:
         images, labels = self._gather(rows)
-        if self.device.type == "cuda":  # from pinned memory the copy runs beside the training step
-            images, labels = images.pin_memory(), labels.pin_memory()
-        return images, labels
+        return pinned(images, self.device), pinned(labels, self.device)
 
     def _send(self, batch: Batch) -> Batch:
         images, labels = batch
@@ -148,6 +146,12 @@ class Images:
         """
         pixels = images.float()
         return torch.addcmul(self.bias, pixels, self.scale, out=pixels).permute(0, 3, 1, 2)
+
+
+def pinned(tensor: Tensor, device: torch.device) -> Tensor:
+    """What parts of `tensor` can be copied to the device from without waiting for it: a copy from pageable
+    memory waits for what the device has to do before."""
+    return tensor.pin_memory() if device.type == "cuda" else tensor
 
 
 def _tensor(array: NDArray[np.generic]) -> Tensor:

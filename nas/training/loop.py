@@ -22,7 +22,7 @@ from nas.training.augment import Augmentation
 from nas.training.averaging import WeightAverage
 from nas.training.epoch import Diverged, Epoch
 from nas.training.evaluate import evaluate
-from nas.training.images import Batch, Images
+from nas.training.images import Batch, Images, pinned
 from nas.training.live_bytes import LiveBytes
 from nas.training.mixup import draw_shares, mix, mixed_cross_entropy
 from nas.training.optimizers import load_state, make_optimizers, set_learning_rate, state_tensors
@@ -214,7 +214,7 @@ class Trainer:
             generator.set_state(pause.drawn_from.cpu())
         drawn_from = generator.get_state()
         order = torch.randperm(len(split), generator=generator)[: self._steps * self._batch_size]
-        drawn = self._augmentation.draw(order, number, generator)
+        drawn = pinned(self._augmentation.draw(order, number, generator), device)
         torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))  # of dropout, and of shares
         shares: Sequence[float | None] = [None] * self._steps
         if self.training.mixup:

@@ -13,7 +13,7 @@ import nas
 from nas.datasets import open_data
 from nas.driver.prepare import reopened
 from nas.errors import StorageError, StudyError
-from nas.events import EpochTrained, Event, SearchStarted, TrialEnded, TrialStarted
+from nas.events import EpochTrained, Event, Forecast, SearchStarted, TrialEnded, TrialStarted
 from nas.study.outcome import Outcome
 from tests.space.test_load import MINIMAL
 
@@ -105,6 +105,16 @@ def test_the_best_three_keep_their_weights_and_the_others_lose_them(search, tmp_
     assert len(list((tmp_path / "studies" / "mlp-digits" / "weights").iterdir())) == 3
     with pytest.raises(StudyError, match="Only the best three"):
         ranked[-1].load_model()
+
+
+@pytest.mark.usefixtures("scripted")
+def test_what_a_search_is_likely_to_take_is_told_to_watchers_and_stored(search):
+    told: list[Event] = []
+    study = search(trials=2, watch=told.append)
+    (said,) = [event for event in told if isinstance(event, Forecast)]
+    assert said.trials == 2
+    assert 0 < said.low <= said.seconds <= said.high
+    assert Forecast(**study.store.row["forecast"] | {"starts": said.starts}) == said
 
 
 @pytest.mark.usefixtures("scripted")

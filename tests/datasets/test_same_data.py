@@ -11,6 +11,8 @@ from PIL import Image
 from nas.datasets import open_data
 from nas.errors import DataError
 
+from .samples import write_parquet
+
 pa = pytest.importorskip("pyarrow")
 from pyarrow import parquet  # noqa: E402
 
@@ -127,6 +129,27 @@ def test_shards_with_splits_are_a_folder_with_splits(cifar: Path, tmp_path: Path
     )
     with pytest.raises(DataError, match=r"holds 1 of 2 files data/test-….parquet"):
         open_data(str(tmp_path / "shards"))
+
+
+def test_tables_of_one_dataset_may_name_other_classes(cifar: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for split, classes in (("train", ("ant", "bee")), ("test", ("bee", "ant"))):
+        names = shuffled(cifar)[:20] if split == "train" else shuffled(cifar)[20:]
+        pixels = np.stack([np.asarray(Image.open(cifar / name)) for name in names])
+        write_parquet(tmp_path / "a" / f"{split}.parquet", pixels, np.arange(20, dtype=np.uint8) % 2, classes)
+    data = open_data(str(tmp_path / "a"))
+    assert data.classes == ("ant", "bee")
+    assert data.open_test().labels.tolist() == [1, 0] * 10
+    write_parquet(tmp_path / "a/test.parquet", pixels, np.arange(20, dtype=np.uint8) % 2, ("cow", "dog"))
+    with pytest.raises(DataError, match=r"2 classes, 'cow'.*have no train images|too few images"):
+        open_data(str(tmp_path / "a"), root=tmp_path / "elsewhere")
+
+
+def test_a_class_needs_a_name_that_can_be_printed(cifar: Path, tmp_path: Path) -> None:
+    table = pa.table({"image": shuffled(cifar), "label": ["a\nb", "c"] * 20})
+    parquet.write_table(table, cifar / "odd.parquet")
+    with pytest.raises(DataError, match=r"a class cannot be called 'a\\nb'"):
+        open_data(str(cifar / "odd.parquet"))
 
 
 def test_groups_and_labels_without_names_come_from_parquet_too(cifar: Path, tmp_path: Path) -> None:

@@ -125,6 +125,18 @@ def test_what_an_idle_worker_holds_counts_for_others_and_not_for_itself() -> Non
     assert memory.choose([running(100)], {0: "cuda:0"})
 
 
+def test_later_trials_are_planned_with_the_largest_context_so_far() -> None:
+    memory = MemoryBudget(100, ["cuda:0"] * 2, {"cuda:0": 100}, {})
+    for worker in (0, 1):
+        memory.ready(Ready(worker=worker, device="cuda:0", constants=MemoryConstants(context=30, data=(5,))))
+    for context, largest in ((40, 40), (0, 40), (35, 40)):
+        memory.free(0, context=context)
+        assert memory.constants is not None
+        assert memory.constants.context == largest
+        assert memory.held(0) == largest + 5
+    assert memory.held(1) == 35
+
+
 def with_processes(*own: int, budget: int = GIB, device: str = "cpu") -> MemoryBudget:
     """Workers on one device whose processes have these bytes of their own; 0: not started yet."""
     memory = MemoryBudget(GIB, [device] * len(own), {device: budget}, {})

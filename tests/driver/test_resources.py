@@ -20,9 +20,10 @@ def machine(monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr(allowance, "free_memory", lambda: int(gigabytes * 1e9))
         monkeypatch.setattr(allowance, "free_for_one_process", lambda: ulimit)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+        monkeypatch.setattr("nas.machine.cards.capability", lambda index: (9, 0))
+        monkeypatch.setattr("nas.machine.cards.total_memory", lambda index: 80 * 10**9)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-        monkeypatch.setattr(devices, "_free_on_card", lambda index: (80 - 30 * index) * 10**9)
+        monkeypatch.setattr("nas.machine.cards.free_memory", lambda index: (80 - 30 * index) * 10**9)
 
     return make
 
@@ -123,3 +124,38 @@ def test_a_device_that_is_not_there_is_refused_with_those_that_are(machine, name
     machine(cards=1)
     with pytest.raises(DeviceError, match="It has: cpu, cuda:0"):
         devices.resolve_device(name)
+
+
+@pytest.mark.parametrize("memory_cap", [None, 100 * GIB])
+def test_no_trial_may_use_more_than_a_card_has(machine, memory_cap: int | None) -> None:
+    machine(cores=16, cards=1)
+    settings = {} if memory_cap else {"memory_cap": "100GiB"}
+    with pytest.raises(
+        InvalidSetting, match=r"cuda:0 has only 76,294 MiB\. Give --memory-cap 76293MiB or less"
+    ):
+        resolve(Recipe.load(**settings), memory_cap)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("", None),
+        ("expandable_segments:False,backend:native", None),
+        ("pinned_num_register_threads:8", None),
+        ("expandable_segments:True", "expandable_segments:True"),
+        ("backend:cudaMallocAsync", "backend:cudaMallocAsync"),
+        (
+            "max_split_size_mb:128,expandable_segments:False,roundup_power2_divisions:[256:1,512:2]",
+            "max_split_size_mb:128, roundup_power2_divisions:[256:1,512:2]:",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"])
+def test_settings_of_the_allocator_that_predictions_miss_are_told(
+    machine, name: str, setting: str, said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(cores=16, cards=1)
+    monkeypatch.setenv(name, setting)
+    note = resolve(Recipe.load()).note
+    assert note is None if said is None else note and f"{name} sets {said}" in note
+    assert resolve(Recipe.load(device="cpu")).note is None

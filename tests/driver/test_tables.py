@@ -86,4 +86,4 @@ def test_the_whole_way_from_a_table_to_predictions(
     code, out, _ = nas("predict", "model", "pictures/cat/000.png", "--json")
     assert code == 0
     classes = set(open_data("lists/all.csv", columns={"label": "kind"}, root=Path("pictures")).classes)
-    assert {each["class"] for each in json.loads(out)[0]["classes"]} == classes == {"cat", "dog", "emu"}
+    assert {each["class"] for each in json.loads(out)[0]["predictions"]} == classes == {"cat", "dog", "emu"}

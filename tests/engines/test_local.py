@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from types import SimpleNamespace
+from typing import Any, NoReturn, cast
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from optuna.trial import FixedTrial
 
 from nas.datasets import open_data
 from nas.engines.local import LocalEngine
-from nas.engines.messages import Died, Ended, Message, NotPlanned, Ready, Stop, Task, Trained, encode
+from nas.engines.messages import Died, Ended, Message, NotPlanned, Ready, Seen, Stop, Task, Trained, encode
 from nas.engines.planner import Planner
 from nas.engines.worker import Worker
 from nas.memory.planned import MemoryPlan
@@ -214,6 +215,16 @@ def test_an_exception_whose_text_cannot_be_made_ends_its_trial_and_not_the_worke
     (ended,) = sent
     assert isinstance(ended, Ended)
     assert (ended.how, ended.reason) == ("failed", "Silent: its text cannot be made: ValueError")
+
+
+def test_a_worker_says_how_far_a_long_epoch_is_twice_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Message] = []
+    worker, trainer = Worker.__new__(Worker), SimpleNamespace(seen=(1, 64, 1216))
+    worker.__dict__ |= {"_send": sent.append, "_glanced": 100.0}
+    for moment in (100.1, 100.4, 100.5, 100.9, 101.0, 101.2):
+        monkeypatch.setattr("nas.engines.worker.time", SimpleNamespace(monotonic=lambda now=moment: now))
+        worker._tell_seen(7, cast(Any, trainer))
+    assert sent == [Seen(number=7, epochs=1, images=64, of=1216)] * 2
 
 
 CLOSED_WHILE_BUSY = """

@@ -214,14 +214,13 @@ def _is_scalar(kind: pa.DataType) -> bool:
 
 
 def _texts(column: pa.Array | pa.ChunkedArray) -> list[str]:
-    return [
-        ""
-        if value is None or value != value
-        else str(value).lower()
-        if value in (True, False) and isinstance(value, bool)
-        else str(value).strip()
-        for value in column.to_pylist()
-    ]
+    return list(map(_text, column.to_pylist()))
+
+
+def _text(value: Any) -> str:
+    if value is None or value != value:  # the latter: a number that is none
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 
 def _told(

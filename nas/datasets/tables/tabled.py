@@ -61,7 +61,8 @@ class Tabled:
         """
         self.name = name
         self._place = called or str(place)
-        self._base = root or (place if place.is_dir() else place.parent)
+        self._folder = place if place.is_dir() else place.parent
+        self._base = root or self._folder
         self._parts = sorted(parts, key=lambda part: (part.split or TRAIN, part.file))
         self._columns = columns
         self._root = root
@@ -114,7 +115,10 @@ class Tabled:
         rows = self._named(self._complete(rows, roles))
         names = tables[0][1].classes.get(roles.labels[0], ())
         used = {row.label for row in rows}
-        self._classes = tuple(name for name in names if name in used) or in_order(used)
+        for name in used:
+            if not name.isprintable():
+                raise DataError(f"{self._place}: a class cannot be called {name!r}. Correct the table.")
+        self._classes = tuple(name for name in names if name in used) if used <= {*names} else in_order(used)
         _scatter(rows)
         return rows
 
@@ -199,7 +203,7 @@ class Tabled:
         if row.held is None:
             return row.name
         pictures, number = row.held
-        return f"{pictures.file.relative_to(self._base)}[{number}]"
+        return f"{pictures.file.relative_to(self._folder).as_posix()}[{number}]"
 
     def _groups(self) -> NDArray[np.int64] | None:
         """The group of each image; one that has none is alone in its own."""
