@@ -187,6 +187,8 @@ INCOMPARABLE = {
     "seed": 1,
     "threads": 9,
     "memory_cap": "1GiB",
+    "metric": "macro_f1",
+    "class_weights": "balanced",
 }
 
 COMPARABLE = {

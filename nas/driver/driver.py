@@ -39,7 +39,6 @@ from nas.engines.messages import (
 )
 from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, Why, WorkerReady
-from nas.objectives import accuracy
 from nas.space import DataInfo
 from nas.space.load import Space
 from nas.study.outcome import Outcome
@@ -264,6 +263,7 @@ class Driver:
                     versions=message.versions,
                 )
             case Trained(epoch=epoch) if epoch.number > (trial.last.number if trial.last else 0):
+                trial.by_class = message.by_class
                 yield from self._report(trial, epoch, message.again)
             case Reported(report=report) if trial.is_new(report):
                 trial.partial_reports.append(report)
@@ -353,7 +353,7 @@ class Driver:
         match how:
             case "completed":
                 assert trial.last is not None
-                value = accuracy.after(trial.last)
+                value = trial.last.value
                 self._best = max(self._best, value)
                 yield from self._tell(trial, Outcome.COMPLETED, value=value)
                 self.store.keep_best_weights(running=set(self._trials))
@@ -380,6 +380,8 @@ class Driver:
     def _tell(
         self, trial: LiveTrial, outcome: Outcome, *, value: float | None = None, reason: str | None = None
     ) -> Iterator[Event]:
+        if trial.last and trial.by_class:
+            self.store.keep_counts(trial.number, trial.last.number, trial.by_class)
         self.store.tell(trial.number, outcome, value=value, reason=reason, retry_of=trial.retry_of)
         yield from self._leave(trial, outcome, value=value, reason=reason)
 

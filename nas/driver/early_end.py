@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from nas.driver.live_trial import LiveTrial
-from nas.objectives import accuracy
 from nas.pruners.base import NONE, make_pruner
 from nas.study.reader import StudyReader
 from nas.training.epoch import Epoch
@@ -31,7 +30,7 @@ class EarlyEnd:
             return f"flat: no better than epoch {trial.best_epoch} for {patience} epochs"
         if again:
             return None
-        return self._pruned(trial, epoch.number * self._num_train, accuracy.after(epoch))
+        return self._pruned(trial, epoch.number * self._num_train, epoch.value)
 
     def report_points(self, trial: LiveTrial) -> list[int]:
         """Training images after which a trial reports within its first epoch."""
@@ -41,8 +40,8 @@ class EarlyEnd:
 
     def why_within(self, trial: LiveTrial, report: PartialReport, *, again: bool) -> str | None:
         """The same within the first epoch."""
-        return None if again else self._pruned(trial, report.images_seen, report.val_accuracy)
+        return None if again else self._pruned(trial, report.images_seen, report.value)
 
-    def _pruned(self, trial: LiveTrial, images_seen: int, accuracy: float) -> str | None:
-        why = self.pruner.stop(trial.number, images_seen, accuracy)
+    def _pruned(self, trial: LiveTrial, images_seen: int, value: float) -> str | None:
+        why = self.pruner.stop(trial.number, images_seen, value)
         return f"pruner: {why}" if why else None

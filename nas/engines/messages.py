@@ -32,6 +32,8 @@ class Setup:
     """Version of one of our own spaces, if it is not the newest."""
     with_val: bool = False
     """Whether the validation images are trained on too; what is then told of them is not validation."""
+    metric: str = "accuracy"
+    """What the value of an epoch is."""
     compile: bool = False
     """Whether networks go through `torch.compile`."""
 
@@ -99,6 +101,8 @@ class Trained:
     epoch: Epoch
     again: bool = False
     """Whether it was trained before the trial was interrupted, and comes from the checkpoint."""
+    by_class: list[list[int]] | None = None
+    """How the validation images were classified, as `ClassCounts.rows` has it; None with `again`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -171,7 +171,7 @@ class Worker:
                         checkpoint.save(trainer.state_dict(), curve)
                     saved_at = time.monotonic()
                     cost = saved_at - now
-                self._send(Trained(number=task.number, epoch=epoch))
+                self._send(trained(task.number, epoch, trainer))
         if not curve or curve[-1].number < task.epochs:
             if self._stopped[task.number].keep:
                 with disk_errors(Path(task.checkpoint)):
@@ -182,7 +182,7 @@ class Worker:
         network = getattr(trainer.evaluated, "_orig_mod", trainer.evaluated)  # of what torch.compile made
         with disk_errors(Path(task.weights)):
             save_weights(network, Path(task.weights))
-        self._send(Trained(number=task.number, epoch=curve[-1]))
+        self._send(trained(task.number, curve[-1], trainer))
         return "completed"
 
     def _tell_seen(self, number: int, trainer: Trainer) -> None:
@@ -220,12 +220,18 @@ class Worker:
             precision="bf16" if self.setup.precision == "bf16" else "fp32",
             seed=task.seed,
             accumulation=task.plan.accumulation,
+            metric=self.setup.metric,
             report_points=task.report_points,
         )
 
     def _send(self, message: Message) -> None:
         self._output.write(encode(message))
         self._output.flush()
+
+
+def trained(number: int, epoch: Epoch, trainer: Trainer) -> Trained:
+    """The trainer's latest epoch."""
+    return Trained(number=number, epoch=epoch, by_class=trainer.counts.rows() if trainer.counts else None)
 
 
 def multiply_adds(model: torch.nn.Module, shape: tuple[int, int, int]) -> int | None:

@@ -19,7 +19,7 @@ class OptunaPruner:
         self._trial_ids: dict[int, int] = {}
         """By number."""
 
-    def stop(self, number: int, images_seen: int, accuracy: float) -> str | None:
+    def stop(self, number: int, images_seen: int, value: float) -> str | None:
         if images_seen % self._num_train:
             return None  # within an epoch
         if number not in self._trial_ids:
@@ -28,7 +28,7 @@ class OptunaPruner:
         trial = self._storage.get_trial(self._trial_ids[number])
         if not self._study.pruner.prune(self._study, trial):
             return None
-        return f"{accuracy:.4f} after epoch {trial.last_step}"
+        return f"{value:.4f} after epoch {trial.last_step}"
 
 
 def warmup_steps(epochs: int) -> int:

@@ -20,7 +20,7 @@ NONE = "none"
 class Pruner(Protocol):
     """Decides about the trials of one run. It is all that the driver asks."""
 
-    def stop(self, number: int, images_seen: int, accuracy: float) -> str | None:
+    def stop(self, number: int, images_seen: int, value: float) -> str | None:
         """Why trial `number` should end now, in a few words; None if it should go on.
 
         Asked when an epoch has been stored, or a report within the first, in their order: not about the last
@@ -29,7 +29,8 @@ class Pruner(Protocol):
         Args:
             images_seen: training images that the trial has seen so far, each as often as it was seen. Within
                 the first epoch of many images they are fewer than one epoch has: `nas.training.partial`.
-            accuracy: in [0, 1], after them; within an epoch on a part of the validation split.
+            value: the study's metric on the validation images after them, in [0, 1]; more is better. Within
+                an epoch it is that of a part of these images.
         """
         ...
 
@@ -66,6 +67,6 @@ class _Named:
         with PRUNERS.at_work(self._name):
             self._pruner = module.make(study)
 
-    def stop(self, number: int, images_seen: int, accuracy: float) -> str | None:
+    def stop(self, number: int, images_seen: int, value: float) -> str | None:
         with PRUNERS.at_work(self._name):
-            return self._pruner.stop(number, images_seen, accuracy)
+            return self._pruner.stop(number, images_seen, value)

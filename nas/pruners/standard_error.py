@@ -67,14 +67,14 @@ class StandardErrorPruner:
         self._finished: dict[int, Curve] = {}
         """By number."""
 
-    def stop(self, number: int, images_seen: int, accuracy: float) -> str | None:
+    def stop(self, number: int, images_seen: int, value: float) -> str | None:
         for other in self._study.completed() - self._finished.keys():
             self._finished[other] = self._study.curve(other)
         good = good_of(self._finished.values(), self._num_val)
         lowest = bar(self._study.curve(number), good, self._num_val)
         if lowest is None:
             return None
-        return f"{accuracy:.4f} after {images_seen:,} images, where every good trial had {lowest:.4f} or more"
+        return f"{value:.4f} after {images_seen:,} images, where every good trial had {lowest:.4f} or more"
 
 
 def make(study: StudyReader) -> StandardErrorPruner:

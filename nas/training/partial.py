@@ -1,5 +1,6 @@
 """What a trial tells within its first epoch, so that no decision need wait for its end. No torch here."""
 
+import math
 from dataclasses import dataclass
 
 FIRST = 2560
@@ -28,6 +29,12 @@ class PartialReport:
     """Validation images that were looked at."""
     val_accuracy: float
     """Accuracy on these, in [0, 1]."""
+    value: float = math.nan
+    """The study's metric on these, in [0, 1]. The accuracy unless told."""
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.value):
+            object.__setattr__(self, "value", self.val_accuracy)
 
 
 def report_points(num_train: int, epochs: int, batch_size: int) -> list[int]:

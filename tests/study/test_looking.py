@@ -130,10 +130,16 @@ ADDED = {
     2: {"nas_studies": "searched_at", "nas_trials": "placed_on"},
     3: {"nas_trials": "work predicted_seconds pace", "nas_epochs": "busy_seconds"},
     4: {"nas_studies": "forecast", "nas_trials": "progress"},
+    6: {
+        "nas_studies": "metric",
+        "nas_epochs": "value",
+        "nas_finals": "test_value",
+        "nas_partial_reports": "value",
+    },
 }
 """Columns that the version after each has added, by table."""
 
-NEW = {"nas_finals": 2, "nas_partial_reports": 6}
+NEW = {"nas_finals": 2, "nas_partial_reports": 6, "nas_counts": 7}
 """Tables, by the version that they came with."""
 
 
