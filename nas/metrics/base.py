@@ -46,6 +46,11 @@ class ClassCounts:
         """As they are sent and stored."""
         return cls(*np.asarray(rows, np.int64).reshape(-1, 3).T)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ClassCounts):
+            return NotImplemented
+        return all(np.array_equal(mine, vars(other)[name]) for name, mine in vars(self).items())
+
     def rows(self) -> list[list[int]]:
         """Plain data, one class a row; of arrays (classes,)."""
         found: list[list[int]] = np.stack([self.hits, self.support, self.predicted], axis=1).tolist()

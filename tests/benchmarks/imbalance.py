@@ -5,7 +5,14 @@
 1,900 airplanes and 100 automobiles of CIFAR-10, a folder with `train` and `test`; the same budget and seeds.
 The best network of each search, as the search has trained it, classifies 500 test images of each class.
 
-FIGURES
+6 trials of 3 epochs, recall of the rare class by seed (balanced accuracy in brackets):
+
+| metric | class weights | seed 0 | seed 1 | seed 2 | mean |
+| --- | --- | --- | --- | --- | --- |
+| accuracy | | 0.280 (0.637) | 0.326 (0.658) | 0.130 (0.563) | 0.245 (0.619) |
+| balanced_accuracy | | 0.280 (0.637) | 0.326 (0.658) | 0.226 (0.608) | 0.277 (0.634) |
+
+With two seeds both metrics choose the same trial. 2 cores of an AMD EPYC, torch 2.14, other work running.
 """
 
 import argparse
@@ -31,6 +38,9 @@ IMAGES: Mapping[str, Mapping[str, int]] = {
 
 RARE = "automobile"
 
+WAYS = (("accuracy", None), ("balanced_accuracy", None), ("balanced_accuracy", "balanced"))
+"""The metric of the search, and the weights of its trainings."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -42,11 +52,15 @@ def main() -> None:
         folder = Path(temporary)
         data = make_data(Path(os.environ["NAS_CIFAR10"]), folder / "imbalanced")
         rows = []
-        for metric in ("accuracy", "balanced_accuracy"):
+        for metric, weights in WAYS:
             for seed in range(asked.seeds):
-                found = searched(data, folder / metric, metric, seed, asked.trials, asked.epochs)
-                rows.append([metric, str(seed), *(f"{value:.3f}" for value in found)])
-        print_table(["metric", "seed", "recall of the rare", "of the others", "balanced accuracy"], rows)
+                place = folder / f"{metric}-{weights}"
+                found = searched(data, place, metric, weights, seed, asked.trials, asked.epochs)
+                rows.append([metric, str(weights), str(seed), *(f"{value:.3f}" for value in found)])
+        print_table(
+            ["metric", "class weights", "seed", "recall of the rare", "of the others", "balanced accuracy"],
+            rows,
+        )
 
 
 def make_data(cifar10: Path, folder: Path) -> Path:
@@ -60,7 +74,7 @@ def make_data(cifar10: Path, folder: Path) -> Path:
 
 
 def searched(
-    data: Path, folder: Path, metric: str, seed: int, trials: int, epochs: int
+    data: Path, folder: Path, metric: str, weights: str | None, seed: int, trials: int, epochs: int
 ) -> tuple[float, float, float]:
     """On test images: (recall of the rare class, recall of the other, balanced accuracy)."""
     study = nas.search(
@@ -68,6 +82,7 @@ def searched(
         study=f"{metric}-{seed}",
         folder=folder,
         metric=metric,
+        class_weights=weights,
         seed=seed,
         trials=trials,
         epochs=epochs,

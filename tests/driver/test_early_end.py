@@ -51,6 +51,7 @@ def test_a_trial_far_behind_ends_within_its_first_epoch(study, mlp):
         "images_seen": 300,
         "val_images": 270,
         "val_accuracy": 0.3,
+        "value": 0.3,
     }
 
 
