@@ -116,8 +116,8 @@ ASKED_FOR: dict[tuple[str, Precision], int] = {
     ("flat between", "fp32"): 34_728_840,
     ("flat between", "bf16"): 17_560_136,
 }
-"""Of training for an epoch of three batches, torch 2.14. Padding by reflection is missing: it asks for 6 to 9 %
-more than predicted."""
+"""Of training for an epoch of three batches, torch 2.14. Padding by reflection is missing: it asks for 6 to 9
+% more than predicted."""
 
 
 def asked_for(build: Build, precision: Precision) -> int:
