@@ -127,7 +127,7 @@ class TrialEnded:
     number: int
     outcome: Outcome
     value: float | None
-    """Validation accuracy in [0, 1] of a completed trial."""
+    """The study's metric of a completed trial, in [0, 1]."""
     reason: str | None
     epochs: int
     seconds: float

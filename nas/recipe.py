@@ -22,12 +22,13 @@ from pydantic import (
 
 from nas.errors import InvalidSetting
 from nas.machine.files import expanded, expanded_text
-from nas.machine.plugins import ENGINES, LOGGERS, PRUNERS, SAMPLERS, Plugins
+from nas.machine.plugins import ENGINES, LOGGERS, METRICS, PRUNERS, SAMPLERS, Plugins
 from nas.machine.sizes import memory_amount
 
 Count = Annotated[int, Field(ge=1)]
 Precision = Literal["auto", "fp32", "bf16"]
-Setting = bool | int | float | str
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Setting = bool | int | float | str | dict[str, Weight]
 Amount = Annotated[str, BeforeValidator(memory_amount)]
 Place = Annotated[Path, AfterValidator(expanded)]
 NameOrPlace = Annotated[str, AfterValidator(expanded_text)]
@@ -37,7 +38,7 @@ ROLES = ("image", "label", "split", "group")
 
 INCOMPARABLE = (
     *("space", "training", "data", "image_size", "split_seed", "epochs", "precision", "seed", "threads"),
-    "memory_cap",
+    *("memory_cap", "metric", "class_weights"),
 )
 """Settings that a study keeps for life: with another value its trials could not be compared."""
 
@@ -65,6 +66,18 @@ def pairs(value: object) -> object:
             raise ValueError(f"name=value, not {text!r}")
         table[name.strip()] = _plain(setting.strip())
     return table
+
+
+def weights(value: object) -> object:
+    """Weights of classes: "balanced", a mapping, or texts such as "cat=3"; "none" is None."""
+    if not isinstance(value, list | tuple):
+        return None if value == "none" else value
+    if len(value) == 1 and value[0] in ("balanced", "none"):
+        return weights(value[0])
+    named = [str(text).rpartition("=") for text in value]  # of a class, too, whose name has one
+    if not all(equals for _, equals, _ in named):
+        raise ValueError("balanced, none or class=weight")
+    return {name.strip(): _plain(weight.strip()) for name, _, weight in named}
 
 
 def column_pairs(value: object) -> object:
@@ -102,6 +115,7 @@ def known(plugins: Plugins, *others: str) -> AfterValidator:
 ASKED = {"asked": True}
 """The context of settings that somebody has just given."""
 
+Metric = Annotated[str, known(METRICS)]
 Sampler = Annotated[str, known(SAMPLERS)]
 Pruner = Annotated[str, known(PRUNERS, "auto")]
 Engine = Annotated[str, known(ENGINES)]
@@ -152,7 +166,17 @@ class Recipe(BaseModel):
         " multiple of the work of the first trial",
     )
     target_accuracy: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="end the search when a trial reaches this"
+        None, description="end the search when the value of a trial, its --metric, reaches this"
+    )
+    metric: Metric = Field(
+        "accuracy", description=f"what the value of a trial is, by which it is ranked: {listed(METRICS)}"
+    )
+    class_weights: Annotated[Literal["balanced"] | dict[str, Weight] | None, BeforeValidator(weights)] = (
+        Field(
+            None,
+            description="how much images of each class count in the loss: balanced, for all classes to count"
+            " alike, or class=weight; those that are not named weigh 1",
+        )
     )
     epochs: Count = Field(12, description="epochs of a trial that is not pruned")
     patience: Count | None = Field(
@@ -202,6 +226,11 @@ class Recipe(BaseModel):
         except ValidationError as error:
             where = f"{file}: " if file else ""
             raise InvalidSetting(f"{where}{_explain(error, list(cls.model_fields))}") from None
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """The training settings that are fixed, those of the classes' weights included."""
+        return self.training | ({"class_weights": self.class_weights} if self.class_weights else {})
 
     def differences(self, other: "Recipe") -> list[tuple[str, object, object]]:
         """(setting, here, there) for each setting whose change would make trials incomparable."""
@@ -274,8 +303,16 @@ def _toml(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_toml(each) for each in value)}]"
     if isinstance(value, dict):
-        return f"{{ {', '.join(f'{_toml(name)} = {_toml(each)}' for name, each in value.items())} }}"
-    text = json.dumps(str(value), ensure_ascii=False)
+        return f"{{ {', '.join(f'{_key(name)} = {_toml(each)}' for name, each in value.items())} }}"
+    return _quoted(str(value))
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
+
+
+def _quoted(text: str) -> str:
+    text = json.dumps(text, ensure_ascii=False)
     return "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
 
 

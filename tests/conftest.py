@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -163,7 +164,7 @@ def make_store(tmp_path: Path) -> Callable[..., StudyWriter]:
         )
         storage = open_database(storage_url(None, tmp_path), create=True)
         make_folder(tmp_path / name)
-        store = StudyWriter.create(storage, name, tmp_path, recipe, 1, {})
+        store = StudyWriter.create(storage, name, tmp_path, recipe, 1, {"info": asdict(DIGITS)})
         store.begin()
         return store
 

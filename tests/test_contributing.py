@@ -54,7 +54,7 @@ class Added:
     def add(self, *paths: Path) -> None:
         for path in paths:
             place = self.folder / path
-            place.parent.mkdir(parents=True)
+            place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(EXAMPLES[path], encoding="utf-8")
             import_module(package_of(path)).__path__.append(str(place.parent))
 
@@ -129,6 +129,7 @@ def test_an_entry_point_of_another_distribution_does_the_same(tmp_path: Path) ->
     assert load_space("their_pyramid_of_two").summary.startswith("Two fully connected layers")
     assert open_data(str(write_pixels(tmp_path))).info.shape == (1, 4, 4)
     names = {"pruner": "their_hopeless", "sampler": "their_genetic", "engine": "their_noting"}
+    names |= {"metric": "their_worst_recall"}
     Recipe.load(**names, log=["their_values"])
 
 
@@ -147,13 +148,17 @@ def test_a_search_uses_all_of_them_and_goes_on_or_is_shown_without_them(
 
     asked = {"--space": "pyramid_of_two", "--data": "numbers.pixels", "--sampler": "genetic"}
     asked |= {"--pruner": "hopeless", "--engine": "noting", "--log": "values", "--epochs": "2"}
+    asked |= {"--metric": "worst_recall"}
     flags = [*(f"{flag}={value}" for flag, value in asked.items()), "--log=jsonl", "--study=study", "--quiet"]
     code, _, err = nas("search", *flags, "--trials=2")
     assert (code, err) == (0, "")
     first, second = json.loads(nas("show", "--json")[1])["trials"]
     assert (first["outcome"], first["reason"]) == ("pruned", "pruner: 0.5000 is a guess")
     assert (second["outcome"], second["value"]) == ("completed", 0.7)
-    assert "time of an epoch" in nas("show", "--trial", 0, "--trial", 1)[1]
+    assert second["metric"] == "worst_recall"
+    compared = nas("show", "--trial", 0, "--trial", 1)[1]
+    assert "time of an epoch" in compared
+    assert "validation worst recall" in compared
 
     assert nas("search", "--study=study", "--trials=3", "--quiet")[0] == 0
     folder = tmp_path / "studies" / "study"
@@ -166,6 +171,10 @@ def test_a_search_uses_all_of_them_and_goes_on_or_is_shown_without_them(
         *(path for path in EXAMPLES if package_of(path) not in ("search_spaces", "nas.datasets.sources"))
     )
     assert nas("show", "study")[0] == 0
+    code, _, err = nas("search", "--study=study", "--trials=4")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "metric cannot be 'worst_recall', expected: 'accuracy', 'balanced_accuracy' or 'macro_f1'" in err
+    added.add(example("nas.metrics"))  # of a study that metric alone makes trials comparable
     code, _, err = nas("search", "--study=study", "--trials=4")
     assert (code, err.count("\n")) == (2, 1)
     assert "sampler cannot be 'genetic', expected: 'gp', 'random' or 'tpe'" in err

@@ -18,7 +18,7 @@ HALL = {"__init__", "__main__", "cli", "errors", "events", "recipe"}
 FLOORS = (
     {"errors"},
     {"machine"},
-    {"space", "recipe"},
+    {"space", "recipe", "metrics"},
     {"datasets"},
     {"training", "samplers"},
     {"objectives", "seconds"},
@@ -41,15 +41,15 @@ SHELL = {"cli", "commands", "views/terminal"}
 
 FORBIDDEN = {
     "torch": {"study", "driver/driver", "recipe", "events", "errors", "space/load", "space/contract"}
-    | {"samplers", "pruners", "objectives", "loggers"}
+    | {"samplers", "pruners", "objectives", "metrics", "loggers"}
     | SHELL,
     "optuna": {"training", "memory", "datasets", "exporters", "recipe", "errors", "cli", "machine"}
-    | {"objectives", "loggers"},
+    | {"objectives", "metrics", "loggers"},
     "sqlalchemy": {"training", "memory", "datasets", "engines", "network", "driver"}
-    | {"samplers", "pruners", "objectives", "loggers"}
+    | {"samplers", "pruners", "objectives", "metrics", "loggers"}
     | SHELL,
     "rich": {"training", "memory", "datasets", "engines", "study", "driver", "api"}
-    | {"samplers", "pruners", "objectives", "loggers"},
+    | {"samplers", "pruners", "objectives", "metrics", "loggers"},
 }
 """Third-party packages and the rooms that never import them."""
 

@@ -80,7 +80,7 @@ def test_fixed_training_settings_are_a_table_or_texts(asked):
         ({"time_limit": "inf"}, "time_limit cannot be 'inf'"),
         ({"workers": "x"}, "or 'auto'"),
         ({"sampler": "cma"}, "sampler cannot be 'cma', expected: 'gp', 'random' or 'tpe'"),
-        ({"pruner": "medium"}, "'auto', 'halving', 'hyperband', 'median', 'none' or 'percentile'"),
+        ({"pruner": "medium"}, "'hyperband', 'median', 'none', 'percentile' or 'standard_error'"),
         ({"engine": "remote"}, "engine cannot be 'remote', expected: 'local'"),
         ({"log": ["jsonl", "paper"]}, "log cannot be 'paper', expected: 'jsonl'"),
         ({"seed": -1}, "seed cannot be -1"),
@@ -187,6 +187,8 @@ INCOMPARABLE = {
     "seed": 1,
     "threads": 9,
     "memory_cap": "1GiB",
+    "metric": "macro_f1",
+    "class_weights": "balanced",
 }
 
 COMPARABLE = {

@@ -1,7 +1,7 @@
 """The Python facade: what the command line does, in a few lines of Python.
 
 study = nas.search(space="cnn_fc", data="digits", trials=20)
-study.best.value            # validation accuracy in [0, 1]
+study.best.value            # in [0, 1]: validation accuracy, unless metric="macro_f1" or another is asked for
 model = study.best.load_model()
 """
 
@@ -40,7 +40,7 @@ class Study:
 
     @property
     def best(self) -> Trial | None:
-        """The completed trial of highest validation accuracy, or None."""
+        """The completed trial of highest value, or None."""
         record = best_of(self.store.trials())
         return Trial(self.store, record) if record else None
 
@@ -109,7 +109,7 @@ class Study:
             epochs: of every training (twice those of the search).
             ema: decay of an average of the weights, such as 0.999, which is evaluated and kept.
             compile: train through `torch.compile`; CUDA only.
-            mirror: also measure accuracy with logits averaged over each image and its mirror image.
+            mirror: also measure the test value with logits averaged over each image and its mirror image.
             again: open the test images although they were opened before; every report says how often.
             workers: trained at the same time; those of the search if None, as the next two.
             device: cpu, cuda, cuda:<i>, mps or auto.

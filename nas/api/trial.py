@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from nas.space.load import short_name
 from nas.space.user_code import aside
 from nas.study.openings import Opening
 from nas.study.reader import StudyReader
-from nas.study.records import TrialRecord
+from nas.study.records import Recall, TrialRecord
 from nas.study.trial_files import load_weights, weights_path
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Trial:
         self.record = record
         self.number = record.number
         self.value = record.value
-        """Validation accuracy after the last epoch, in [0, 1]; None unless completed."""
+        """The study's metric on validation images after the last epoch, in [0, 1]; None unless completed."""
         self.params = record.params
         """What Optuna suggested."""
 
@@ -56,6 +57,16 @@ class Trial:
             StudyError: the search space has changed since, so that it no longer makes this proposal.
         """
         return proposal_of(self._store, self.record)[1]
+
+    @property
+    def recalls(self) -> list[Recall]:
+        """By class, how the validation images were classified after the last epoch; empty where that is not
+        known: the trial has not ended, or is from before this was stored."""
+        return self._store.recalls(self.number)
+
+    def to_json(self) -> dict[str, Any]:
+        """The shape of `nas show --trial --json`."""
+        return self.record.to_json() | {"recalls": [asdict(each) for each in self.recalls]}
 
     def build(self) -> nn.Module:
         """The network with the weights that its training began with."""
@@ -108,7 +119,7 @@ class Trial:
         Args:
             formats: such as source, torch, onnx, int8; None for whatever is possible here.
             uint8: put the preprocessing into the files, so that they take raw images.
-            max_drop: accuracy that int8 may lose.
+            max_drop: of the study's metric, what int8 may lose.
             overwrite: replace an earlier export though files in it were added or edited.
 
         Raises:
@@ -134,7 +145,8 @@ class Trial:
                 space=short_name(recipe.space),
                 space_version=self._store.space_version,
                 params=self.params,
-                val_accuracy=self.value,
+                metric=self.record.metric,
+                value=self.value,
                 peak_memory=self.record.measured_peak or 0,
                 retrained=self._retrained,
             ),
@@ -148,7 +160,7 @@ class Trial:
     @property
     def headline(self) -> str:
         """What it is and how good."""
-        return f"Trial {self.number}, validation accuracy {self.value:.4f}"
+        return f"Trial {self.number}, validation {self.record.metric_in_words} {self.value:.4f}"
 
     @property
     def _retrained(self) -> Score | None:
@@ -186,10 +198,12 @@ class Final(Trial):
         self.settings = opening.settings
         """`epochs`, `top`, `seeds`, `ema`, `compile` and `mirror`."""
         self.test_accuracy: float = self.result["test_accuracy"]
-        """In [0, 1]."""
+        """In [0, 1], whatever the study's metric is."""
+        self.test_value: float = self.result["test_value"]
+        """The study's metric on the test images, in [0, 1]."""
         low, high = self.result["interval"]
         self.interval: tuple[float, float] = (low, high)
-        """Of the test accuracy, at 95 %: Wilson's, of as many test images."""
+        """Of the test value, at 95 %: what so many test images leave."""
         self.openings = opened
         """How often the test images of the study were opened."""
         self.opened_at = opening.opened_at
@@ -207,13 +221,14 @@ class Final(Trial):
     @property
     def headline(self) -> str:
         images = "trained on the validation images too"
-        return f"Final model (trial {self.number}), {images}, test accuracy {self.test_accuracy:.4f}"
+        result = f"test {self.record.metric_in_words} {self.test_value:.4f}"
+        return f"Final model (trial {self.number}), {images}, {result}"
 
     @property
     def _retrained(self) -> Score:
         times = "once" if self.openings == 1 else f"{self.openings} times"
         split = f"test (opened {times}), after training on training and validation images"
-        return Score(self.test_accuracy, split, self.interval)
+        return Score(self.test_value, split, self.interval)
 
     @property
     def _versions(self) -> Mapping[str, str]:

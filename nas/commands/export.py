@@ -31,7 +31,7 @@ def export(
         bool, typer.Option("--uint8", help="Raw images go in: the preprocessing is part of the files.")
     ] = False,
     max_drop: Annotated[
-        float, typer.Option(help="Validation accuracy that int8 may lose.", min=0.0, max=1.0)
+        float, typer.Option(help="What int8 may lose of the metric on validation images.", min=0.0, max=1.0)
     ] = 0.01,
     overwrite: Annotated[
         bool,

@@ -42,7 +42,8 @@ def flags() -> list[Parameter]:
     """`--recipe`, and one for every setting."""
 
     def flag(name: str, annotation: Any, text: str, **options: Any) -> Parameter:
-        repeatable = get_origin(annotation) in (dict, tuple)
+        kinds = (annotation, *get_args(annotation))
+        repeatable = any(get_origin(kind) in (dict, tuple) for kind in kinds)
         kind: Any = annotation if annotation in (bool, Path) else list[str] if repeatable else str
         option = typer.Option(help=text, show_default=False, metavar=metavar(annotation), **options)
         annotated = Annotated[kind | None, option]

@@ -15,6 +15,7 @@ from nas.recipe import Recipe
     epilog=examples(
         "nas search --space cnn_fc",
         "nas search --space cnn_fc --data path/to/images --trials 50 --time-limit 2h",
+        "nas search --data path/to/images --metric balanced_accuracy --class-weights balanced",
         "nas search --data train.csv --columns label=breed,group=owner --root photos",
         "nas search --space ./my_space.py --recipe studies/cifar10.toml --device cuda:1",
     )

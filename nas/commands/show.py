@@ -36,7 +36,7 @@ def show(
     found = api.load_study(study, storage=storage, folder=folder)
     chosen = [found.trial(number) for number in dict.fromkeys(trial or [])]
     if as_json:
-        listed = [each.record.to_json() for each in chosen]
+        listed = [each.to_json() for each in chosen]
         content = found.to_json() if not listed else listed[0] if len(listed) == 1 else listed
         print(json.dumps(content, indent=2))
     elif not chosen:

@@ -33,12 +33,12 @@ from nas.engines.messages import (
     NotPlanned,
     Planned,
     Ready,
+    Reported,
     Seen,
     Trained,
 )
 from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, Why, WorkerReady
-from nas.objectives import accuracy
 from nas.space import DataInfo
 from nas.space.load import Space
 from nas.study.outcome import Outcome
@@ -104,7 +104,7 @@ class Driver:
         records = store.trials()
         self.times = TimeBudget(store.recipe, info, records, bound=not listed)
         self.proposing = Proposer(store, space, info, planner, memory, self.times, records, listed)
-        self.placing = Placement(store, engine, memory)
+        self.placing = Placement(store, engine, memory, self.early_end.report_points)
         self._progress = Progress(store)
         self._forecaster = Forecaster(store, space, info, self.times, memory.workers, records)
         self._listed = listed
@@ -263,7 +263,13 @@ class Driver:
                     versions=message.versions,
                 )
             case Trained(epoch=epoch) if epoch.number > (trial.last.number if trial.last else 0):
+                trial.by_class = message.by_class
                 yield from self._report(trial, epoch, message.again)
+            case Reported(report=report) if trial.is_new(report):
+                trial.partial_reports.append(report)
+                self.store.report_partly(trial.number, report)
+                why = self.early_end.why_within(trial, report, again=message.again)
+                yield from self._end_early(trial, why)
             case Ended(how=how, reason=reason):
                 yield from self._finish(trial, how, reason)
             case Died(worker=worker) if worker == trial.worker:
@@ -280,8 +286,12 @@ class Driver:
             self.store.describe(number, pace=trial.pace)
         if not again and (learned := self.memory.learn(trial, epoch)):
             self.store.keep_calibration(*learned)
-        if reason := self.early_end.why(trial, epoch, again=again):
-            self.engine.stop(number)
+        yield from self._end_early(trial, self.early_end.why(trial, epoch, again=again))
+
+    def _end_early(self, trial: LiveTrial, reason: str | None) -> Iterator[Event]:
+        """Stop a trial, if there is a reason for it."""
+        if reason is not None:
+            self.engine.stop(trial.number)
             yield from self._tell(trial, Outcome.PRUNED, reason=reason)
 
     # recover -----------------------------------------------------------------------------------------------
@@ -343,7 +353,7 @@ class Driver:
         match how:
             case "completed":
                 assert trial.last is not None
-                value = accuracy.after(trial.last)
+                value = trial.last.value
                 self._best = max(self._best, value)
                 yield from self._tell(trial, Outcome.COMPLETED, value=value)
                 self.store.keep_best_weights(running=set(self._trials))
@@ -370,6 +380,8 @@ class Driver:
     def _tell(
         self, trial: LiveTrial, outcome: Outcome, *, value: float | None = None, reason: str | None = None
     ) -> Iterator[Event]:
+        if trial.last and trial.by_class:
+            self.store.keep_counts(trial.number, trial.last.number, trial.by_class)
         self.store.tell(trial.number, outcome, value=value, reason=reason, retry_of=trial.retry_of)
         yield from self._leave(trial, outcome, value=value, reason=reason)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from nas.driver.live_trial import LiveTrial
-from nas.objectives import accuracy
-from nas.pruners.base import make_pruner
+from nas.pruners.base import NONE, make_pruner
 from nas.study.reader import StudyReader
 from nas.training.epoch import Epoch
+from nas.training.partial import PartialReport, report_points
 
 
 class EarlyEnd:
@@ -30,5 +30,18 @@ class EarlyEnd:
             return f"flat: no better than epoch {trial.best_epoch} for {patience} epochs"
         if again:
             return None
-        why = self.pruner.stop(trial.number, epoch.number * self._num_train, accuracy.after(epoch))
+        return self._pruned(trial, epoch.number * self._num_train, epoch.value)
+
+    def report_points(self, trial: LiveTrial) -> list[int]:
+        """Training images after which a trial reports within its first epoch."""
+        if self._recipe.pruner == NONE:
+            return []
+        return report_points(self._num_train, self._recipe.epochs, trial.proposal.training.batch_size)
+
+    def why_within(self, trial: LiveTrial, report: PartialReport, *, again: bool) -> str | None:
+        """The same within the first epoch."""
+        return None if again else self._pruned(trial, report.images_seen, report.value)
+
+    def _pruned(self, trial: LiveTrial, images_seen: int, value: float) -> str | None:
+        why = self.pruner.stop(trial.number, images_seen, value)
         return f"pruner: {why}" if why else None

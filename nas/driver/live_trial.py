@@ -10,10 +10,10 @@ from typing import Any
 from optuna.trial import Trial
 
 from nas.memory.planned import MemoryPlan
-from nas.objectives import accuracy
 from nas.seconds.work import Work
 from nas.space import Proposal
 from nas.training.epoch import Epoch
+from nas.training.partial import PartialReport
 
 
 @dataclass(eq=False)
@@ -49,6 +49,10 @@ class LiveTrial:
     """Whether its worker has built it."""
     multiply_adds: int | None = None
     curve: list[Epoch] = field(default_factory=list)
+    by_class: list[list[int]] | None = None
+    """How the validation images were classified after its last epoch: the rows of `ClassCounts`."""
+    partial_reports: list[PartialReport] = field(default_factory=list)
+    """Those within the first epoch."""
     measured: bool = False
     """Whether its memory has been compared with the prediction."""
     started: float = field(default_factory=time.monotonic)
@@ -75,11 +79,15 @@ class LiveTrial:
     def last(self) -> Epoch | None:
         return self.curve[-1] if self.curve else None
 
+    def is_new(self, report: PartialReport) -> bool:
+        """Whether nothing was told of the trial after so many images."""
+        return not self.curve and all(report.images_seen > told.images_seen for told in self.partial_reports)
+
     @property
     def best_epoch(self) -> int:
-        """Number of the first epoch of highest accuracy; 0 before any."""
-        best = max(map(accuracy.after, self.curve), default=-math.inf)
-        return next((epoch.number for epoch in self.curve if accuracy.after(epoch) == best), 0)
+        """Number of the first epoch of highest value; 0 before any."""
+        best = max((epoch.value for epoch in self.curve), default=-math.inf)
+        return next((epoch.number for epoch in self.curve if epoch.value == best), 0)
 
     @property
     def planned(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Set
+from collections.abc import Callable, Collection, Iterator, Set
 from dataclasses import asdict
 
 from nas.driver.live_trial import LiveTrial
@@ -20,8 +20,16 @@ from nas.study.writer import StudyWriter
 class Placement:
     """Gives free workers the trials that fit beside those that run."""
 
-    def __init__(self, store: StudyWriter, engine: Engine, memory: MemoryBudget) -> None:
+    def __init__(
+        self,
+        store: StudyWriter,
+        engine: Engine,
+        memory: MemoryBudget,
+        report_points: Callable[[LiveTrial], list[int]],
+    ) -> None:
+        """`report_points`: of a trial, the training images after which it reports within its first epoch."""
         self._store = store
+        self._report_points = report_points
         self._epochs = store.recipe.epochs
         self._engine = engine
         self._memory = memory
@@ -96,6 +104,7 @@ class Placement:
             plan=trial.plan,
             weights=str(weights_path(self._store.folder, trial.number)),
             checkpoint=str(checkpoint_path(self._store.folder, trial.origin)),
+            report_points=self._report_points(trial),
         )
         self._engine.start(worker, task)
         self._workers[trial.number] = worker

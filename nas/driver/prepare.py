@@ -20,6 +20,7 @@ from nas.errors import InvalidSetting, StudyError
 from nas.machine.files import expanded
 from nas.pruners.base import resolve_pruner
 from nas.recipe import Recipe, given
+from nas.space.contract import check_classes
 from nas.space.load import Space, load_baseline, load_space, short_name
 from nas.space.parameters import check_baseline
 from nas.study.database import make_folder, open_database, storage_url
@@ -84,8 +85,9 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
     with closing(open_database(url, create=True)) as storage, study_lock(storage, name):
         store = StudyWriter.find(storage, name, recipe.folder) if StudyWriter.exists(storage, name) else None
         recipe = _continued(store, asked) if store else Recipe.load(**_begun(asked) | {"study": name})
-        space = load_space(recipe.space, named="space" in asked).fixing(recipe.training)
+        space = load_space(recipe.space, named="space" in asked).fixing(recipe.fixed)
         data = open_images(recipe, progress, rules=rules_of(store.data) if store else NEWEST)
+        check_classes(recipe.fixed, data.classes)
         _check_baselines(recipe, data)  # before anything is trained
         resources = resolve(recipe, store.memory_cap if store else None)
         make_folder(recipe.folder / name)
@@ -93,7 +95,7 @@ def prepared(recipe: Recipe, progress: Progress | None) -> Iterator[Prepared]:
             update={
                 "precision": resources.precision,
                 "threads": resources.threads,
-                "pruner": resolve_pruner(recipe.pruner, recipe.trials),
+                "pruner": resolve_pruner(recipe.pruner),
             }
         )
         if store is None:

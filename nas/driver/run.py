@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
+from nas.driver.advice import of_imbalance
 from nas.driver.driver import Driver
 from nas.driver.memory_budget import MemoryBudget
 from nas.driver.prepare import Prepared, companions
@@ -30,6 +31,8 @@ from nas.events import (
     Watch,
 )
 from nas.loggers.base import logged
+from nas.metrics.base import metric_title
+from nas.study.outcome import Outcome
 from nas.study.records import best_of, counts_of, curve_of
 
 
@@ -52,6 +55,10 @@ def _run(run: Prepared, watch: Watch) -> None:
     watch(started(run))
     if run.resources.note:
         watch(Notice(text=run.resources.note))
+    if all(record.outcome is Outcome.WAITING for record in run.store.trials()):  # else it is too late
+        labels, classes = run.data.train.labels, run.data.classes
+        if advice := of_imbalance(run.store.recipe, labels, classes):
+            watch(Notice(text=advice))
     run.store.storage.wait_out(lambda text: watch(Notice(text=text)))
     for companion in companions(run):
         if not _train_baseline(companion, watch, deadline):
@@ -69,7 +76,7 @@ def _run(run: Prepared, watch: Watch) -> None:
 
 def _train_baseline(run: Prepared, watch: Watch, deadline: float) -> bool:
     """Its result is a notice too. Returns whether the search may go on."""
-    name = run.space.name
+    name, metric = run.space.name, metric_title(run.store.recipe.metric)
     try:
         with driver_of(run, listed=True) as driver:
             for event in driver.run(deadline):
@@ -77,7 +84,7 @@ def _train_baseline(run: Prepared, watch: Watch, deadline: float) -> bool:
                     watch(OfBaseline(name=name, event=event))
                 match event:
                     case TrialEnded(value=float() as value):
-                        watch(Notice(text=f"Baseline {name}: validation accuracy {value:.4f}"))
+                        watch(Notice(text=f"Baseline {name}: validation {metric} {value:.4f}"))
                     case TrialEnded(outcome=outcome, reason=reason):
                         watch(Notice(text=f"Baseline {name}: {outcome.in_words}, {reason}"))
                     case SearchEnded(why=why):
@@ -120,13 +127,14 @@ def driver_of(
     setup = Setup(
         space=run.space.source,
         space_version=run.space.version,
-        training=store.recipe.training,
+        training=store.recipe.fixed,
         data=str(run.data.folder),
         device=resources.devices[0],
         threads=resources.threads,
         precision=resources.precision,
         memory_cap=resources.memory_cap,
         with_val=with_val,
+        metric=store.recipe.metric,
         compile=compile,
     )
     engine = make_engine(setup, resources.devices, store.folder, store.recipe)

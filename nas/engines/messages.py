@@ -1,7 +1,7 @@
 """What driver and workers say to each other: plain data, one JSON object a line."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nas.memory.planned import DoesNotFit, MemoryPlan
@@ -9,6 +9,7 @@ from nas.memory.prediction import MemoryConstants
 from nas.memory.program import Memory
 from nas.seconds.work import StepWork, Work
 from nas.training.epoch import Epoch
+from nas.training.partial import PartialReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,8 @@ class Setup:
     """Version of one of our own spaces, if it is not the newest."""
     with_val: bool = False
     """Whether the validation images are trained on too; what is then told of them is not validation."""
+    metric: str = "accuracy"
+    """What the value of an epoch is."""
     compile: bool = False
     """Whether networks go through `torch.compile`."""
 
@@ -48,6 +51,8 @@ class Task:
     """File to write the weights to after the last epoch."""
     checkpoint: str
     """File to go on from, if it is there, and to leave checkpoints in."""
+    report_points: list[int] = field(default_factory=list)
+    """Training images after which to report within the first epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +101,18 @@ class Trained:
     epoch: Epoch
     again: bool = False
     """Whether it was trained before the trial was interrupted, and comes from the checkpoint."""
+    by_class: list[list[int]] | None = None
+    """How the validation images were classified, as `ClassCounts.rows` has it; None with `again`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """From a worker: a look at the validation split within the first epoch."""
+
+    number: int
+    report: PartialReport
+    again: bool = False
+    """Whether it was made before the trial was interrupted, and comes from the checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,11 +181,12 @@ class NotPlanned:
 
 
 Command = Setup | Task | Stop
-Message = Ready | Built | Trained | Seen | Ended | Died | Estimated | Planned | NotPlanned
+Message = Ready | Built | Trained | Reported | Seen | Ended | Died | Estimated | Planned | NotPlanned
 
-_KINDS = {kind.__name__: kind for kind in (Setup, Task, Stop, Ready, Built, Trained, Seen, Ended)}
+_KINDS = {kind.__name__: kind for kind in (Setup, Task, Stop, Ready, Built, Trained, Reported, Seen, Ended)}
 _NESTED = {
     "epoch": Epoch,
+    "report": PartialReport,
     "plan": MemoryPlan,
     "memory": Memory,
     "constants": MemoryConstants,

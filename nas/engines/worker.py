@@ -28,6 +28,7 @@ from nas.engines.messages import (
     Ended,
     Message,
     Ready,
+    Reported,
     Seen,
     Setup,
     Stop,
@@ -49,6 +50,7 @@ from nas.space.load import load_space
 from nas.training.epoch import Diverged, Epoch
 from nas.training.images import Images
 from nas.training.loop import Trainer
+from nas.training.partial import PartialReport
 
 CHECKPOINT_SHARE = 0.05
 """The most of its time that a trial spends on writing checkpoints."""
@@ -144,6 +146,8 @@ class Worker:
                 state, curve = saved
                 trainer.load_state_dict(state)
                 del state, saved
+                for report in trainer.partial_reports:
+                    self._send(Reported(number=task.number, report=report, again=True))
                 for epoch in curve:
                     self._send(Trained(number=task.number, epoch=epoch, again=True))
             saved_at, cost = time.monotonic(), 0.0
@@ -152,8 +156,11 @@ class Worker:
                 self._tell_seen(task.number, trainer)
                 return task.number in self._stopped
 
+            def on_report(report: PartialReport) -> None:
+                self._send(Reported(number=task.number, report=report))
+
             self._glanced = time.monotonic()
-            for epoch in trainer.run(should_stop):
+            for epoch in trainer.run(should_stop, on_report):
                 curve.append(epoch)
                 self._glanced = time.monotonic()
                 if epoch.number == task.epochs:
@@ -164,7 +171,7 @@ class Worker:
                         checkpoint.save(trainer.state_dict(), curve)
                     saved_at = time.monotonic()
                     cost = saved_at - now
-                self._send(Trained(number=task.number, epoch=epoch))
+                self._send(trained(task.number, epoch, trainer))
         if not curve or curve[-1].number < task.epochs:
             if self._stopped[task.number].keep:
                 with disk_errors(Path(task.checkpoint)):
@@ -175,7 +182,7 @@ class Worker:
         network = getattr(trainer.evaluated, "_orig_mod", trainer.evaluated)  # of what torch.compile made
         with disk_errors(Path(task.weights)):
             save_weights(network, Path(task.weights))
-        self._send(Trained(number=task.number, epoch=curve[-1]))
+        self._send(trained(task.number, curve[-1], trainer))
         return "completed"
 
     def _tell_seen(self, number: int, trainer: Trainer) -> None:
@@ -213,11 +220,18 @@ class Worker:
             precision="bf16" if self.setup.precision == "bf16" else "fp32",
             seed=task.seed,
             accumulation=task.plan.accumulation,
+            metric=self.setup.metric,
+            report_points=task.report_points,
         )
 
     def _send(self, message: Message) -> None:
         self._output.write(encode(message))
         self._output.flush()
+
+
+def trained(number: int, epoch: Epoch, trainer: Trainer) -> Trained:
+    """The trainer's latest epoch."""
+    return Trained(number=number, epoch=epoch, by_class=trainer.counts.rows() if trainer.counts else None)
 
 
 def multiply_adds(model: torch.nn.Module, shape: tuple[int, int, int]) -> int | None:

@@ -8,6 +8,7 @@ from nas.exporters.registry import load_exporter
 from nas.exporters.trained import Origin, TrainedModel
 from nas.exporters.verify.verification import BATCHES, TIMED, Reference, Verification
 from nas.machine.texts import MISSING, accuracy, clean, markdown_table, milliseconds, plural
+from nas.metrics.base import metric_title
 
 NAMED = 20
 """Classes that the card names; labels.txt has all."""
@@ -33,7 +34,7 @@ def card(
         [f"# {title_of(trained)}", "", *_opening(trained)],
         ["![The network](architecture.svg)"],
         ["## The network", "", *_network(trained)],
-        ["## Accuracy", "", *_scores(trained, formats, wanted)],
+        [f"## {_named(_metric(trained))}", "", *_scores(trained, formats, wanted)],
         ["## Data", "", *_data(trained)],
         ["## Files", "", *_files(formats, wanted)],
         ["## Use", "", *_use(trained, formats, uint8)],
@@ -71,21 +72,32 @@ def _network(trained: TrainedModel) -> Iterator[str]:
 
 
 def _scores(trained: TrainedModel, formats: Mapping[str, Verification], wanted: Reference) -> Iterator[str]:
-    """Every accuracy there is of this network, side by side."""
+    """Every value there is of this network, side by side."""
     rows = []
     if trained.origin is not None:
-        rows.append(("in the search", "validation", accuracy(trained.origin.val_accuracy)))
+        rows.append(("in the search", "validation", accuracy(trained.origin.value)))
         rows.append(_retrained(trained.origin))
+    metric, judged = _metric(trained), metric_title(wanted.metric)
+    by = "" if judged == metric else f" ({judged})"  # that metric is not installed where it was exported
     split = "validation" if wanted.accuracy is not None else "random images"
-    rows.append(("in PyTorch, before the export", split, accuracy(wanted.accuracy)))
-    rows += [(f"exported: {name}", split, accuracy(found.accuracy)) for name, found in formats.items()]
-    yield markdown_table(("accuracy", "measured on", ""), rows)
+    rows.append(("in PyTorch, before the export", split, accuracy(wanted.value) + by))
+    rows += [(f"exported: {name}", split, accuracy(found.value) + by) for name, found in formats.items()]
+    yield markdown_table((metric, "measured on", ""), rows)
     if trained.origin is not None and trained.origin.retrained is not None:
         yield ""
         yield (
-            "The exported weights were trained on the validation images too: accuracy on these tells whether"
-            " the files are faithful, not how good the network is."
+            "The exported weights were trained on the validation images too: what these say tells whether the"
+            " files are faithful, not how good the network is."
         )
+
+
+def _metric(trained: TrainedModel) -> str:
+    """What the values of the card are, in words."""
+    return metric_title(trained.origin.metric if trained.origin else trained.metric)
+
+
+def _named(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}"
 
 
 def _retrained(origin: Origin) -> tuple[str, str, str]:
@@ -93,7 +105,7 @@ def _retrained(origin: Origin) -> tuple[str, str, str]:
         return "retrained", MISSING, "not retrained: the weights are those of the search"
     score = origin.retrained
     interval = f" ({score.interval[0]:.4f} to {score.interval[1]:.4f})" if score.interval else ""
-    return "retrained", score.split, f"{score.accuracy:.4f}{interval}"
+    return "retrained", score.split, f"{score.value:.4f}{interval}"
 
 
 def _data(trained: TrainedModel) -> Iterator[str]:

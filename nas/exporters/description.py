@@ -73,6 +73,8 @@ def _report(trained: TrainedModel, formats: Mapping[str, Verification], wanted: 
             "fingerprint": trained.data_facts.get("fingerprint"),
             "split_digest": trained.data_facts.get("split_digest"),
         },
+        "metric": wanted.metric,
+        "value_before_export": wanted.value,
         "accuracy_before_export": wanted.accuracy,
         "processor": wanted.processor,
         "threads": wanted.threads,
@@ -82,6 +84,7 @@ def _report(trained: TrainedModel, formats: Mapping[str, Verification], wanted: 
                 "largest_difference": found.largest_difference,
                 "agreement": found.agreement,
                 "accuracy": found.accuracy,
+                "value": found.value,
             }
             for name, found in formats.items()
         },

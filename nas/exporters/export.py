@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 MAX_DROP = 0.01
-"""Accuracy that a lossy format may lose."""
+"""What a lossy format may lose of the metric."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def export_model(
         formats: names out of `known_exporters()`; None for those of `DEFAULT` that the packages at hand and
             the network allow.
         uint8: put the preprocessing into the files, so that they take raw images.
-        max_drop: accuracy that a lossy format may lose.
+        max_drop: of the metric, what a lossy format may lose.
         overwrite: replace an earlier export though files in it were added or edited.
 
     Raises:

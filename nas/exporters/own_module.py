@@ -44,7 +44,7 @@ def export(
         formats: such as source, torch, onnx, int8; None for whatever is possible here. source needs modules
             whose forward `torch.fx` can follow; where it cannot, it says so.
         uint8: put the preprocessing into the files, so that they take raw images.
-        max_drop: accuracy that int8 may lose.
+        max_drop: accuracy, or whatever metric its study had, that int8 may lose.
         overwrite: replace an earlier export though files in it were added or edited.
 
     Raises:

@@ -23,7 +23,7 @@ class Exporter(Protocol):
     """A module that is a format. It imports nothing heavy before it is called."""
 
     LOSSY: bool
-    """Whether the accuracy may fall by --max-drop; otherwise logits and predictions must be the network's."""
+    """Whether the value may fall by --max-drop; otherwise logits and predictions must be the network's."""
 
     HOLDS_CODE: bool
     """Whether loading its files can run code that lies in them: those of somebody else are loaded only when

@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import NasError
+from nas.machine.plugins import METRICS
+from nas.metrics.base import ACCURACY
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Score:
-    """An accuracy, and on what it was measured."""
+    """A value, and on what it was measured."""
 
-    accuracy: float
-    """Part of the images that were classified right, in [0, 1]."""
+    value: float
+    """In [0, 1], of the metric of the study that the network comes from."""
     split: str
     """Name of the split, such as "test"."""
     interval: tuple[float, float] | None = None
-    """Bounds within which the accuracy lies, at 95 %."""
+    """Bounds within which the value lies, at 95 %."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +41,14 @@ class Origin:
     space_version: int
     params: Mapping[str, Any]
     """What Optuna suggested; with the space's name and version they rebuild the proposal."""
-    val_accuracy: float
-    """Validation accuracy in the search, in [0, 1]."""
+    value: float
+    """What it reached on validation images in the search, in [0, 1]."""
+    metric: str = ACCURACY
+    """What values are: "accuracy", "balanced_accuracy" …"""
     peak_memory: int = 0
     """Bytes that its training took, as measured; 0 where that is not known."""
     retrained: Score | None = None
-    """Accuracy of the network that is exported, where it was trained anew after the search."""
+    """Value of the network that is exported, where it was trained anew after the search."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,6 +75,12 @@ class TrainedModel:
     """None for a network that no search found."""
     versions: Mapping[str, str] = field(default_factory=dict)
     """Versions of the packages that trained it."""
+
+    @property
+    def metric(self) -> str:
+        """What its files are judged by: the metric of its study, where that is installed."""
+        known = self.origin is not None and self.origin.metric in METRICS.names()
+        return self.origin.metric if self.origin and known else ACCURACY
 
     @cached_property
     def layers(self) -> LayerTable:

@@ -1,7 +1,7 @@
 """From a study to the model that ships: retrain, choose, train on everything, test once. Read it first.
 
 1. The best trials, the best of the random start and the baselines are retrained on several seeds.
-2. The best trial by mean validation accuracy over the seeds wins.
+2. The best trial by mean validation value, the metric of the study, over the seeds wins.
 3. The winner, and what it is compared with, is trained once more on training and validation images, with its
    first seed. This is the model that ships.
 4. The test images are opened, once, and classified by all of these.
@@ -18,9 +18,10 @@ from nas.errors import SearchFailed
 from nas.events import Notice, Watch
 from nas.final.finalists import Finalist, choose_finalists
 from nas.final.retraining import Trained, train_finalists
-from nas.final.scores import accuracy_interval, class_accuracies, confusion_matrix, gain_interval
+from nas.final.scores import class_accuracies, confusion_matrix, gain_interval
 from nas.final.settings import FinalSettings
 from nas.final.test_images import Labels, Predictions, Shipped, check_unopened, predict_test
+from nas.metrics.base import ClassCounts, Named
 from nas.study.openings import final_weights, keep_result
 
 Trainings = Mapping[str, Sequence[Trained]]
@@ -51,7 +52,8 @@ def finish(run: Prepared, settings: FinalSettings, watch: Watch, *, again: bool 
         reason = trained[winner.name][0].record.reason
         raise SearchFailed(f"The final training of {winner.name} did not complete: {reason}.")
     opening, labels, predictions = predict_test(run, shipped, settings)
-    test = _test_result(shipped, labels, predictions, run.data.info.num_classes)
+    metric = Named(run.store.recipe.metric)
+    test = _test_result(metric, shipped, labels, predictions, run.data.info.num_classes)
     result = {
         "trial": winner.trial,
         "epochs": settings.epochs,
@@ -65,70 +67,75 @@ def finish(run: Prepared, settings: FinalSettings, watch: Watch, *, again: bool 
         "retrained": [_retrained(each, retrained[each.name]) for each in finalists],
         **test,
     }
-    keep_result(run.store, opening, test["test_accuracy"], result)
+    keep_result(run.store, opening, result)
 
 
 def _winner(finalists: Sequence[Finalist], retrained: Trainings) -> Finalist:
-    """The best by mean validation accuracy of those trained on every seed; the earlier of equals."""
+    """The best by mean validation value of those trained on every seed; the earlier of equals."""
     best = [each for each in finalists if each.may_win]
     whole = [each for each in best if all(one.completed for one in retrained[each.name])]
     if not whole:
         reasons = {one.record.reason for each in best for one in retrained[each.name]}
         why = "; ".join(sorted(reason for reason in reasons if reason))
         raise SearchFailed(f"None of the best trials could be trained on every seed: {why}.")
-    return max(whole, key=lambda each: fmean(_accuracies(retrained[each.name])))
+    return max(whole, key=lambda each: fmean(_values(retrained[each.name])))
 
 
-def _accuracies(trainings: Sequence[Trained]) -> list[float]:
+def _values(trainings: Sequence[Trained]) -> list[float]:
     """On the validation images, of the seeds that were trained to the end."""
     return [one.record.value for one in trainings if one.record.value is not None]
 
 
 def _retrained(finalist: Finalist, trainings: Sequence[Trained]) -> dict[str, Any]:
-    """The validation accuracies of a finalist, with their mean and standard deviation over seeds."""
-    accuracies = _accuracies(trainings)
+    """The validation values of a finalist, with their mean and standard deviation over seeds."""
+    values = _values(trainings)
     failed = [one.record.reason for one in trainings if not one.completed]
     return {
         "name": finalist.name,
         "trial": finalist.trial,
         "rival": finalist.rival,
         "num_parameters": trainings[0].record.num_parameters,
-        "val_accuracies": accuracies,
-        "mean": fmean(accuracies) if accuracies else None,
-        "deviation": stdev(accuracies) if len(accuracies) > 1 else None,
+        "values": values,
+        "mean": fmean(values) if values else None,
+        "deviation": stdev(values) if len(values) > 1 else None,
         "failures": failed,
     }
 
 
 def _test_result(
-    shipped: Sequence[Shipped], labels: Labels, predictions: Sequence[Predictions], classes: int
+    metric: Named,
+    shipped: Sequence[Shipped],
+    labels: Labels,
+    predictions: Sequence[Predictions],
+    classes: int,
 ) -> dict[str, Any]:
     """What the test images say of the winner, which comes first, and of what it is compared with."""
     ours = predictions[0]
-    hits = ours.plain == labels
-    confusion = confusion_matrix(labels, ours.plain, classes)
-    mirrored = None if ours.mirrored is None else ours.mirrored == labels
+    found = ClassCounts.of(labels, ours.plain, classes)
+    value, confusion = metric.value(found), confusion_matrix(labels, ours.plain, classes)
+    mirrored = None if ours.mirrored is None else ClassCounts.of(labels, ours.mirrored, classes)
     gains = []
     for each, theirs in zip(shipped, predictions, strict=True):
         if each.finalist.rival:
-            their_hits = theirs.plain == labels
+            their_value = metric.value(ClassCounts.of(labels, theirs.plain, classes))
             gains.append(
                 {
                     "name": each.finalist.rival,
                     "trial": each.finalist.trial,
-                    "test_accuracy": float(their_hits.mean()),
-                    "gain": float(hits.mean() - their_hits.mean()),
-                    "interval": gain_interval(hits, their_hits),
+                    "test_value": their_value,
+                    "test_accuracy": float((theirs.plain == labels).mean()),
+                    "gain": value - their_value,
+                    "interval": gain_interval(metric, labels, ours.plain, theirs.plain, classes),
                 }
             )
     return {
         "images": len(labels),
-        "test_accuracy": float(hits.mean()),
-        "interval": accuracy_interval(float(hits.mean()), len(labels)),
-        "mirrored_accuracy": None if mirrored is None else float(mirrored.mean()),
-        "mirrored_interval": None
-        if mirrored is None
-        else accuracy_interval(float(mirrored.mean()), len(labels)),
+        "metric": metric.name,
+        "test_value": value,
+        "interval": metric.interval(found),
+        "test_accuracy": float((ours.plain == labels).mean()),
+        "mirrored_value": None if mirrored is None else metric.value(mirrored),
+        "mirrored_interval": None if mirrored is None else metric.interval(mirrored),
         "class_accuracies": class_accuracies(confusion),
         "confusion": confusion.tolist(),
         "gains": gains,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -102,7 +103,8 @@ def _companion(
     changes: dict[str, Any] = {
         "study": name,
         "space": space.source,
-        "training": dict(space.training),
+        "training": dict(space.training),  # weights of classes included
+        "class_weights": None,
         "baseline": (),
     }
     changes |= {"epochs": settings.epochs} | UNCUT
@@ -148,14 +150,15 @@ def _train(companion: Prepared, phase: Phase, settings: FinalSettings, title: st
                 if event.why == "stopped":
                     raise KeyboardInterrupt
             else:
-                watch(event if phase == "retrain" else _without_accuracy(event))
+                watch(event if phase == "retrain" else _without_value(event))
 
 
-def _without_accuracy(event: Event) -> Event:
-    """Accuracy on images that a network was trained on says nothing of it, and is not shown."""
+def _without_value(event: Event) -> Event:
+    """What images say that a network was trained on says nothing of it, and is not shown."""
     match event:
         case EpochTrained(epoch=epoch):
-            return replace(event, epoch=replace(epoch, val_accuracy=float("nan"), val_loss=float("nan")))
+            unknown = replace(epoch, val_accuracy=math.nan, val_loss=math.nan, value=math.nan)
+            return replace(event, epoch=unknown)
         case TrialEnded():
             return replace(event, value=None)
     return event

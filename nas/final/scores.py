@@ -1,18 +1,21 @@
-"""What predictions on test images are worth: accuracy, its interval, class by class, and against others."""
+"""What predictions on test images are worth: class by class, and against others."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.metrics.base import ClassCounts, Named
+from nas.metrics.base import wilson as accuracy_interval
+
+__all__ = ["accuracy_interval", "class_accuracies", "confusion_matrix", "gain_interval"]
+
 RESAMPLES = 10_000
 
-LEVEL = 0.95
+AT_ONCE = 250
+"""Resamples that are counted together."""
 
-Z = 1.959964
-"""Standard deviations of a normal distribution within which that part of it lies."""
+LEVEL = 0.95
 
 SEED = 0
 """Seed of the resampling: the same predictions give the same interval."""
@@ -20,32 +23,47 @@ SEED = 0
 Labels = NDArray[np.int64]
 """(images,): indices of classes."""
 
-Hits = NDArray[np.bool_]
-"""(images,): whether each was classified right."""
+Drawn = NDArray[np.int64]
+"""(resamples, cells): images that were drawn of each cell."""
 
 
-def accuracy_interval(accuracy: float, images: int) -> tuple[float, float]:
-    """The Wilson score interval at 95 % of an accuracy measured on so many images.
+def gain_interval(
+    metric: Named, labels: Labels, ours: Labels, theirs: Labels, classes: int
+) -> tuple[float, float]:
+    """The percentile bootstrap interval at 95 % of the difference of two values on the same images.
 
-    Wilson, Probable inference, the law of succession, and statistical inference, 1927.
-    """
-    centre = (accuracy + Z**2 / (2 * images)) / (1 + Z**2 / images)
-    half = Z / (1 + Z**2 / images) * math.sqrt(accuracy * (1 - accuracy) / images + Z**2 / (4 * images**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def gain_interval(ours: Hits, theirs: Hits) -> tuple[float, float]:
-    """The percentile bootstrap interval at 95 % of the difference of two accuracies on the same images.
-
-    Paired: an image is drawn for both. It counts +1 where only we are right, -1 where only they are.
+    Paired: an image is drawn for both.
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
-    images = len(ours)
-    won, lost = float(np.mean(ours & ~theirs)), float(np.mean(theirs & ~ours))
-    chances = [won, lost, max(0.0, 1 - won - lost)]
-    drawn = np.random.default_rng(SEED).multinomial(images, chances, RESAMPLES)
-    low, high = np.quantile((drawn[:, 0] - drawn[:, 1]) / images, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    cells, images = np.unique(np.stack([labels, ours, theirs]), axis=1, return_counts=True)
+    truth, mine, other = cells
+    random = np.random.default_rng(SEED)
+    gains = []
+    for _ in range(RESAMPLES // AT_ONCE):
+        drawn = random.multinomial(len(labels), images / len(labels), AT_ONCE)
+        ours_of, theirs_of = (_counts(drawn, truth, predicted, classes) for predicted in (mine, other))
+        gains.append(metric.of(ours_of) - metric.of(theirs_of))
+    low, high = np.quantile(np.concatenate(gains), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def _counts(drawn: Drawn, truth: Labels, predicted: Labels, classes: int) -> ClassCounts:
+    right = truth == predicted
+    return ClassCounts(
+        hits=_by_class(drawn[:, right], truth[right], classes),
+        support=_by_class(drawn, truth, classes),
+        predicted=_by_class(drawn, predicted, classes),
+    )
+
+
+def _by_class(drawn: Drawn, classes_of: Labels, classes: int) -> NDArray[np.int64]:
+    """(resamples, classes): the images of the cells of each class together."""
+    counted = np.zeros((len(drawn), classes), np.int64)
+    order = np.argsort(classes_of, kind="stable")
+    present, starts = np.unique(classes_of[order], return_index=True)
+    if len(present):
+        counted[:, present] = np.add.reduceat(drawn[:, order], starts, axis=1)
+    return counted
 
 
 def confusion_matrix(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:

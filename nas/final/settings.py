@@ -29,7 +29,7 @@ class FinalSettings:
     compile: bool = False
     """Whether training goes through `torch.compile`."""
     mirror: bool = False
-    """Whether accuracy is also measured with logits averaged over each image and its mirror image."""
+    """Whether the test value is also measured with logits averaged over each image and its mirror image."""
 
     @classmethod
     def checked(cls, recipe: Recipe, info: DataInfo, device: str, **asked: Any) -> FinalSettings:

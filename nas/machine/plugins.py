@@ -114,6 +114,7 @@ BASELINES = Plugins("baseline", "search_spaces.baselines", None)
 DATASETS = Plugins("dataset", "nas.datasets.sources", "nas.datasets", holds=())
 SAMPLERS = Plugins("sampler", "nas.samplers", "nas.samplers")
 PRUNERS = Plugins("pruner", "nas.pruners", "nas.pruners")
+METRICS = Plugins("metric", "nas.metrics", "nas.metrics", holds=("TITLE", "SHORT", "of", "interval"))
 OBJECTIVES = Plugins(
     "objective", "nas.objectives", "nas.objectives", holds=("TITLE", "UNIT", "MAXIMIZE", "of")
 )

@@ -34,6 +34,7 @@ from nas.space import Training
 from nas.training.augment import Augmentation
 from nas.training.averaging import WeightAverage
 from nas.training.logits import check_logits
+from nas.training.loss import cross_entropy
 from nas.training.mixup import mix, mixed_cross_entropy
 from nas.training.optimizers import make_optimizers
 
@@ -134,6 +135,10 @@ class _Rehearsal:
         self.augmentation = Augmentation(training.augmentation, shape, images, fill, generator)
         self.drawn = self.augmentation.draw(torch.arange(images), 1, generator)
         self.recorder.label("batch", self.augmentation.grain)
+        self.class_weights = None
+        if training.class_weights is not None and classes is not None:
+            self.class_weights = torch.ones(classes)
+            self.recorder.label("batch", self.class_weights)
         self.load = self.recorder.take_events()
         has_weights = any(parameter.requires_grad for parameter in self.model.parameters())
         self.optimizers = make_optimizers(self.model, training, precision) if has_weights else []
@@ -199,9 +204,9 @@ class _Rehearsal:
         if not isinstance(output, Tensor):
             loss = _mean(output)
         elif self.training.mixup:
-            loss = mixed_cross_entropy(output, labels, 0.5, smoothing)
+            loss = mixed_cross_entropy(output, labels, 0.5, smoothing, self.class_weights)
         else:
-            loss = F.cross_entropy(output, labels, label_smoothing=smoothing)
+            loss = cross_entropy(output, labels, smoothing, self.class_weights)
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
 

@@ -1,1 +1,1 @@
-"""What a trial is judged by, one objective a file; `nas.objectives.base` tells what a file holds."""
+"""What a trial costs beside its value, a file each; `nas.objectives.base` tells what a file holds."""

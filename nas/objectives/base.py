@@ -1,8 +1,7 @@
 """The seam of objectives, by which trials are judged.
 
-An objective is a file of this room, or a module that an entry point of the group `nas.objectives` names. The
-metric is what validation images say: `accuracy`, a trial's value, by which it is ranked, pruned and kept. All
-others are costs: numbers beside it, wherever trials are compared.
+An objective is a file of this room, or a module that an entry point of the group `nas.objectives` names: a
+number beside a trial's value, wherever trials are compared. The value itself is that of `nas.metrics`.
 """
 
 from __future__ import annotations

@@ -13,19 +13,24 @@ from nas.study.reader import StudyReader
 AUTO = "auto"
 """What `resolve_pruner` decides."""
 
+NONE = "none"
+"""The one that ends nobody."""
+
 
 class Pruner(Protocol):
     """Decides about the trials of one run. It is all that the driver asks."""
 
-    def stop(self, number: int, images_seen: int, accuracy: float) -> str | None:
+    def stop(self, number: int, images_seen: int, value: float) -> str | None:
         """Why trial `number` should end now, in a few words; None if it should go on.
 
-        Asked when an epoch has been stored, in the order of epochs: not about the last one of a trial, nor
-        about those that a trial repeats after its worker died.
+        Asked when an epoch has been stored, or a report within the first, in their order: not about the last
+        epoch of a trial, nor about what a trial repeats after its worker died.
 
         Args:
-            images_seen: training images that the trial has seen so far, each as often as it was seen.
-            accuracy: in [0, 1], after them.
+            images_seen: training images that the trial has seen so far, each as often as it was seen. Within
+                the first epoch of many images they are fewer than one epoch has: `nas.training.partial`.
+            value: the study's metric on the validation images after them, in [0, 1]; more is better. Within
+                an epoch it is that of a part of these images.
         """
         ...
 
@@ -38,12 +43,9 @@ class PrunerModule(Protocol):
         ...
 
 
-def resolve_pruner(name: str, trials: int) -> str:
-    """What `auto` means for a study that starts with this many trials: few need a pruner that waits for
-    complete trials to compare with, hundreds can afford to halve."""
-    if name != AUTO:
-        return name
-    return "median" if trials <= 30 else "halving"
+def resolve_pruner(name: str) -> str:
+    """What `auto` means: the rule that lost least when recorded curves were replayed."""
+    return "standard_error" if name == AUTO else name
 
 
 def make_pruner(study: StudyReader) -> Pruner:
@@ -65,6 +67,6 @@ class _Named:
         with PRUNERS.at_work(self._name):
             self._pruner = module.make(study)
 
-    def stop(self, number: int, images_seen: int, accuracy: float) -> str | None:
+    def stop(self, number: int, images_seen: int, value: float) -> str | None:
         with PRUNERS.at_work(self._name):
-            return self._pruner.stop(number, images_seen, accuracy)
+            return self._pruner.stop(number, images_seen, value)

@@ -6,7 +6,7 @@ from nas.study.reader import StudyReader
 class Never:
     """Ends nothing."""
 
-    def stop(self, number: int, images_seen: int, accuracy: float) -> str | None:
+    def stop(self, number: int, images_seen: int, value: float) -> str | None:
         return None
 
 

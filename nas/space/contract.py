@@ -29,7 +29,7 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
@@ -46,6 +46,8 @@ AUGMENTATIONS = (
     *("brightness", "contrast", "noise", "cutout"),
 )
 """In the order in which they are applied. "alternating_flip" flips each image in every second epoch."""
+
+ClassWeights = Literal["balanced"] | Mapping[str, float] | None
 
 T = TypeVar("T")
 
@@ -96,6 +98,9 @@ class Training:
     """The largest norm of all gradients together; larger ones are scaled down to it. 0 scales none."""
     ema_decay: float = added(0.0)
     """Of an exponential moving average of the weights, which is evaluated and kept; 0 averages none."""
+    class_weights: ClassWeights = added(None)  # noqa: RUF009
+    """How much images of each class count in the loss: "balanced" for all classes to count alike, or by the
+    name of a class, 1 where none is named. Only proportions matter: their mean over the images is made 1."""
 
     def __post_init__(self) -> None:
         flips = {"flip", "alternating_flip"} & set(self.augmentation)
@@ -114,6 +119,7 @@ class Training:
             ("mixup", 0 <= self.mixup < math.inf, "0 or more"),
             ("clip_norm", 0 <= self.clip_norm < math.inf, "0 or more"),
             ("ema_decay", 0 <= self.ema_decay < 1, a_share),
+            ("class_weights", _are_weights(self.class_weights), "balanced, or numbers above 0 by class"),
         ):
             if not ok:
                 raise ValueError(f"Training.{name} cannot be {getattr(self, name)!r}. Allowed: {allowed}.")
@@ -179,6 +185,8 @@ def _read(name: str, value: Any) -> Any:
     """What the field `name` of Training holds for `value`; ValueError where that is of another kind."""
     if name in ("optimizer", "schedule"):
         return value
+    if name == "class_weights":
+        return None if value == "none" else value
     if name == "augmentation":
         if not isinstance(value, str | list | tuple):
             raise ValueError(f"Training.{name} cannot be {value!r}. It is a list of names.")
@@ -189,6 +197,25 @@ def _read(name: str, value: Any) -> Any:
     if not isinstance(value, kinds) or isinstance(value, bool) or abs(value) > sys.float_info.max:
         raise ValueError(f"Training.{name} cannot be {value!r}. It is {kind}.")
     return value if name == "batch_size" else float(value)
+
+
+def check_classes(training: Mapping[str, Any], classes: Iterable[str]) -> None:
+    """Whether training settings weigh classes that there are.
+
+    Raises:
+        UnknownName: there is no such class.
+    """
+    weights = training.get("class_weights")
+    for name in weights if isinstance(weights, Mapping) else ():
+        if name not in set(classes):
+            raise UnknownName("class", name, classes)
+
+
+def _are_weights(value: Any) -> bool:
+    if not isinstance(value, Mapping):
+        return value in (None, "balanced")
+    numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in value.values())
+    return bool(value) and numbers and all(0 < each < math.inf for each in value.values())
 
 
 def _described(part: Any) -> dict[str, Any]:
@@ -208,6 +235,8 @@ def in_words(description: Mapping[str, Any]) -> str:
                 continue
             case True:
                 parts.append(name)
+            case Mapping():
+                parts.append(f"{name} {'-'.join(f'{key} {each:.3g}' for key, each in value.items())}")
             case [*values]:
                 parts.append(f"{name} {'-'.join(str(each) for each in values)}")
             case float():

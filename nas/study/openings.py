@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from nas.metrics.base import ACCURACY
 from nas.study import tables
 from nas.study.clock import now
 from nas.study.reader import StudyReader
@@ -24,6 +25,8 @@ class Opening:
     settings: dict[str, Any]
     test_accuracy: float | None
     """Accuracy in [0, 1]; None if the run ended before it was known."""
+    test_value: float | None
+    """The study's metric, in [0, 1]; None likewise."""
     result: dict[str, Any] | None
 
 
@@ -32,7 +35,21 @@ def openings(store: StudyReader) -> list[Opening]:
     columns = tables.finals.c
     query = select(tables.finals).where(columns.study_uuid == store.uuid).order_by(columns.opening)
     rows = [dict(row) for row in store.storage.read(query)]
-    return [Opening(**{name: row[name] for name in row if name != "study_uuid"}) for row in rows]
+    return [_opening(**{name: row[name] for name in row if name != "study_uuid"}) for row in rows]
+
+
+def _opening(result: dict[str, Any] | None, test_value: float | None, **columns: Any) -> Opening:
+    """Also of one from before there were metrics: its values are accuracies."""
+    if result is not None and "metric" not in result:
+        test_value = result["test_accuracy"]
+        result = result | {
+            "metric": ACCURACY,
+            "test_value": test_value,
+            "mirrored_value": result["mirrored_accuracy"],
+            "retrained": [row | {"values": row["val_accuracies"]} for row in result["retrained"]],
+            "gains": [row | {"test_value": row["test_accuracy"]} for row in result["gains"]],
+        }
+    return Opening(result=result, test_value=test_value, **columns)
 
 
 def enter_opening(store: StudyReader, settings: dict[str, Any]) -> int:
@@ -43,11 +60,12 @@ def enter_opening(store: StudyReader, settings: dict[str, Any]) -> int:
     return number
 
 
-def keep_result(store: StudyReader, opening: int, test_accuracy: float, result: dict[str, Any]) -> None:
-    """Record what came of an opening."""
+def keep_result(store: StudyReader, opening: int, result: dict[str, Any]) -> None:
+    """Record what came of an opening: `test_accuracy`, `test_value`, and all else."""
     columns = tables.finals.c
     mine = (columns.study_uuid == store.uuid) & (columns.opening == opening)
-    store.storage.write(update(tables.finals).where(mine).values(test_accuracy=test_accuracy, result=result))
+    known = {name: result[name] for name in ("test_accuracy", "test_value")}
+    store.storage.write(update(tables.finals).where(mine).values(result=result, **known))
 
 
 def final_weights(opening: int) -> str:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self
 
 import optuna
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, RowMapping, Table, func, select
 
 from nas.errors import StudyError, UnknownName
+from nas.metrics.base import ClassCounts, metric_title
 from nas.recipe import Recipe
 from nas.space import DataInfo
 from nas.study import tables
-from nas.study.records import TrialRecord, read_trials
+from nas.study.records import Recall, TrialRecord, epoch_of, partial_report_of, read_trials
 from nas.study.retrying_storage import RetryingStorage
 
 UUID = "nas:uuid"
@@ -124,6 +127,11 @@ class StudyReader:
         return Path(source)
 
     @property
+    def metric(self) -> str:
+        """What the value of a trial is, in words."""
+        return metric_title(self.recipe.metric)
+
+    @property
     def space_version(self) -> int:
         return int(self.row["space_version"])
 
@@ -153,7 +161,47 @@ class StudyReader:
         """Optuna's view of the study, to be read."""
         return self._study
 
+    def counts(self, number: int) -> ClassCounts | None:
+        """How the validation images were classified after the last epoch of trial `number`.
+
+        None where that is not known: it has not ended yet, or is from before this was stored.
+        """
+        columns = tables.counts.c
+        mine = (columns.study_uuid == self.uuid) & (columns.number == number)
+        rows = self._storage.read(select(columns.by_class).where(mine))
+        return ClassCounts.from_rows(rows[0]["by_class"]) if rows else None
+
+    def recalls(self, number: int) -> list[Recall]:
+        """By class, how the validation images were classified after the last epoch of trial `number`; empty
+        where that is not known."""
+        counts = self.counts(number)
+        if counts is None:
+            return []
+        shares = [None if math.isnan(share) else share for share in counts.recalls.tolist()]
+        rows = zip(self.data["classes"], counts.support.tolist(), shares, strict=True)
+        return [Recall(*row) for row in rows]
+
+    def completed(self) -> set[int]:
+        """Numbers of the trials that have a value."""
+        columns = tables.trials.c
+        query = select(columns.number).where(columns.study_uuid == self.uuid, columns.value.is_not(None))
+        return {row["number"] for row in self._storage.read(query)}
+
+    def curve(self, number: int) -> list[tuple[int, float]]:
+        """Images that a trial had seen, each as often as it was seen, and its value after them, within its
+        first epoch and after each."""
+
+        def rows(table: Table) -> Sequence[RowMapping]:
+            mine = (table.c.study_uuid == self.uuid) & (table.c.number == number)
+            return self._storage.read(select(table).where(mine))
+
+        reports = (partial_report_of(dict(row)) for row in rows(tables.partial_reports))
+        within = [(report.images_seen, report.value) for report in reports]
+        epochs = (epoch_of(dict(row)) for row in rows(tables.epochs))
+        after = [(epoch.number * self.info.num_train, epoch.value) for epoch in epochs]
+        return sorted([*within, *after])
+
     def trials(self, since: int = 0) -> list[TrialRecord]:
         """Every trial from number `since` on."""
-        read = partial(read_trials, self.engine, self.uuid, self._study, since)
+        read = partial(read_trials, self.engine, self.uuid, self._study, self.recipe.metric, since)
         return self._storage.patiently(read)

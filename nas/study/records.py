@@ -14,10 +14,12 @@ import optuna
 from optuna.trial import TrialState
 from sqlalchemy import Engine, select
 
+from nas.metrics.base import ACCURACY, metric_title
 from nas.samplers.base import STARTUP_TRIALS
 from nas.study import tables
 from nas.study.outcome import Outcome
 from nas.training.epoch import Epoch
+from nas.training.partial import PartialReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,9 @@ class TrialRecord:
     """What Optuna suggested; with the space's name and version they rebuild the proposal."""
     reason: str | None = None
     value: float | None = None
-    """Validation accuracy after the last epoch, in [0, 1]; None unless completed."""
+    """The study's metric on the validation images after the last epoch, in [0, 1]; None unless completed."""
+    metric: str = ACCURACY
+    """What the value is: of the study, and so of all trials that it is compared with."""
     num_parameters: int | None = None
     multiply_adds: int | None = None
     """Multiply-adds of the network for one image."""
@@ -71,6 +75,13 @@ class TrialRecord:
     """Epochs that it had trained when it was last asked, and the part of the next one; None where its epochs
     are too short to be asked."""
     epochs: tuple[Epoch, ...] = ()
+    partial_reports: tuple[PartialReport, ...] = ()
+    """Those within its first epoch."""
+
+    @property
+    def metric_in_words(self) -> str:
+        """As people call it, such as "balanced accuracy"."""
+        return metric_title(self.metric)
 
     @property
     def part(self) -> float | None:
@@ -115,6 +126,17 @@ class TrialRecord:
         return record
 
 
+@dataclass(frozen=True)
+class Recall:
+    """How the images of one class were classified."""
+
+    name: str
+    """Of the class."""
+    images: int
+    recall: float | None
+    """The part of them that was classified right; None without any."""
+
+
 def typical(seconds: Iterable[float]) -> float | None:
     """The median of what epochs took but the first, which prepares kernels, if there are others."""
     taken = list(seconds)
@@ -131,9 +153,12 @@ def comparable(parts: Mapping[str, int], *, reserved: bool) -> int:
     return sum(parts.values()) - sum(parts.get(name, 0) for name in unseen)
 
 
-def read_trials(engine: Engine, uuid: str, study: optuna.Study, since: int = 0) -> list[TrialRecord]:
+def read_trials(
+    engine: Engine, uuid: str, study: optuna.Study, metric: str, since: int = 0
+) -> list[TrialRecord]:
     """Every trial of a study from number `since` on, in the order of their numbers."""
     curves: dict[int, list[Epoch]] = {}
+    partial: dict[int, list[PartialReport]] = {}
     rows: dict[int, dict[str, Any]] = {}
     with engine.connect() as connection:
         wanted = select(tables.epochs).where(
@@ -141,6 +166,11 @@ def read_trials(engine: Engine, uuid: str, study: optuna.Study, since: int = 0) 
         )
         for row in connection.execute(wanted.order_by(tables.epochs.c.epoch)).mappings():
             curves.setdefault(row["number"], []).append(epoch_of(dict(row)))
+        P = tables.partial_reports.c
+        reports = select(P.number, P.images_seen, P.val_images, P.val_accuracy, P.value)
+        reports = reports.where(P.study_uuid == uuid, P.number >= since).order_by(P.images_seen)
+        for row in connection.execute(reports).mappings():
+            partial.setdefault(row["number"], []).append(partial_report_of(dict(row)))
         for row in connection.execute(
             select(tables.trials).where(tables.trials.c.study_uuid == uuid, tables.trials.c.number >= since)
         ).mappings():
@@ -153,7 +183,13 @@ def read_trials(engine: Engine, uuid: str, study: optuna.Study, since: int = 0) 
         epochs = tuple(curves.get(frozen.number, ()))
         enqueued = "fixed_params" in frozen.system_attrs
         record = TrialRecord(
-            outcome=outcome, params=dict(params), epochs=epochs, enqueued=enqueued, **row_values
+            outcome=outcome,
+            params=dict(params),
+            metric=metric,
+            epochs=epochs,
+            partial_reports=tuple(partial.get(frozen.number, ())),
+            enqueued=enqueued,
+            **row_values,
         )
         records.append(record)
     return records
@@ -218,7 +254,15 @@ def plan_in_words(plan: Mapping[str, Any] | None) -> str | None:
 def epoch_of(row: dict[str, Any]) -> Epoch:
     """The epoch that a row of `nas_epochs` holds."""
     del row["study_uuid"], row["number"]
+    if row["value"] is None:  # of a study from before there were metrics; Epoch takes the accuracy
+        del row["value"]
     return Epoch(number=row.pop("epoch"), **row)
+
+
+def partial_report_of(row: Mapping[str, Any]) -> PartialReport:
+    """The report that a row of `nas_partial_reports` holds."""
+    known = {name: row[name] for name in ("images_seen", "val_images", "val_accuracy")}
+    return PartialReport(**known if row["value"] is None else {**known, "value": row["value"]})
 
 
 def _outcome_of(frozen: optuna.trial.FrozenTrial) -> Outcome:

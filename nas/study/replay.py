@@ -28,11 +28,11 @@ def space_of(store: StudyReader) -> Space:
     named, stored = store.named_space, store.recipe.space
     if named is None:
         space = load_space(space_now(store), named=False)
-        return space.of_version(store.space_version).fixing(store.recipe.training)
+        return space.of_version(store.space_version).fixing(store.recipe.fixed)
     space = load_space(named)
     if not (is_file(stored) and space.user) and space.source != stored:
         raise StudyError(f"Study {store.name!r} was made with search space {stored}, not with {named}.")
-    return space.of_version(store.space_version).fixing(store.recipe.training)
+    return space.of_version(store.space_version).fixing(store.recipe.fixed)
 
 
 def space_now(store: StudyReader) -> str:
@@ -55,7 +55,7 @@ def is_space_of(store: StudyReader, space: Space) -> bool:
         return False
     if store.space_digest is not None:
         return space.digest == store.space_digest
-    space = space.fixing(store.recipe.training)
+    space = space.fixing(store.recipe.fixed)
     try:
         for record in store.trials():
             if record.digest is not None:

@@ -1,4 +1,5 @@
-"""Our tables beside Optuna's: one row per study, per trial, per epoch, and per opening of the test images.
+"""Our tables beside Optuna's: one row per study, per trial (two), per epoch, and per opening of the
+test images.
 
 Keyed by the study's UUID and the trial's number: rows of a deleted study never meet those of a new one.
 """
@@ -25,7 +26,7 @@ from sqlalchemy import (
 
 from nas.errors import StorageError
 
-VERSION = 5
+VERSION = 7
 """Version of these tables, to be raised with every column that is added or renamed; Optuna keeps its own in
 `alembic_version` and `version_info`."""
 
@@ -38,6 +39,7 @@ studies = Table(
     metadata,
     Column("study_uuid", String(36), primary_key=True),
     Column("name", String(512), nullable=False),
+    Column("metric", String(64)),  # what the value of its trials is; NULL: accuracy
     Column("created_at", DateTime, nullable=False),  # UTC
     Column("searched_at", DateTime),  # UTC; when the latest run began
     Column("recipe", JSON, nullable=False),  # every setting, as resolved
@@ -60,7 +62,7 @@ trials = Table(
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("outcome", String(16), nullable=False),
     Column("reason", Text),  # why it did not complete
-    Column("value", Float),  # validation accuracy after the last epoch, in [0, 1]
+    Column("value", Float),  # the study's metric on the validation images after the last epoch, in [0, 1]
     Column("num_parameters", BigInteger),
     Column("multiply_adds", BigInteger),  # for one image
     Column("proposal", JSON),  # architecture and training settings, in canonical form
@@ -93,7 +95,8 @@ epochs = Table(
     Column("epoch", Integer, primary_key=True, autoincrement=False),  # 1 for the first
     Column("train_loss", Float),
     Column("val_loss", Float),
-    Column("val_accuracy", Float),  # in [0, 1]
+    Column("val_accuracy", Float),  # in [0, 1], whatever the study's metric is
+    Column("value", Float),  # the study's metric, in [0, 1]; NULL of one from before there were others
     Column("learning_rate", Float),
     Column("seconds", Float),
     Column("images_per_second", Float),
@@ -101,6 +104,26 @@ epochs = Table(
     Column("peak_reserved", BigInteger),  # bytes of segments of the caching allocator; NULL without CUDA
     Column("peak_resident", BigInteger),  # bytes of the process
     Column("busy_seconds", Float),  # of the processor, by thread; NULL on a card
+)
+
+counts = Table(
+    "nas_counts",
+    metadata,
+    Column("study_uuid", String(36), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("epoch", Integer, nullable=False),  # after which the validation images were classified so
+    Column("by_class", JSON, nullable=False),  # [hits, images, predicted] of each class, in their order
+)
+
+partial_reports = Table(
+    "nas_partial_reports",  # of the first epoch
+    metadata,
+    Column("study_uuid", String(36), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("images_seen", BigInteger, primary_key=True, autoincrement=False),  # training images so far
+    Column("val_images", Integer),  # validation images that were looked at
+    Column("val_accuracy", Float),  # on these, in [0, 1]
+    Column("value", Float),  # the study's metric on these, in [0, 1]; NULL as of an epoch
 )
 
 finals = Table(
@@ -111,6 +134,7 @@ finals = Table(
     Column("opened_at", DateTime, nullable=False),  # UTC; written before the file is opened
     Column("settings", JSON, nullable=False),  # epochs, top, seeds, ema, compile, mirror
     Column("test_accuracy", Float),  # in [0, 1]; NULL when the run died while the images were open
+    Column("test_value", Float),  # the study's metric, in [0, 1]; NULL of one from before there were others
     Column("result", JSON),  # everything else that came out
 )
 

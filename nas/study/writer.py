@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import column, select, table, update
 
 from nas.machine.versions import versions
-from nas.objectives import accuracy
+from nas.metrics.base import Rows
 from nas.recipe import Recipe
 from nas.samplers.base import make_sampler
 from nas.space import Proposal
@@ -32,6 +32,7 @@ from nas.study.retries import Retry, unrepeated
 from nas.study.retrying_storage import RetryingStorage
 from nas.study.trial_files import KEPT, keep_only
 from nas.training.epoch import Epoch
+from nas.training.partial import PartialReport
 
 MEMORY = "memory"
 """The constraint on every trial: bytes needed over bytes allowed, less one."""
@@ -82,6 +83,7 @@ class StudyWriter(StudyReader):
         row = {
             "study_uuid": identity,
             "name": name,
+            "metric": recipe.metric,
             "created_at": now(),
             "recipe": _storable(recipe),
             "space_version": space_version,
@@ -230,7 +232,7 @@ class StudyWriter(StudyReader):
             trial.set_constraint(name, violation)
         if outcome is not Outcome.WAITING:
             for epoch in curve:
-                trial.report(accuracy.after(epoch), step=epoch.number)
+                trial.report(epoch.value, step=epoch.number)
             self._tell_optuna(trial.number, outcome, None)
 
     def start(self, number: int, worker: int) -> None:
@@ -262,7 +264,16 @@ class StudyWriter(StudyReader):
         row: dict[str, Any] = {name: _finite(value) for name, value in vars(epoch).items()}
         row |= {"study_uuid": self.uuid, "number": trial.number, "epoch": row.pop("number")}
         self._storage.put(tables.epochs, row)
-        trial.report(accuracy.after(epoch), step=epoch.number)
+        trial.report(epoch.value, step=epoch.number)
+
+    def keep_counts(self, number: int, epoch: int, by_class: Rows) -> None:
+        """Record how the validation images were classified after an epoch of a trial."""
+        row = {"study_uuid": self.uuid, "number": number, "epoch": epoch, "by_class": by_class}
+        self._storage.put(tables.counts, row)
+
+    def report_partly(self, number: int, report: PartialReport) -> None:
+        """Record a report within the first epoch, of which Optuna is not told: its steps are epochs."""
+        self._storage.put(tables.partial_reports, {"study_uuid": self.uuid, "number": number, **vars(report)})
 
     def tell(
         self,
@@ -275,7 +286,7 @@ class StudyWriter(StudyReader):
         """End a trial.
 
         Args:
-            value: validation accuracy in [0, 1]; given if and only if the trial completed.
+            value: the metric after the last epoch, in [0, 1]; given if and only if the trial completed.
             retry_of: number of the trial that it repeats, for one that ends before it was entered.
         """
         assert (value is not None) == (outcome is Outcome.COMPLETED)

@@ -17,6 +17,7 @@ from nas.study.database import make_folder, open_database, storage_url
 from nas.study.outcome import Outcome
 from nas.study.writer import StudyWriter
 from nas.training.epoch import Epoch
+from nas.training.partial import PartialReport
 
 EPOCHS = 4
 DATA = DataInfo(name="data", shape=(1, 8, 8), num_classes=10, num_train=1000, num_val=100, augmentations=())
@@ -48,6 +49,14 @@ class PrunerContract:
             assert reason.isprintable()
         assert decisions(new_study(self.name, tmp_path / "often"), curves, anew=True) == said
 
+    def test_it_answers_within_the_first_epoch_too(self, tmp_path: Path) -> None:
+        study = new_study(self.name, tmp_path)
+        number, images_seen = study.ask().number, DATA.num_train // 4
+        report = PartialReport(images_seen=images_seen, val_images=DATA.num_val, val_accuracy=0.5)
+        study.report_partly(number, report)
+        reason = make_pruner(study).stop(number, images_seen, report.val_accuracy)
+        assert reason is None or (reason and reason.isprintable())
+
 
 def new_study(pruner: str, folder: Path) -> StudyWriter:
     """A study whose trials `pruner` may end."""
@@ -72,7 +81,7 @@ def decisions(study: StudyWriter, curves: Sequence[Curve], *, anew: bool = False
             pruner = make_pruner(study)
         trial, reasons = study.ask(), list[str | None]()
         for number, accuracy in enumerate(curve, start=1):
-            study.report(trial, _epoch(number, accuracy))
+            study.report(trial, epoch(number, accuracy))
             if number < EPOCHS:
                 reasons.append(pruner.stop(trial.number, number * DATA.num_train, accuracy))
                 if reasons[-1]:
@@ -84,7 +93,8 @@ def decisions(study: StudyWriter, curves: Sequence[Curve], *, anew: bool = False
     return said
 
 
-def _epoch(number: int, accuracy: float) -> Epoch:
+def epoch(number: int, accuracy: float) -> Epoch:
+    """One epoch of a trial."""
     return Epoch(
         number=number,
         train_loss=1.0,

@@ -1,5 +1,6 @@
 """What one epoch of training tells. No torch here: the driver and the study read it too."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -14,7 +15,7 @@ class Epoch:
     val_loss: float
     """Mean cross-entropy over the validation split, without label smoothing."""
     val_accuracy: float
-    """Accuracy on the validation split, in [0, 1]."""
+    """Accuracy on the validation split, in [0, 1], whatever the study's metric is."""
     learning_rate: float
     """Learning rate of the epoch's last step."""
     seconds: float
@@ -31,6 +32,12 @@ class Epoch:
     busy_seconds: float | None = None
     """Seconds that a processor has computed for it, by thread: `seconds` on an idle machine. None on a card,
     and of an epoch that was interrupted."""
+    value: float = math.nan
+    """The study's metric on the validation split, in [0, 1], which decides. The accuracy unless told."""
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.value):
+            object.__setattr__(self, "value", self.val_accuracy)
 
 
 class Diverged(Exception):

@@ -54,6 +54,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def all_labels(self) -> tuple[Tensor, ...]:
+        """int64, in one part or more."""
+        return (self.labels,)
+
     def batches(self, order: Tensor, batch_size: int) -> Iterator[Batch]:
         """Batches on the device, in the given order (int64 indices on the CPU); the last may be smaller."""
         if not self.resident:
@@ -92,6 +97,10 @@ class Joined(Examples):
     def __len__(self) -> int:
         return len(self.labels) + len(self.more)
 
+    @property
+    def all_labels(self) -> tuple[Tensor, ...]:
+        return (self.labels, *self.more.all_labels)
+
     def _gather(self, rows: Tensor) -> Batch:
         """A row of both for every row asked for, and a choice: it waits for no device."""
         first = len(self.labels)
@@ -115,6 +124,8 @@ class Images:
     """float32 (height, width, channels), of the same normalisation."""
     mean_color: Tensor
     """uint8 (channels,): what normalisation brings closest to zero."""
+    classes: tuple[str, ...] = ()
+    """Their names, in the order of labels, where anybody names them."""
 
     @classmethod
     def load(cls, data: ImageData, device: torch.device, *, resident: bool = True) -> Images:
@@ -126,6 +137,7 @@ class Images:
         bias = (-mean / std).expand(height, width, channels).contiguous()
         return cls(
             info=data.info,
+            classes=data.classes,
             device=device,
             train=Examples.load(data.train, device, resident=resident),
             val=Examples.load(data.val, device, resident=resident),

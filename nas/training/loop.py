@@ -10,21 +10,25 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from nas.metrics.base import ACCURACY, ClassCounts, Named
 from nas.space import Training
 from nas.training.augment import Augmentation
 from nas.training.averaging import WeightAverage
+from nas.training.class_weights import class_weights
 from nas.training.epoch import Diverged, Epoch
 from nas.training.evaluate import evaluate
 from nas.training.images import Batch, Images, pinned
 from nas.training.live_bytes import LiveBytes
+from nas.training.loss import cross_entropy
 from nas.training.mixup import draw_shares, mix, mixed_cross_entropy
 from nas.training.optimizers import load_state, make_optimizers, set_learning_rate, state_tensors
+from nas.training.partial import ENOUGH, PartialReport
 from nas.training.pause import Pause
 from nas.training.peak import cuda_peaks, peak_resident, reset_peaks
 from nas.training.schedules import learning_rates
@@ -54,6 +58,8 @@ class Trainer:
         precision: Literal["fp32", "bf16"],
         seed: int,
         accumulation: int = 1,
+        metric: str = ACCURACY,
+        report_points: Sequence[int] = (),
     ) -> None:
         """Brings `model` to the device of `images`.
 
@@ -62,6 +68,12 @@ class Trainer:
 
         Args:
             accumulation: micro-batches whose gradients add up to the step of one batch.
+            metric: what the value of an epoch is.
+            report_points: training images after which to look at the validation split within the first
+                epoch. What is learned does not depend on it.
+
+        Raises:
+            UnknownName: the training weighs a class that the data does not have.
         """
         model.to(images.device)
         cast(Any, model).to(memory_format=torch.channels_last)  # torch 2.13 does not declare it
@@ -71,6 +83,9 @@ class Trainer:
         self.epochs = epochs
         self.precision = precision
         self.accumulation = accumulation
+        self.metric = Named(metric)
+        self.counts: ClassCounts | None = None
+        """How the validation images were classified after the latest epoch; None before the first."""
         self._batch_size = min(training.batch_size, len(images.train))
         self._steps = len(images.train) // self._batch_size
         self._optimizers = make_optimizers(model, training, precision)
@@ -82,7 +97,15 @@ class Trainer:
         self._augmentation = Augmentation(
             training.augmentation, images.info.shape, len(images.train), images.mean_color, self._generator
         )
-        self._accuracies: list[float] = []
+        self._report_points = tuple(report_points)
+        self.partial_reports: list[PartialReport] = []
+        """Those of the first epoch so far."""
+        weights = class_weights(
+            training.class_weights, images.train.all_labels, images.info.num_classes, images.classes
+        )
+        self._class_weights = None if weights is None else weights.to(images.device)
+        self._values: list[float] = []
+        """Of the epochs so far."""
         self._pause: Pause | None = None
         self._done = 0
         """Steps of the epoch that is being trained; a device may lag a little behind."""
@@ -90,7 +113,7 @@ class Trainer:
 
     @property
     def evaluated(self) -> nn.Module:
-        """The network whose validation accuracy is told, and whose weights are to be kept."""
+        """The network whose validation results are told, and whose weights are to be kept."""
         return self._average.model if self._average else self.model
 
     @property
@@ -99,7 +122,7 @@ class Trainer:
 
         For the eye: no device is waited for to know it.
         """
-        return len(self._accuracies), self._done * self._batch_size, self._steps * self._batch_size
+        return len(self._values), self._done * self._batch_size, self._steps * self._batch_size
 
     def state_dict(self) -> dict[str, Any]:
         """After an epoch, or a stop in its midst: all that what follows depends on.
@@ -108,7 +131,8 @@ class Trainer:
         `torch.save` wrote, `torch.load(weights_only=True)` reads.
         """
         return {
-            "accuracies": list(self._accuracies),
+            "accuracies": list(self._values),  # the name that checkpoints have always had
+            "partial_reports": [asdict(report) for report in self.partial_reports],
             "model": self.model.state_dict(),
             "average": self._average.model.state_dict() if self._average else None,
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
@@ -121,7 +145,9 @@ class Trainer:
 
         The device and the accumulation may be others. Tensors of `state` are taken over rather than copied.
         """
-        self._accuracies = list(state["accuracies"])
+        self._values = list(state["accuracies"])
+        reports = state.get("partial_reports", ())  # an earlier nas has made none
+        self.partial_reports = [PartialReport(**report) for report in reports]
         self.model.load_state_dict(state["model"])
         if self._average:
             self._average.model.load_state_dict(state["average"])
@@ -130,45 +156,45 @@ class Trainer:
         self._generator.set_state(state["generator"].cpu())
         self._pause = Pause(**state["pause"]) if state["pause"] else None
 
-    def run(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Epoch]:
+    def run(
+        self,
+        should_stop: Callable[[], bool] = lambda: False,
+        on_report: Callable[[PartialReport], None] = lambda report: None,
+    ) -> Iterator[Epoch]:
         """Train the epochs that are left. Yields after each, validation included.
 
         Args:
             should_stop: asked before every step; when true, training ends in the midst of its epoch. Another
                 `run`, of this trainer or of one that loads its state, goes on with that very step.
+            on_report: told what a look within an epoch has found.
 
         Raises:
             Diverged: a loss is not finite, or the training loss of an epoch exceeds ten times ln(classes).
         """
         device = self.images.device
-        while (number := len(self._accuracies) + 1) <= self.epochs:
-            rates = learning_rates(self.training, self._steps * self.epochs, self._accuracies)
+        while (number := len(self._values) + 1) <= self.epochs:
+            rates = learning_rates(self.training, self._steps * self.epochs, self._values)
             reset_peaks(device)
             before = self._pause.seconds if self._pause else 0.0
             began = time.perf_counter() - before
             computed = None if before or device.type != "cpu" else time.process_time()
-            train_loss = self._train(number, rates, began, should_stop)
+            train_loss = self._train(number, rates, began, should_stop, on_report)
             if train_loss is None:
                 return
             trained = time.perf_counter()
             if not train_loss <= HOPELESS * math.log(self.images.info.num_classes):
                 raise Diverged(f"a training loss of {train_loss:.3g} in epoch {number}")
-            val_loss, val_accuracy = evaluate(
-                self.evaluated,
-                self.images,
-                self.images.val,
-                precision=self.precision,
-                batch_size=min(EVALUATED_AT_ONCE, math.ceil(self._batch_size / self.accumulation)),
-            )
+            val_loss, self.counts = self._evaluate()
             if not math.isfinite(val_loss):
                 raise Diverged(f"a validation loss of {val_loss} in epoch {number}")
-            self._accuracies.append(val_accuracy)
+            self._values.append(self.metric.value(self.counts))
             allocated, reserved = cuda_peaks(device) or (self._live_bytes, None)
             yield Epoch(
                 number=number,
                 train_loss=train_loss,
                 val_loss=val_loss,
-                val_accuracy=val_accuracy,
+                val_accuracy=int(self.counts.hits.sum()) / len(self.images.val),
+                value=self._values[-1],
                 learning_rate=rates(number * self._steps - 1),
                 seconds=time.perf_counter() - began,
                 images_per_second=self._steps * self._batch_size / (trained - began),
@@ -178,8 +204,24 @@ class Trainer:
                 busy_seconds=None if computed is None else _busy_since(computed),
             )
 
+    def _evaluate(self, most: int | None = None) -> tuple[float, ClassCounts]:
+        """Mean cross-entropy and counts by class on the validation split, or on so many of its images."""
+        return evaluate(
+            self.evaluated,
+            self.images,
+            self.images.val,
+            precision=self.precision,
+            batch_size=min(EVALUATED_AT_ONCE, math.ceil(self._batch_size / self.accumulation)),
+            most=most,
+        )
+
     def _train(
-        self, number: int, rates: Callable[[int], float], began: float, should_stop: Callable[[], bool]
+        self,
+        number: int,
+        rates: Callable[[int], float],
+        began: float,
+        should_stop: Callable[[], bool],
+        on_report: Callable[[PartialReport], None],
     ) -> float | None:
         """One epoch, or what is left of it. Returns its mean loss, or None when it was stopped."""
         split, generator, device = self.images.train, self._generator, self.images.device
@@ -213,7 +255,31 @@ class Trainer:
                     self._average.update(self.model, steps_before + 1)
             if counter:
                 self._live_bytes = counter.peak
+            if self._reports_after(number, step):
+                on_report(self._look((step + 1) * self._batch_size))
         return total.item() / self._steps  # the first look at the device since the epoch began
+
+    def _reports_after(self, number: int, step: int) -> bool:
+        """Whether a point of the first epoch lies within this step, which is not its last."""
+        before, after = step * self._batch_size, (step + 1) * self._batch_size
+        return (
+            number == 1
+            and step + 1 < self._steps
+            and any(before < point <= after for point in self._report_points)
+        )
+
+    def _look(self, images_seen: int) -> PartialReport:
+        _, counts = self._evaluate(ENOUGH)
+        self.model.train()
+        val_images = min(ENOUGH, len(self.images.val))
+        report = PartialReport(
+            images_seen=images_seen,
+            val_images=val_images,
+            val_accuracy=int(counts.hits.sum()) / val_images,
+            value=self.metric.value(counts),
+        )
+        self.partial_reports.append(report)
+        return report
 
     def _counter(self, step: int) -> LiveBytes | None:
         """For the second step, the first to find the optimizer's state; the only one of an epoch of one step.
@@ -224,7 +290,8 @@ class Trainer:
             return None
         models = {self.model, self.evaluated}
         weights = [tensor for model in models for tensor in (*model.parameters(), *model.buffers())]
-        return LiveBytes([*weights, *state_tensors(self._optimizers), self._augmentation.grain])
+        others = [self._augmentation.grain, *([] if self._class_weights is None else [self._class_weights])]
+        return LiveBytes([*weights, *state_tensors(self._optimizers), *others])
 
     def _step(self, batch: Batch, choices: Tensor, share: float | None, total: Tensor) -> None:
         """Train on one batch and add its loss to `total`.
@@ -250,9 +317,9 @@ class Trainer:
         with self._autocast:
             logits = self.model(images.normalise(pixels if share is None else mix(pixels, share))).float()
         if share is None:
-            losses = functional.cross_entropy(logits, labels, label_smoothing=smoothing, reduction="sum")
+            losses = cross_entropy(logits, labels, smoothing, self._class_weights)
         else:
-            losses = mixed_cross_entropy(logits, labels, share, smoothing)
+            losses = mixed_cross_entropy(logits, labels, share, smoothing, self._class_weights)
         loss = losses / self._batch_size
         loss.backward()  # type: ignore[no-untyped-call]
         return loss.detach()

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 from torch.distributions import Beta
-from torch.nn import functional
+
+from nas.training.loss import cross_entropy
 
 
 def draw_shares(alpha: float, count: int) -> list[float]:
@@ -18,10 +19,15 @@ def mix(images: Tensor, share: float) -> Tensor:
     return pixels.flip(0).lerp_(pixels, share)
 
 
-def mixed_cross_entropy(logits: Tensor, labels: Tensor, share: float, label_smoothing: float) -> Tensor:
+def mixed_cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    share: float,
+    label_smoothing: float,
+    class_weights: Tensor | None = None,
+) -> Tensor:
     """Of images that `mix` has mixed, summed over them."""
     first, second = (
-        functional.cross_entropy(logits, truth, label_smoothing=label_smoothing, reduction="sum")
-        for truth in (labels, labels.flip(0))
+        cross_entropy(logits, truth, label_smoothing, class_weights) for truth in (labels, labels.flip(0))
     )
     return share * first + (1 - share) * second

@@ -9,17 +9,15 @@ from collections.abc import Callable, Sequence
 from nas.space import Training
 
 
-def learning_rates(
-    training: Training, steps: int, accuracies: Sequence[float] = ()
-) -> Callable[[int], float]:
+def learning_rates(training: Training, steps: int, values: Sequence[float] = ()) -> Callable[[int], float]:
     """The learning rate of each step, 0 to `steps` - 1.
 
     Args:
-        accuracies: of the epochs so far, on the validation split. Only "plateau" looks at them.
+        values: of the study's metric after the epochs so far. Only "plateau" looks at them.
     """
     schedule = _SCHEDULES[training.schedule]
     warmup = 0 if training.schedule == "onecycle" else int(training.warmup * steps)
-    peak = training.learning_rate * (plateau(accuracies) if training.schedule == "plateau" else 1)
+    peak = training.learning_rate * (plateau(values) if training.schedule == "plateau" else 1)
 
     def rate(step: int) -> float:
         if step < warmup:
@@ -34,12 +32,12 @@ def constant(step: int, steps: int) -> float:
     return 1.0
 
 
-def plateau(accuracies: Sequence[float]) -> float:
+def plateau(values: Sequence[float]) -> float:
     """ReduceLROnPlateau(mode="max", factor=0.2, patience=1): the factor after these epochs."""
     factor, best, bad = 1.0, -math.inf, 0
-    for accuracy in accuracies:
-        if accuracy > best * (1 + 1e-4):
-            best, bad = accuracy, 0
+    for value in values:
+        if value > best * (1 + 1e-4):
+            best, bad = value, 0
         else:
             bad += 1
         if bad > 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from nas.space import DataInfo
 from nas.study.reader import StudyReader
-from nas.study.records import TrialRecord
+from nas.study.records import Recall, TrialRecord
 
 if TYPE_CHECKING:
     from nas.network.layers import LayerTable
@@ -36,6 +36,11 @@ class Trial(Protocol):
         """The file of its weights, if it kept them."""
         ...
 
+    @property
+    def recalls(self) -> Sequence[Recall]:
+        """By class, how its validation images were classified; empty where that is not known."""
+        ...
+
     def layers(self) -> LayerTable:
         """Its network, layer by layer."""
         ...
@@ -46,6 +51,7 @@ class Final(Trial, Protocol):
 
     result: dict[str, Any]
     test_accuracy: float
+    test_value: float
     interval: tuple[float, float]
     openings: int
 

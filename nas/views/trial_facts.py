@@ -18,7 +18,8 @@ def ending(record: TrialRecord) -> str:
     after = f"after {format.plural(len(record.epochs), 'epoch')}"
     match record.outcome:
         case Outcome.COMPLETED:
-            told = f"Completed {after} with a validation accuracy of {format.accuracy(record.value)}"
+            value = f"validation {record.metric_in_words} of {format.accuracy(record.value)}"
+            told = f"Completed {after} with a {value}"
         case Outcome.RUNNING:
             inside = f" and {format.percent(record.part)} of the next" if record.part else ""
             told = f"Running, {after}{inside}"

@@ -6,6 +6,12 @@ parquet, in CPU seconds, in one run.
 Opening is all that comes before the first image is decoded: reading and understanding the table, finding each
 file, the key of the cache, and drawing the splits. The images given are linked again and again up to --count;
 without any, smooth ones are made.
+
+Measured on 2 shared cores of an AMD EPYC at 2.6 GHz, a load of 10 beside it, CIFAR-10 as JPEG, CPU seconds
+(median of 3; the machine's noise is about a third):
+
+    opening 60,000   folder 2.0, CSV without suffixes 1.2-1.5 (best 1.0), JSON lines 0.9-1.1, parquet 0.4
+    decoding 4,000   folder 1.9, CSV 1.8, JSON lines 1.9, parquet 1.5, parquet in any order 1.5
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ def splits_of_groups(groups: Any, splits: Any) -> dict[int, set[int]]:
     return found
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     images=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), min_size=9, max_size=120),
     brought=st.sampled_from([(), (VAL,), (TEST,)]),

@@ -30,7 +30,7 @@ ORIGIN = Origin(
     space="mine",
     space_version=2,
     params={"width": 3, "rate": 0.1},
-    val_accuracy=0.875,
+    value=0.875,
 )
 
 

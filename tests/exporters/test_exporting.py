@@ -126,7 +126,8 @@ def test_the_architecture_is_described_and_can_be_rebuilt(tmp_path: Path) -> Non
             "std": [0.25],
             "study": "mine-pets",
             "trial": 7,
-            "val_accuracy": 0.875,
+            "value": 0.875,
+            "metric": "accuracy",
             "versions": {"nas": "0.1.0", "torch": "2.11"},
         }
         assert {name: content[name] for name in expected} == expected
@@ -297,10 +298,18 @@ def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path) -> No
 @pytest.mark.parametrize(("others", "fails"), [(1, False), (2, True)])
 def test_one_image_in_a_thousand_may_be_of_another_class(others: int, fails: bool) -> None:
     near = {"largest_difference": 1e-4, "mean_difference": 1e-5, "largest_shift": 1e-4, "mean_shift": 1e-5}
-    agreement = Agreement(batch_size=1, **near, agreement=1 - others / 1500, accuracy=None)
+    agreement = Agreement(batch_size=1, **near, agreement=1 - others / 1500, accuracy=None, value=None)
     found = Verification(files=(), size=0, batches=(agreement,), latency={})
     wanted = Reference(
-        logits=Path(), images=1500, accuracy=None, largest=1.0, spread=1.0, threads=1, processor=""
+        logits=Path(),
+        images=1500,
+        accuracy=None,
+        metric="accuracy",
+        value=None,
+        largest=1.0,
+        spread=1.0,
+        threads=1,
+        processor="",
     )
     with pytest.raises(NasError, match="predicts another class") if fails else nullcontext():
         judge("source", load_exporter("source"), found, wanted, max_drop=0.01)

@@ -40,6 +40,8 @@ def verified(change: Callable[[Logits], Logits], *, lossy: bool, labelled: bool)
         logits=Path(),
         images=400,
         accuracy=accuracy,
+        metric="accuracy",
+        value=accuracy,
         largest=float(np.abs(LOGITS).max()),
         spread=float(LOGITS.std()),
         threads=1,

@@ -56,7 +56,7 @@ def test_the_best_trials_the_random_start_and_the_baseline_are_trained_on_every_
     assert rows[f"trial {ranked[0].number}"]["rival"] == "best of the random start"
     assert rows["logistic"]["rival"] == "baseline logistic"
     for row in rows.values():
-        first, second = row["val_accuracies"]
+        first, second = row["values"]
         assert row["mean"] == pytest.approx(fmean([first, second]))
         assert row["deviation"] == pytest.approx(stdev([first, second]))
     losses = {

@@ -105,7 +105,7 @@ def test_an_unknown_name_is_answered_with_all_that_there_are(pruners):
 
 
 def test_helpers_are_no_plugins():
-    assert PRUNERS.shipped() == ["halving", "hyperband", "median", "none", "percentile"]
+    assert PRUNERS.shipped() == ["halving", "hyperband", "median", "none", "percentile", "standard_error"]
     assert LOGGERS.shipped() == ["jsonl"]
 
 

@@ -116,8 +116,7 @@ def age(url: str, version: int) -> None:
     """Undo the migrations."""
     storage = open_database(url)
     undone = [statement for step in reversed(range(version, tables.VERSION)) for statement in back(step)]
-    if version == 1:
-        undone.append("DROP TABLE nas_finals")
+    undone += [f"DROP TABLE {table}" for table, since in NEW.items() if version < since]
     storage.write(*map(text, undone), text(f"UPDATE nas_schema SET version = {version}"))
     storage.close()
 
@@ -131,12 +130,21 @@ ADDED = {
     2: {"nas_studies": "searched_at", "nas_trials": "placed_on"},
     3: {"nas_trials": "work predicted_seconds pace", "nas_epochs": "busy_seconds"},
     4: {"nas_studies": "forecast", "nas_trials": "progress"},
+    6: {
+        "nas_studies": "metric",
+        "nas_epochs": "value",
+        "nas_finals": "test_value",
+        "nas_partial_reports": "value",
+    },
 }
 """Columns that the version after each has added, by table."""
 
+NEW = {"nas_finals": 2, "nas_partial_reports": 6, "nas_counts": 7}
+"""Tables, by the version that they came with."""
+
 
 def back(step: int) -> list[str]:
-    tables = ADDED[step].items()
+    tables = ADDED.get(step, {}).items()
     undone = [f"ALTER TABLE {table} DROP COLUMN {name}" for table, names in tables for name in names.split()]
     renamed = ["ALTER TABLE nas_epochs RENAME COLUMN peak_resident TO peak_memory"]
     return undone + (renamed if step == 1 else [])

@@ -23,6 +23,8 @@ CHANGES: list[dict[str, Any]] = [
     *({"optimizer": optimizer} for optimizer in get_args(Optimizer)),
     *({"augmentation": (name,)} for name in AUGMENTATIONS),
     {"mixup": 0.2},
+    {"class_weights": "balanced"},
+    {"class_weights": "balanced", "mixup": 0.2, "label_smoothing": 0.1},
     {"clip_norm": 1.0},
     {"ema_decay": 0.9},
     {"optimizer": "muon", "augmentation": ("rotation", "noise"), "mixup": 0.2, "ema_decay": 0.9},
@@ -59,6 +61,6 @@ def test_the_counted_step_is_the_predicted_one(
         build(), images, training, epochs=1, precision="fp32", seed=0, accumulation=accumulation
     )
     (epoch,) = trainer.run()
-    program = trace_training(build(), SHAPE, training, accumulate=accumulation > 1)
+    program = trace_training(build(), SHAPE, training, accumulate=accumulation > 1, classes=10)
     sizes = BatchSizes(training.batch_size // accumulation, accumulation, evaluation=1)
     assert epoch.peak_allocated == pytest.approx(program.peak(sizes).allocated, rel=0.006)

@@ -33,6 +33,7 @@ CHANGES: list[dict[str, Any]] = [
     {"augmentation": ("shift", "flip", "cutout")},
     {"augmentation": ("alternating_flip", "rotation", "brightness", "contrast", "noise")},
     {"mixup": 0.4},
+    {"class_weights": "balanced"},
     {"clip_norm": 0.1},
     {"ema_decay": 0.9},
     {"batch_size": 10**6},

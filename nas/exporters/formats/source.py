@@ -9,6 +9,7 @@ from types import ModuleType
 
 from nas.exporters.runtime import Runtime
 from nas.exporters.trained import TrainedModel
+from nas.metrics.base import metric_title
 
 LOSSY = False
 
@@ -103,7 +104,7 @@ def _title(trained: TrainedModel) -> str:
         return f"A {type(trained.model).__name__}."
     return (
         f"Trial {origin.trial} of study {origin.study!r}, found in search space {origin.space!r}: "
-        f"{100 * origin.val_accuracy:.2f} % of the validation images right."
+        f"validation {metric_title(origin.metric)} {origin.value:.4f}."
     )
 
 

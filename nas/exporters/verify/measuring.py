@@ -26,6 +26,7 @@ from nas.errors import NasError, first_line
 from nas.exporters.registry import load_exporter
 from nas.exporters.runtime import Runtime, probabilities
 from nas.machine import children
+from nas.metrics.base import ACCURACY, ClassCounts, Named
 
 PROCESS = "nas.exporters.verify.measuring"
 
@@ -55,6 +56,8 @@ class Request:
     threads: int
     timed: tuple[int, ...]
     """Batch sizes whose latency is measured."""
+    metric: str = ACCURACY
+    """What the value of predictions is."""
     data: str | None = None
     """Folder of the decoded dataset whose validation images are used; None for random images."""
     logits: str | None = None
@@ -83,6 +86,8 @@ class Agreement:
     """Part of the images for which both predict the same class."""
     accuracy: float | None
     """Accuracy of the file's predictions, in [0, 1]; None on random images."""
+    value: float | None
+    """The metric of the file's predictions, in [0, 1]; None likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,7 +168,8 @@ def agreement(
     batch_size: int,
 ) -> Agreement:
     """How the logits of `runtime` compare with those of `reference`, for images in batches of this size."""
-    largest, same, correct = 0.0, 0, 0
+    largest, same = 0.0, 0
+    classes: list[NDArray[np.int64]] = []
     squares, largest_shift, shifts = 0.0, 0.0, 0.0
     for start in range(0, len(images), batch_size):
         rows = slice(start, start + batch_size)
@@ -178,7 +184,10 @@ def agreement(
         shifts += float(shift.sum() / 2)
         predicted = logits.argmax(1)
         same += int((predicted == reference[rows].argmax(1)).sum())
-        correct += 0 if labels is None else int((predicted == labels[rows]).sum())
+        classes.append(predicted)
+    found = None
+    if labels is not None:
+        found = ClassCounts.of(labels, np.concatenate(classes), reference.shape[1])
     return Agreement(
         batch_size=batch_size,
         largest_difference=largest,
@@ -186,7 +195,8 @@ def agreement(
         largest_shift=largest_shift,
         mean_shift=shifts / len(images),
         agreement=same / len(images),
-        accuracy=None if labels is None else correct / len(images),
+        accuracy=None if found is None else int(found.hits.sum()) / len(images),
+        value=None if found is None else Named(request.metric).value(found),
     )
 
 

@@ -17,6 +17,7 @@ from nas.exporters.pixels import normalise
 from nas.exporters.registry import Exporter
 from nas.exporters.trained import TrainedModel
 from nas.exporters.verify.measuring import Request, Result, check, images_of, processor_name
+from nas.metrics.base import ClassCounts, Named, metric_title
 
 BATCHES = (1, 7, 256)
 TIMED = (1, 64)
@@ -53,6 +54,10 @@ class Reference:
     """Number of the images."""
     accuracy: float | None
     """Accuracy in [0, 1]; None on random images."""
+    metric: str
+    """What the value is."""
+    value: float | None
+    """In [0, 1]; None on random images."""
     largest: float
     """The largest of the absolute logits."""
     spread: float
@@ -85,6 +90,12 @@ class Verification(Result):
         known = [each.accuracy for each in self.batches if each.accuracy is not None]
         return min(known, default=None)
 
+    @property
+    def value(self) -> float | None:
+        """The lowest value, in [0, 1]; None on random images."""
+        known = [each.value for each in self.batches if each.value is not None]
+        return min(known, default=None)
+
 
 @contextmanager
 def reference(trained: TrainedModel) -> Iterator[Reference]:
@@ -102,7 +113,10 @@ def reference(trained: TrainedModel) -> Iterator[Reference]:
             f"The network gives {' x '.join(map(str, logits.shape[1:]))} logits for an image, and"
             f" {len(trained.classes)} classes are named."
         )
-    accuracy = None if labels is None else float((logits.argmax(1) == labels).mean())
+    accuracy = value = None
+    if labels is not None:
+        counts = ClassCounts.of(labels, logits.argmax(1), len(trained.classes))
+        accuracy, value = int(counts.hits.sum()) / len(images), Named(trained.metric).value(counts)
     with TemporaryDirectory() as temporary:
         file = Path(temporary, "logits.npy")
         np.save(file, logits)
@@ -110,6 +124,8 @@ def reference(trained: TrainedModel) -> Iterator[Reference]:
             logits=file,
             images=len(images),
             accuracy=accuracy,
+            metric=trained.metric,
+            value=value,
             largest=float(np.abs(logits).max()),
             spread=float(logits.std()),
             threads=torch.get_num_threads(),
@@ -151,6 +167,7 @@ def verify(
             std=trained.std,
             threads=wanted.threads,
             timed=TIMED,
+            metric=trained.metric,
             data=str(trained.images.folder) if trained.images else None,
             logits=str(wanted.logits),
             batches=BATCHES,
@@ -191,10 +208,10 @@ def judge(name: str, exporter: Exporter, found: Verification, wanted: Reference,
                 f"The format {name} failed: its {what} differ from the network's by"
                 f" {value:.2g}{' on average' if lossy else ''} on {images} ({allowed:.2g} is allowed)."
             )
-    if lossy and wanted.accuracy is not None and found.accuracy is not None:
-        drop = wanted.accuracy - found.accuracy
+    if lossy and wanted.value is not None and found.value is not None:
+        drop = wanted.value - found.value
         if drop > max_drop:
             raise NasError(
-                f"The format {name} failed: it loses {drop:.4f} of accuracy, from {wanted.accuracy:.4f} to"
-                f" {found.accuracy:.4f} on {images}; --max-drop allows {max_drop:g}."
+                f"The format {name} failed: it loses {drop:.4f} of {metric_title(wanted.metric)}, from"
+                f" {wanted.value:.4f} to {found.value:.4f} on {images}; --max-drop allows {max_drop:g}."
             )

@@ -20,7 +20,7 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 26
 
 @dataclass(frozen=True)
 class Frame:
-    """Where accuracies lie on a chart; those under `low` lie on its floor."""
+    """Where values lie on a chart; those under `low` lie on its floor."""
 
     first: int
     last: int
@@ -33,7 +33,7 @@ class Frame:
         return LEFT + (WIDTH - LEFT - RIGHT) * across, HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * up
 
     def axes(self) -> Markup:
-        """Three lines with their accuracies, and the first, the middle and the last number."""
+        """Three lines with their values, and the first, the middle and the last number."""
         parts = []
         for step in range(3):
             value = self.low + (self.high - self.low) * step / 2
@@ -70,30 +70,30 @@ def history(records: Sequence[TrialRecord], page: str) -> Markup:
         dot = Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{}"><title>{}</title></circle>')
         link = Markup('<a href="{}/trials/{}">{}</a>')
         parts.append(link.format(page, record.number, dot.format(kind, x, y, size, words)))
-    return _svg("chart", "Validation accuracy by trial, and the best so far", parts)
+    return _svg("chart", f"Validation {records[0].metric_in_words} by trial, and the best so far", parts)
 
 
 def curve(epochs: Sequence[Epoch], total: int, best: Sequence[Epoch] = (), kind: str = "small") -> Markup:
-    """Validation accuracy over the epochs, before the curve of the best trial.
+    """The value over the epochs, before the curve of the best trial.
 
     Args:
         total: epochs of a trial that is not pruned.
         kind: "small" without axes, which fills what room it has, or "chart".
     """
-    accuracies = [epoch.val_accuracy or 0.0 for epoch in (*epochs, *best)]
-    if not accuracies:
+    values = [epoch.value or 0.0 for epoch in (*epochs, *best)]
+    if not values:
         return Markup()
-    low, high = min(accuracies), max(accuracies)
+    low, high = min(values), max(values)
     frame = Frame(1, max(total, 2), low if low < high else low - 0.05, high)
     parts = [frame.axes()] if kind == "chart" else []
     for name, them in (("reference", best), ("line", epochs)):
         if them:
-            points = [frame.place(epoch.number, epoch.val_accuracy) for epoch in them]
+            points = [frame.place(epoch.number, epoch.value) for epoch in them]
             parts.append(_path(name, "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)))
     if epochs:
-        x, y = frame.place(epochs[-1].number, epochs[-1].val_accuracy)
+        x, y = frame.place(epochs[-1].number, epochs[-1].value)
         parts.append(_path("end", f"M{x:.1f} {y:.1f}h0"))  # a dot that stays round however it is stretched
-    return _svg(kind, "Validation accuracy by epoch", parts)
+    return _svg(kind, "Validation by epoch", parts)
 
 
 def bar(shares: Iterable[tuple[str, float, str]]) -> Markup:

@@ -31,7 +31,9 @@ def study_note(watched: WatchedStudy, root: str = "") -> str:
     ]
     parts = [f"[**Running trials, memory, outcomes: the live page**]({page})", _table(("", ""), facts)]
     if best is not None:
-        sentence = f"Best: trial {best.number}, validation accuracy {format.accuracy(best.value)}"
+        sentence = (
+            f"Best: trial {best.number}, validation {best.metric_in_words} {format.accuracy(best.value)}"
+        )
         size = f"{format.count(best.num_parameters)} parameters"
         parts += [f"**{sentence}**, {size}.", _drawing(page, best)]
     return "\n\n".join(parts)

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from nas.events import Forecast
+from nas.metrics.base import metric_title
 from nas.recipe import Recipe
 from nas.study.clock import seconds_since
 from nas.study.outcome import Outcome
@@ -75,6 +76,11 @@ class Snapshot:
     @property
     def recipe(self) -> Recipe:
         return Recipe.model_validate(self.row["recipe"])
+
+    @property
+    def metric(self) -> str:
+        """What the value of a trial is, in words."""
+        return metric_title(self.recipe.metric)
 
     @property
     def searching(self) -> bool:

@@ -1,4 +1,4 @@
-"""What accuracy costs: the size of networks against what they reach."""
+"""What a better value costs: the size of networks against what they reach."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ LOG_TICKS = [step * 10**power for power in range(2, 11) for step in (1, 2, 5)]
 
 def accuracy_against_parameters(trials: Trials) -> go.Figure:
     """Completed trials, with the Pareto front: networks that no smaller one matches."""
-    figure = theme.new_figure("Accuracy against parameters", "parameters", "validation accuracy")
+    metric = theme.metric_of(trials)
+    title = f"{metric[0].upper()}{metric[1:]} against parameters"
+    figure = theme.new_figure(title, "parameters", f"validation {metric}")
     records = [
         record
         for record in theme.records_of(trials)

@@ -25,8 +25,8 @@ POINTS = 80
 
 
 def history(trials: Trials) -> go.Figure:
-    """Validation accuracy of each trial, in the order of their numbers, and the best so far."""
-    figure = theme.new_figure("History", "trial", "validation accuracy")
+    """The value of each trial, in the order of their numbers, and the best so far."""
+    figure = theme.new_figure("History", "trial", f"validation {theme.metric_of(trials)}")
     records = theme.records_of(trials)
     best = best_of(records)
     if best is None:
@@ -39,7 +39,7 @@ def history(trials: Trials) -> go.Figure:
         pruned = outcome is Outcome.PRUNED
         figure.add_scatter(
             x=[record.number for record in some],
-            y=[theme.rounded(record.epochs[-1].val_accuracy if pruned else record.value) for record in some],
+            y=[theme.rounded(record.epochs[-1].value if pruned else record.value) for record in some],
             customdata=[len(record.epochs) for record in some] if pruned else None,
             mode="markers",
             name="pruned, when it ended" if pruned else "completed",
@@ -63,13 +63,13 @@ def history(trials: Trials) -> go.Figure:
     return theme.summarised(
         figure,
         f"The best of {len(completed):,} completed trials is trial {best.number},"
-        f" with a validation accuracy of {best.value:.4f}.",
+        f" with a validation {best.metric_in_words} of {best.value:.4f}.",
     )
 
 
 def history_by_time(trials: Trials) -> go.Figure:
     """The best so far after so many seconds of search; pauses between runs are left out."""
-    figure = theme.new_figure("History by time", y="validation accuracy")
+    figure = theme.new_figure("History by time", y=f"validation {theme.metric_of(trials)}")
     records = theme.records_of(trials)
     steps = best_so_far(records)
     if not steps:
@@ -106,8 +106,8 @@ def history_by_time(trials: Trials) -> go.Figure:
 
 
 def learning_curves(trials: Trials) -> go.Figure:
-    """Validation accuracy by epoch: pruned trials faded, the best one in front; of many, some."""
-    figure = theme.new_figure("Learning curves", "epoch", "validation accuracy")
+    """The metric by epoch: pruned trials faded, the best one in front; of many, some."""
+    figure = theme.new_figure("Learning curves", "epoch", f"validation {theme.metric_of(trials)}")
     records = [record for record in theme.records_of(trials) if record.epochs]
     if not records:
         return theme.nothing_yet(figure, "No epoch is trained yet.")
@@ -133,7 +133,7 @@ def learning_curves(trials: Trials) -> go.Figure:
 def _a_choice(records: Sequence[TrialRecord]) -> Sequence[TrialRecord]:
     if len(records) <= CURVES:
         return records
-    ranked = sorted(records, key=lambda record: -max(epoch.val_accuracy or 0.0 for epoch in record.epochs))
+    ranked = sorted(records, key=lambda record: -max(epoch.value or 0.0 for epoch in record.epochs))
     return [*ranked[: CURVES // 2], *theme.evenly(ranked[CURVES // 2 :], CURVES - CURVES // 2)]
 
 
@@ -142,7 +142,7 @@ def _add_curves(
 ) -> None:
     xs, ys, numbers = theme.with_gaps(
         [
-            (epoch.number, theme.rounded(epoch.val_accuracy), record.number)
+            (epoch.number, theme.rounded(epoch.value), record.number)
             for epoch in theme.evenly(record.epochs, POINTS)
         ]
         for record in records

@@ -40,7 +40,7 @@ def parallel_coordinates(trials: Trials, parameters: Sequence[str] | None = None
     if best is None or not names:
         return theme.nothing_yet(figure, "No two completed trials differ yet.")
     axes = [Axis(theme.short(name), [record.params.get(name) for record in completed]) for name in names]
-    axes.append(Axis("accuracy", [record.value for record in completed]))
+    axes.append(Axis(best.metric_in_words, [record.value for record in completed]))
     ranked = sorted(range(len(completed)), key=lambda place: -(completed[place].value or 0.0))
     tenth, half = math.ceil(len(ranked) / 10), math.ceil(len(ranked) / 2)
     for name, places, colour, width, opacity in (

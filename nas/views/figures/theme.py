@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import plotly.graph_objects as go
 
+from nas.metrics.base import ACCURACY
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 
@@ -93,6 +94,11 @@ def nothing_yet(figure: go.Figure, why: str) -> go.Figure:
 def records_of(trials: Trials) -> Sequence[TrialRecord]:
     """The records of a study's trials, in the order of their numbers."""
     return trials if isinstance(trials, Sequence) else [trial.record for trial in trials.trials]
+
+
+def metric_of(trials: Trials) -> str:
+    """What their value is, in words."""
+    return next((record.metric_in_words for record in records_of(trials)), ACCURACY)
 
 
 def evenly(items: Sequence[T], most: int) -> list[T]:

@@ -68,8 +68,8 @@ def render(study: Study) -> str:
         cost_by_part=sections.cost_by_part(records),
         untimed=untimed(records),
         cost_by_outcome=sections.cost_by_outcome(records),
-        trust=sections.trust(best, records, data["num_val"]),
-        baselines=sections.baselines(content["baselines"], best),
+        trust=sections.trust(study, best, records),
+        baselines=sections.baselines(content["baselines"], best, study.store.metric),
         final=sections.final(content["final"]),
         footer=f"Made by nas {versions()['nas']} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC. Times are UTC.",
         style=_file("page.css"),
@@ -84,7 +84,7 @@ def _lead(records: Sequence[TrialRecord], best: TrialRecord | None, data: dict[s
     if best is None or best.value is None:
         return f"No network for {data['name']} yet. Trials: {told}."
     return (
-        f"The best network for {data['name']} reaches a validation accuracy of {best.value:.4f}"
+        f"The best network for {data['name']} reaches a validation {best.metric_in_words} of {best.value:.4f}"
         f" with {format.count(best.num_parameters)} parameters. Trials: {told}."
     )
 

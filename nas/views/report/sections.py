@@ -8,8 +8,10 @@ from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from nas.final.scores import accuracy_interval
+from nas.machine.plugins import METRICS
+from nas.metrics.base import ACCURACY, Named, metric_title, wilson
 from nas.study.outcome import Outcome
+from nas.study.reader import StudyReader
 from nas.study.records import TrialRecord, plan_in_words, ranking
 from nas.study.spending import parts
 from nas.views import format
@@ -43,7 +45,7 @@ def answer(best: TrialRecord) -> list[Fact]:
     """What the best trial is worth."""
     speed = median(epoch.images_per_second for epoch in best.epochs) if best.epochs else None
     return [
-        Fact("validation accuracy", format.accuracy(best.value), best.value, "value"),
+        Fact(f"validation {best.metric_in_words}", format.accuracy(best.value), best.value, "value"),
         Fact("parameters", format.count(best.num_parameters), best.num_parameters, "num_parameters"),
         Fact(
             "multiply-adds per image", format.count(best.multiply_adds), best.multiply_adds, "multiply_adds"
@@ -107,7 +109,7 @@ def best_trials(records: Sequence[TrialRecord]) -> list[dict[str, str]]:
     return [
         {
             "trial": str(record.number),
-            "accuracy": format.accuracy(record.value),
+            record.metric_in_words: format.accuracy(record.value),
             **costs_in_words(record),
             "memory": format.memory(record.measured_peak),
             "time": format.duration(record.seconds),
@@ -182,22 +184,43 @@ def _hours(seconds: float) -> str:
 # How far to trust it ---------------------------------------------------------------------------------------
 
 
-def trust(best: TrialRecord | None, records: Sequence[TrialRecord], num_val: int) -> list[str]:
-    """How far the accuracy of the best trial can be trusted."""
+def trust(study: Study, best: TrialRecord | None, records: Sequence[TrialRecord]) -> list[str]:
+    """How far the value of the best trial can be trusted."""
     if best is None or best.value is None:
         return ["There is nothing to trust yet."]
-    low, high = accuracy_interval(best.value, num_val)
+    num_val, interval = study.store.data["info"]["num_val"], _interval(study.store, best)
+    measured = f"The {best.metric_in_words} was measured on {format.plural(num_val, 'validation image')}."
+    if interval is not None:
+        measured += f" For a single network, so many images leave a 95 % interval of {interval}."
     completed = sum(record.outcome is Outcome.COMPLETED for record in records)
     return [
-        f"The accuracy was measured on {format.plural(num_val, 'validation image')}. For a single network, so"
-        f" many images leave a 95 % interval of {low:.4f} to {high:.4f}.",
+        measured,
         f"But the same images chose this one as the best of {format.plural(completed, 'completed trial')}:"
         " expect a little less on new images. No test image was used in the search.",
     ]
 
 
-def baselines(found: Sequence[Mapping[str, Any]], best: TrialRecord | None) -> list[dict[str, str]]:
-    """The baselines of the study (`baselines` of its JSON) beside its best trial, as the cells of a table."""
+def _interval(store: StudyReader, best: TrialRecord) -> str | None:
+    """Of the best value, at 95 %; None where nobody knows."""
+    assert best.value is not None
+    counts = store.counts(best.number)
+    if counts is not None and best.metric in METRICS.names():
+        low, high = Named(best.metric).interval(counts)
+    elif best.metric == ACCURACY:  # of a trial from before counts were stored
+        low, high = wilson(best.value, store.data["info"]["num_val"])
+    else:
+        return None
+    return f"{low:.4f} to {high:.4f}"
+
+
+def baselines(
+    found: Sequence[Mapping[str, Any]], best: TrialRecord | None, metric: str
+) -> list[dict[str, str]]:
+    """The baselines of the study (`baselines` of its JSON) beside its best trial, as the cells of a table.
+
+    Args:
+        metric: that their values are of, in words.
+    """
     lead = best.value if best is not None else None
     rows = []
     for baseline in found:
@@ -206,7 +229,7 @@ def baselines(found: Sequence[Mapping[str, Any]], best: TrialRecord | None) -> l
         rows.append(
             {
                 "baseline": format.clean(str(baseline["name"])),
-                "accuracy": format.accuracy(value),
+                metric: format.accuracy(value),
                 "parameters": format.count(baseline["num_parameters"]),
                 "trials": f"{baseline['trials']:,}",
                 "the best is ahead by": ahead,
@@ -222,7 +245,10 @@ def final(found: Mapping[str, Any] | None) -> list[Fact]:
     low, high = found["interval"]
     return [
         Fact(
-            "test accuracy", format.accuracy(found["test_accuracy"]), found["test_accuracy"], "test_accuracy"
+            f"test {metric_title(found['metric'])}",
+            format.accuracy(found["test_value"]),
+            found["test_value"],
+            "test_value",
         ),
         Fact("95 % interval", f"{low:.4f} to {high:.4f}"),
         *(_gain(rival) for rival in found["gains"] if rival["trial"] != found["trial"]),

@@ -35,7 +35,7 @@ def _results(record: TrialRecord) -> dict[str, Any]:
     return {
         "outcome": record.outcome.in_words,
         "reason": record.reason,
-        "validation accuracy": format.accuracy(record.value),
+        f"validation {record.metric_in_words}": format.accuracy(record.value),
         "epochs": len(record.epochs),
         **costs_in_words(record),
         "memory measured": format.memory(record.measured_peak),

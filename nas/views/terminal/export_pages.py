@@ -10,6 +10,7 @@ from rich.table import Column
 from rich.text import Text
 
 from nas.machine.texts import milliseconds
+from nas.metrics.base import metric_title
 from nas.views.format import accuracy, clean, count, plural
 from nas.views.terminal.table_style import new_table, numbers
 
@@ -23,7 +24,13 @@ def export_page(trial: Trial, export: Export) -> Group:
     from nas.exporters.card import slower_int8
     from nas.exporters.verify.verification import TIMED
 
-    headings = ("bytes", "same class", "logits differ", "accuracy", *(f"ms for {size}" for size in TIMED))
+    headings = (
+        "bytes",
+        "same class",
+        "logits differ",
+        metric_title(export.reference.metric),
+        *(f"ms for {size}" for size in TIMED),
+    )
     table = new_table(Column("format", no_wrap=True), *map(numbers, headings))
     for name, found in export.formats.items():
         table.add_row(
@@ -31,7 +38,7 @@ def export_page(trial: Trial, export: Export) -> Group:
             f"{found.size:,}",
             f"{100 * found.agreement:.2f} %",
             f"{found.largest_difference:.0e}",
-            accuracy(found.accuracy),
+            accuracy(found.value),
             *(milliseconds(found.latency[size]) for size in TIMED),
         )
     size = count(trial.record.num_parameters)
@@ -80,9 +87,9 @@ def left_out_lines(left_out: Mapping[str, str]) -> list[Text]:
 def _verified(export: Export) -> str:
     """On what the formats were verified."""
     wanted = export.reference
-    if wanted.accuracy is None:
+    if wanted.value is None:
         images = f"{wanted.images:,} random images: the study's own are gone, or have changed"
     else:
-        images = f"{plural(wanted.images, 'validation image')} (in PyTorch: {wanted.accuracy:.4f})"
+        images = f"{plural(wanted.images, 'validation image')} (in PyTorch: {wanted.value:.4f})"
     threads = plural(wanted.threads, "thread")
     return f"read back in fresh processes on {images}; {threads} of {clean(wanted.processor)}"

@@ -9,6 +9,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nas.metrics.base import metric_short, metric_title
+from nas.study.records import Recall
 from nas.views.format import MISSING, accuracy, clean, count, place, plural
 from nas.views.terminal.command_lines import command, line
 from nas.views.terminal.table_style import new_table, numbers
@@ -24,16 +26,18 @@ MIX_UPS = 5
 
 def final_page(study: Study, final: Final) -> Group:
     """Everything that the final training came to."""
-    result, classes = final.result, study.store.data["classes"]
+    result, classes, metric = final.result, study.store.data["classes"], metric_title(final.result["metric"])
     parts: list[RenderableType] = [_headline(final), ""]
-    parts += [Text("Retrained, validation accuracy"), _retrained(result["retrained"], final.number), ""]
+    parts += [Text(f"Retrained, validation {metric}"), _retrained(result["retrained"], final.number), ""]
     if result["gains"]:
         parts += [
             Text("Gain on the test images, with 95 % intervals"),
-            _gains(result["gains"], final.number),
+            _gains(result["gains"], final.number, metric_short(result["metric"])),
             "",
         ]
-    parts += [Text("Test accuracy by class"), _classes(result, classes)]
+    rows = zip(classes, map(sum, result["confusion"]), result["class_accuracies"], strict=True)
+    recalls = [Recall(*row) for row in rows]
+    parts += [Text("Test images by class"), class_table(recalls)]
     if mix_ups := _mix_ups(result["confusion"], classes):
         parts.append(Text(clean(f"Most often mixed up: {', '.join(mix_ups)}"), style="dim"))
     export = line("take it", command(study, "export", study.name), "cyan")
@@ -43,8 +47,8 @@ def final_page(study: Study, final: Final) -> Group:
 def final_line(final: Final) -> Text:
     """The final model in one line."""
     return Text.assemble(
-        f"Final model: trial {final.number}, test accuracy ",
-        (accuracy(final.test_accuracy), "bold green"),
+        f"Final model: trial {final.number}, test {metric_title(final.result['metric'])} ",
+        (accuracy(final.test_value), "bold green"),
         f" ({_interval(final.interval)}), {opened_in_words(final.openings)}",
     )
 
@@ -57,12 +61,12 @@ def opened_in_words(times: int) -> str:
 def _headline(final: Final) -> Text:
     result, epochs = final.result, plural(final.result["epochs"], "epoch")
     head = Text.assemble(
-        f"Final model: trial {final.number}, test accuracy ",
-        (accuracy(final.test_accuracy), "bold green"),
+        f"Final model: trial {final.number}, test {metric_title(final.result['metric'])} ",
+        (accuracy(final.test_value), "bold green"),
         f", 95 % interval {_interval(final.interval)}",
     )
-    if result["mirrored_accuracy"] is not None:
-        both = f"{accuracy(result['mirrored_accuracy'])}, {_interval(result['mirrored_interval'])}"
+    if result["mirrored_value"] is not None:
+        both = f"{accuracy(result['mirrored_value'])}, {_interval(result['mirrored_interval'])}"
         head.append(f"\nWith mirror images averaged: {both}")
     tested = f"Trained on training and validation images for {epochs}, tested on {result['images']:,} images."
     head.append(f"\n{tested}", "dim")
@@ -75,7 +79,7 @@ def _retrained(rows: Sequence[Mapping[str, Any]], winner: int) -> Table:
     headings = ("mean", "± seeds", "lowest", "highest", "seeds", "parameters")
     table = new_table("network", *map(numbers, headings))
     for row in rows:
-        values, won = row["val_accuracies"], row["trial"] == winner
+        values, won = row["values"], row["trial"] == winner
         name = row["rival"] if row["trial"] is None else row["name"]
         seeds = f"{len(values)}"
         if row["failures"]:
@@ -93,26 +97,26 @@ def _retrained(rows: Sequence[Mapping[str, Any]], winner: int) -> Table:
     return table
 
 
-def _gains(rows: Sequence[Mapping[str, Any]], winner: int) -> Table:
-    table = new_table("above", *map(numbers, ("its test acc", "gain", "95 % interval")))
+def _gains(rows: Sequence[Mapping[str, Any]], winner: int, metric: str) -> Table:
+    table = new_table("above", *map(numbers, (f"its test {metric}", "gain", "95 % interval")))
     for row in rows:
         low, high = row["interval"]
         name = row["name"] if row["trial"] is None else f"{row['name']} (trial {row['trial']})"
         gain = Text(f"{row['gain']:+.4f}", style="bold")
         cells = ("", "the same network") if row["trial"] == winner else (gain, f"{low:+.4f} to {high:+.4f}")
-        table.add_row(Text(clean(name)), accuracy(row["test_accuracy"]), *cells)
+        table.add_row(Text(clean(name)), accuracy(row["test_value"]), *cells)
     return table
 
 
-def _classes(result: Mapping[str, Any], classes: Sequence[str]) -> Table:
-    table = new_table("class", *map(numbers, ("images", "accuracy")))
-    rows = list(zip(classes, map(sum, result["confusion"]), result["class_accuracies"], strict=True))
-    if len(rows) > CLASSES:
-        rows = sorted(rows, key=lambda row: 1.0 if row[2] is None else row[2])[:CLASSES]
-    for name, images, value in rows:
-        table.add_row(Text(clean(name)), f"{images:,}", accuracy(value))
-    if len(classes) > CLASSES:
-        table.caption = f"the worst {CLASSES} of {len(classes):,} classes"
+def class_table(recalls: Sequence[Recall]) -> Table:
+    """How the images of each class were classified."""
+    table = new_table("class", *map(numbers, ("images", "recall")))
+    shown = list(recalls)
+    if len(shown) > CLASSES:
+        shown = sorted(shown, key=lambda each: 1.0 if each.recall is None else each.recall)[:CLASSES]
+        table.caption = f"the worst {CLASSES} of {len(recalls):,} classes"
+    for each in shown:
+        table.add_row(Text(clean(each.name)), f"{each.images:,}", accuracy(each.recall))
     return table
 
 

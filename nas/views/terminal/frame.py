@@ -8,9 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.events import SearchStarted
+from nas.metrics.base import metric_short
 from nas.study.outcome import Outcome
 from nas.views import format
-from nas.views.format import MISSING, accuracy, clean, count, duration, memory, plural
+from nas.views.format import MISSING, accuracy, clean, count, duration, memory, plural, scored
 from nas.views.terminal.state import UNCHARGED, UNKNOWN, Message, RunningTrial, SearchState
 
 FIXED_ROWS = 9
@@ -96,7 +97,7 @@ def _progress(state: SearchState) -> Table:
 
 def _figures(state: SearchState, now: float, width: int, ended: bool) -> list[Text]:
     """The best value with the way to it, and the times."""
-    best = _line(("best ", "dim"), (accuracy(state.best and state.best[1]), "bold green"))
+    best = _line(("best ", "dim"), (scored(state.best and state.best[1], state.metric), "bold green"))
     if state.best is not None:
         best.append(f" (trial {state.best[0]})", "dim")
     if len(state.curve) > 1:
@@ -137,7 +138,9 @@ def _workers(state: SearchState, now: float, width: int, room: int) -> Table:
     """A row for each worker, so that rows keep their place; the last one tells how many have none."""
     workers, epochs = state.start.workers, state.start.recipe.epochs
     shown = workers if workers <= room else room - 1
-    headings = _headings(width, any(trial.begun.reservation is not None for trial in state.running.values()))
+    score = f"val {metric_short(state.metric)}"
+    with_memory = any(trial.begun.reservation is not None for trial in state.running.values())
+    headings = _headings(score, width, with_memory)
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     for heading in headings:
         table.add_column(justify="left" if heading in ("epoch", "plan") else "right", no_wrap=True)
@@ -147,7 +150,7 @@ def _workers(state: SearchState, now: float, width: int, room: int) -> Table:
     blank = [""] * (len(headings) - 1)
     for worker in range(shown):
         if worker in busy:
-            cells = _cells(busy[worker], epochs, width, now)
+            cells = _cells(busy[worker], score, epochs, width, now)
             table.add_row(*(cells[heading] for heading in headings), _network(busy[worker]))
         else:
             doing = "idle" if worker in state.devices else "starting"
@@ -157,16 +160,16 @@ def _workers(state: SearchState, now: float, width: int, room: int) -> Table:
     return table
 
 
-def _headings(width: int, with_memory: bool) -> list[str]:
-    headings = ["worker", "trial", "epoch", "val acc"]
+def _headings(score: str, width: int, with_memory: bool) -> list[str]:
+    headings = ["worker", "trial", "epoch", score]
     if width >= NARROW:
-        headings = ["worker", "trial", "epoch", "left", "val acc", "images/s"]
+        headings = ["worker", "trial", "epoch", "left", score, "images/s"]
     if width >= WIDE and with_memory:
         headings += ["memory", "plan"]
     return headings
 
 
-def _cells(trial: RunningTrial, epochs: int, width: int, now: float) -> dict[str, RenderableType]:
+def _cells(trial: RunningTrial, score: str, epochs: int, width: int, now: float) -> dict[str, RenderableType]:
     epoch = trial.epoch
     done, part = trial.trained, trial.part
     progress = Table.grid(padding=(0, 2, 0, 0))
@@ -178,7 +181,7 @@ def _cells(trial: RunningTrial, epochs: int, width: int, now: float) -> dict[str
         "trial": MISSING if trial.baseline else str(trial.begun.number),
         "epoch": progress,
         "left": duration(trial.left(epochs, now)),
-        "val acc": accuracy(epoch.val_accuracy if epoch else None),
+        score: accuracy(epoch.value if epoch else None),
         "images/s": count(epoch.images_per_second if epoch else None),
         "memory": memory(trial.begun.reservation),
         "plan": Text(clean(trial.begun.plan or "")),

@@ -53,5 +53,9 @@ def training_in_words(training: Mapping[str, Any]) -> str:
     for name in ("weight_decay", "label_smoothing"):
         if training[name]:
             facts.append(f"{name.replace('_', ' ')} {real(training[name])}")
+    if weights := training.get("class_weights"):
+        some = {"": weights} if isinstance(weights, str) else weights
+        named = ", ".join(f"{name} {value}".strip() for name, value in some.items())
+        facts.append(f"class weights {named}")
     augmentation = ", ".join(training["augmentation"]) or "none"
     return clean(f"{', '.join(facts)}, augmentation: {augmentation}")

@@ -6,7 +6,7 @@ from typing import Self, TextIO
 
 from nas.events import EpochTrained, Event, OfBaseline, SearchStarted, TrialEnded, TrialStarted
 from nas.views import format
-from nas.views.format import accuracy, clean, duration, plural
+from nas.views.format import clean, duration, plural, scored
 from nas.views.terminal.frame import data_facts
 from nas.views.terminal.state import UNCHARGED, SearchState
 
@@ -78,11 +78,13 @@ def _started(state: SearchState) -> str:
 def _ended(event: TrialEnded, state: SearchState) -> str:
     facts = [f"trial {event.number} {event.outcome}"]
     if event.value is not None:
-        facts.append(accuracy(event.value))
+        facts.append(scored(event.value, state.metric))
     facts += [plural(event.epochs, "epoch"), duration(event.seconds)]
     if event.reason:
         facts.append(event.reason)
-    best = f"best {accuracy(state.best[1])} (trial {state.best[0]})" if state.best else "no best yet"
+    best = (
+        f"best {scored(state.best[1], state.metric)} (trial {state.best[0]})" if state.best else "no best yet"
+    )
     return f"{', '.join(facts)} | {best} | {state.charged}/{state.total}"
 
 
@@ -95,7 +97,7 @@ def _of_baseline(event: OfBaseline, state: SearchState) -> str | None:
             epochs = state.start.recipe.epochs
             before, now = ((number * TENTHS) // epochs for number in (epoch.number - 1, epoch.number))
             if before < now < TENTHS:
-                facts = f"epoch {epoch.number} of {epochs}, {accuracy(epoch.val_accuracy)}"
+                facts = f"epoch {epoch.number} of {epochs}, {scored(epoch.value, state.metric)}"
                 return f"baseline {event.name}: {facts}"
     return None
 

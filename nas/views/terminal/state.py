@@ -19,6 +19,7 @@ from nas.events import (
     Why,
     WorkerReady,
 )
+from nas.metrics.base import metric_title
 from nas.study.outcome import Outcome
 from nas.training.epoch import Epoch
 from nas.views.outlook import forecast_lines, search_left, trial_left
@@ -150,7 +151,7 @@ class SearchState:
             case "time":
                 return ["The time limit is reached. Run the command again to go on."]
             case "target":
-                return [f"The target accuracy of {recipe.target_accuracy} is reached."]
+                return [f"The target {metric_title(self.metric)} of {recipe.target_accuracy} is reached."]
             case "exhausted":
                 return ["The search space is exhausted: the last proposals were all trained before."]
             case "stopped":
@@ -175,6 +176,11 @@ class SearchState:
             self.messages.append(Message("failure", failed))
         elif event.outcome in (Outcome.PRUNED, Outcome.DOES_NOT_FIT):
             self.reasons.append(event)
+
+    @property
+    def metric(self) -> str:
+        """What the value of a trial is."""
+        return self.start.recipe.metric
 
     @property
     def total(self) -> int:

@@ -45,13 +45,17 @@ def summary_page(
 def one_line(study: Study, trials: Sequence[Trial]) -> str:
     """The end of a search for --quiet."""
     best = _best(trials)
-    result = "no trial was completed" if best is None else f"best validation accuracy {accuracy(best.value)}"
+    result = (
+        "no trial was completed"
+        if best is None
+        else f"best validation {study.store.metric} {accuracy(best.value)}"
+    )
     where = f", trial {best.number}, weights in {place(best.weights)}" if best and best.weights else ""
     return clean(f"{study.name}: {result}{where}; trials: {_outcomes([trial.record for trial in trials])}")
 
 
 def _best(trials: Sequence[Trial]) -> Trial | None:
-    """The one of highest validation accuracy; None if none was completed."""
+    """The one of highest value; None if none was completed."""
     best = best_of([trial.record for trial in trials])
     return next((trial for trial in trials if trial.record is best), None)
 
@@ -63,7 +67,7 @@ def _outcomes(records: Sequence[TrialRecord]) -> str:
 def _headline(study: Study, best: Trial) -> Text:
     images = plural(study.store.data["info"]["num_val"], "validation image")
     return Text.assemble(
-        f"Best network: trial {best.number}, validation accuracy ",
+        f"Best network: trial {best.number}, validation {study.store.metric} ",
         (accuracy(best.value), "bold green"),
         (
             f"\nMeasured on {images}, by which it was also chosen: expect a little less on new ones."

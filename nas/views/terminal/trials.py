@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.columns import Columns
@@ -10,15 +10,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from nas.metrics.base import ACCURACY, metric_short
 from nas.study import spending
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord, best_of, counts_of, plan_in_words, ranking
-from nas.training.epoch import Epoch
 from nas.views import format
 from nas.views.format import clean
 from nas.views.terminal.chart import Chart, Curve
 from nas.views.terminal.command_lines import command, line
-from nas.views.terminal.final import final_line
+from nas.views.terminal.final import class_table, final_line
 from nas.views.terminal.network import layers_of, training_in_words
 from nas.views.terminal.table_style import new_table, numbers
 from nas.views.trial_facts import memory_facts, origin_facts
@@ -111,19 +111,20 @@ def listed_trials(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     return [*sorted(ranked[:half], key=lambda record: record.number), *records[-half:]]
 
 
-def curves(records: Iterable[TrialRecord]) -> list[RenderableType]:
+def curves(records: Sequence[TrialRecord]) -> list[RenderableType]:
     """The learning curves of trials in one chart, without those that have no two epochs."""
     lines = [
-        Curve(f"trial {record.number}", [epoch.val_accuracy for epoch in record.epochs])
+        Curve(f"trial {record.number}", [epoch.value for epoch in record.epochs])
         for record in records
         if len(record.epochs) > 1
     ]
-    return ["", Text("Validation accuracy"), Chart(lines)] if lines else []
+    return ["", Text(f"Validation {records[0].metric_in_words}"), Chart(lines)] if lines else []
 
 
 def _trials(records: Sequence[TrialRecord], best: TrialRecord | None, width: int) -> Table:
     sizes = any(record.measured_peak or record.predicted_peak for record in records)
-    headings = ["trial", "outcome", "val acc"]
+    score = f"val {metric_short(records[0].metric if records else ACCURACY)}"
+    headings = ["trial", "outcome", score]
     headings += ["epochs", "params"] if width >= NARROW else []
     headings += ["memory"] if sizes else []
     headings += ["predicted"] if sizes and width >= WIDE else []
@@ -138,7 +139,7 @@ def _trials(records: Sequence[TrialRecord], best: TrialRecord | None, width: int
         cells = {
             "trial": f"* {record.number}" if is_best else str(record.number),
             "outcome": record.outcome.in_words,
-            "val acc": format.accuracy(record.value),
+            score: format.accuracy(record.value),
             "epochs": str(len(record.epochs)),
             "params": format.count(record.num_parameters),
             "memory": format.memory(record.measured_peak),
@@ -164,7 +165,9 @@ def trial_page(trial: Trial, layers: Callable[[Trial], RenderableType] = layers_
     if record.proposal:
         parts += ["", Text(f"Training: {training_in_words(record.proposal['training'])}")]
     if record.epochs:
-        parts += [*curves([record]), "", _epochs(record.epochs)]
+        parts += [*curves([record]), "", _epochs(record)]
+    if recalls := trial.recalls:
+        parts += ["", Text("Validation images by class"), class_table(recalls)]
     return Group(*parts, "", Text("Parameters of the search"), _parameters(record.params))
 
 
@@ -172,7 +175,9 @@ def _headline(record: TrialRecord) -> Text:
     outcome = record.outcome.in_words
     head = Text.assemble((f"Trial {record.number}", "bold"), " ", (outcome, STYLES[record.outcome]))
     if record.value is not None:
-        head.append(", validation accuracy ").append(format.accuracy(record.value), "bold green")
+        head.append(f", validation {record.metric_in_words} ").append(
+            format.accuracy(record.value), "bold green"
+        )
     if record.reason:
         head.append(f"\n{clean(record.reason)}")
     return head
@@ -194,18 +199,28 @@ def _facts(trial: Trial) -> list[Text]:
     return [line(name, str(fact), width=max(map(len, told)) + 2) for name, fact in told.items()]
 
 
-def _epochs(epochs: Sequence[Epoch]) -> Table:
-    best = max(epochs, key=lambda epoch: epoch.val_accuracy)
+def _epochs(record: TrialRecord) -> Table:
+    epochs = record.epochs
+    best = max(epochs, key=lambda epoch: epoch.value)
     step = -(-len(epochs) // EPOCHS)
     shown = [epoch for epoch in epochs if epoch in (epochs[0], best, epochs[-1]) or epoch.number % step == 0]
-    headings = ("epoch", "train loss", "val loss", "val acc", "rate", "images/s", "memory", "time")
+    headings = (
+        "epoch",
+        "train loss",
+        "val loss",
+        f"val {metric_short(record.metric)}",
+        "rate",
+        "images/s",
+        "memory",
+        "time",
+    )
     table = new_table(*map(numbers, headings))
     for epoch in shown:
         table.add_row(
             str(epoch.number),
             format.real(epoch.train_loss),
             format.real(epoch.val_loss),
-            format.accuracy(epoch.val_accuracy),
+            format.accuracy(epoch.value),
             format.real(epoch.learning_rate),
             format.count(epoch.images_per_second),
             format.memory(epoch.peak_reserved or epoch.peak_allocated),

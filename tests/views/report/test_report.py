@@ -238,18 +238,20 @@ def test_baselines_stand_beside_the_best_trial(tmp_path: Path) -> None:
         assert text in page.text
 
 
-def test_a_final_evaluation_adds_the_test_accuracy(
+def test_a_final_evaluation_adds_the_test_value_with_its_name(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rivals = [
         {"name": "best of the random start", "trial": 7, "gain": 0.0, "interval": [0.0, 0.0]},
         {"name": "baseline mlp", "trial": None, "gain": 0.25, "interval": [0.2, 0.3]},
     ]
-    final = {"test_accuracy": 0.8125, "interval": [0.80, 0.82], "trial": 7, "gains": rivals, "openings": 1}
+    final = {"metric": "macro_f1", "test_value": 0.8125, "interval": [0.80, 0.82]}
+    final |= {"trial": 7, "gains": rivals, "openings": 1}
     content = study.to_json()
     monkeypatch.setattr(Study, "to_json", lambda self: content | {"final": final})
     page = Page(write_report(study, tmp_path / "report.html"))
-    assert page.numbers["test_accuracy"] == "0.8125"
+    assert page.numbers["test_value"] == "0.8125"
+    assert "test macro F1" in page.text
     assert "0.8000 to 0.8200" in page.text
     assert "gain above the baseline mlp+0.2500 (+0.2000 to +0.3000)" in page.text
     assert "random start" not in page.text, "the final model is no gain above itself"
