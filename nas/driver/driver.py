@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from optuna.exceptions import UpdateFinishedTrialError
 
 from nas.driver.early_end import EarlyEnd
+from nas.driver.ending import Ending
 from nas.driver.forecast import Forecaster
 from nas.driver.live_trial import LiveTrial
 from nas.driver.memory_budget import MemoryBudget
@@ -37,22 +38,17 @@ from nas.engines.messages import (
     Seen,
     Trained,
 )
-from nas.errors import SearchFailed, StorageError
-from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, Why, WorkerReady
+from nas.errors import StorageError
+from nas.events import EpochTrained, Event, Notice, SearchEnded, TrialEnded, WorkerReady
 from nas.space import DataInfo
 from nas.space.load import Space
 from nas.study.outcome import Outcome
-from nas.study.records import best_of
 from nas.study.trial_files import remove_checkpoints
 from nas.study.writer import StudyWriter
 from nas.training.epoch import Epoch
 
 if TYPE_CHECKING:
     from nas.engines.planner import Planner  # torch comes with it
-
-FAILURES = 5
-"""So many failures in a row end the search: of trials, also of those that have used up their retries, or of
-workers that cannot even start. With many workers it takes two of each: one event may fail all that run."""
 
 RETRIES = 3
 """So many times a trial is tried again whose worker died."""
@@ -99,8 +95,6 @@ class Driver:
         self.early_end = EarlyEnd(store, info.num_train)
         self._opened: float | None = None
         """Moment when workers were started, until one is ready."""
-        self._failures = 0
-        self._stopping = False
         records = store.trials()
         self.times = TimeBudget(store.recipe, info, records, bound=not listed)
         self.proposing = Proposer(store, space, info, planner, memory, self.times, records, listed)
@@ -108,13 +102,11 @@ class Driver:
         self._progress = Progress(store)
         self._forecaster = Forecaster(store, space, info, self.times, memory.workers, records)
         self._listed = listed
-        self._charged = sum(record.outcome.charged for record in records)
-        best = best_of(records)
-        self._best = best.value if best and best.value is not None else -math.inf
+        self.ending = Ending(store.recipe, records, self.proposing, self.times, memory.workers)
 
     def stop(self) -> None:
         """Ask for a clean end: running trials leave a checkpoint, from which the next run goes on."""
-        self._stopping = True
+        self.ending.stopping = True
 
     def run(self, deadline: float | None = None) -> Iterator[Event]:
         """Search until the trials are trained, the time is up, the target is reached or `stop` was called.
@@ -131,14 +123,14 @@ class Driver:
         """
         if deadline is None:
             deadline = time.monotonic() + (self.recipe.time_limit or math.inf)
-        self.times.begins(deadline)
+        self.ending.begins(deadline)
         try:
-            if self._why_end(deadline) is None:
+            if self.ending.why(0) is None:
                 self._open()
                 if not self._listed:
                     self._forecaster.ask(self._planner)
                 self._planner.open()
-            while (why := self._why_end(deadline)) is None:
+            while (why := self.ending.why(len(self._trials))) is None:
                 yield from self._give_up_what_cannot_end()
                 yield from self.placing.place(self._trials.values())
                 if lacking := self._lacks_trials():
@@ -146,7 +138,7 @@ class Driver:
                 for message in self.engine.messages(0 if lacking else HEARTBEAT):
                     yield from self._handle(message)
                 self._watch()
-            if why == "exhausted" and not self._charged:
+            if why == "exhausted" and not self.ending.charged:
                 self.proposing.check_that_something_fits(of=1)
             yield from self._interrupt()
             yield SearchEnded(why=why)
@@ -154,19 +146,6 @@ class Driver:
             self.times.remember()
             for trial in self._trials.values():  # only after an error: nobody listens any more
                 self.store.settle(trial.trial)
-
-    def _why_end(self, deadline: float) -> Why | None:
-        if self._stopping:
-            return "stopped"
-        if self._charged >= self.recipe.trials:
-            return "trials"
-        if self._best >= (self.recipe.target_accuracy or math.inf):
-            return "target"
-        if self.proposing.exhausted and not self._trials:
-            return "exhausted"
-        if time.monotonic() >= deadline or (self.times.nothing_can_end and not self._trials):
-            return "time"
-        return None
 
     def _give_up_what_cannot_end(self) -> Iterator[Event]:
         """Of the trials that wait for a worker: what is left does not suffice any more, a later run's may."""
@@ -182,9 +161,7 @@ class Driver:
 
     def _lacks_trials(self) -> bool:
         """Whether a free worker has no trial yet, or too few are asked ahead, as far as the budget goes."""
-        if self._stopping or self.proposing.exhausted or self.times.nothing_can_end:
-            return False
-        if self._charged + len(self._trials) >= self.recipe.trials:
+        if self.ending.asks_no_more(len(self._trials)):
             return False
         workers = self.memory.workers
         wanted = len(self.engine.free_workers()) + (math.ceil(AHEAD * workers) if workers > 1 else 0)
@@ -233,7 +210,7 @@ class Driver:
             self.placing.release(message)
         if isinstance(message, Died) and message.number is None and self.memory.constants is None:
             yield Notice(text=f"A worker is started again: {message.reason}")
-            self._count_failure(message.reason)
+            self.ending.count_failure(message.reason)
             self._open()
         trial_of = None if message.number is None else self._trials.get(message.number)
         if trial_of is not None:  # else a late word about a trial that was already told
@@ -255,13 +232,7 @@ class Driver:
                 yield from self._fail(trial, reason)
             case Built():
                 trial.built, trial.multiply_adds = True, message.multiply_adds
-                self.store.describe(
-                    trial.number,
-                    num_parameters=message.num_parameters,
-                    multiply_adds=message.multiply_adds,
-                    device=message.device,
-                    versions=message.versions,
-                )
+                self.store.describe(**vars(message))
             case Trained(epoch=epoch) if epoch.number > (trial.last.number if trial.last else 0):
                 trial.by_class = message.by_class
                 yield from self._report(trial, epoch, message.again)
@@ -353,9 +324,7 @@ class Driver:
         match how:
             case "completed":
                 assert trial.last is not None
-                value = trial.last.value
-                self._best = max(self._best, value)
-                yield from self._tell(trial, Outcome.COMPLETED, value=value)
+                yield from self._tell(trial, Outcome.COMPLETED, value=trial.last.value)
                 self.store.keep_best_weights(running=set(self._trials))
             case "stopped":
                 yield from self._tell(trial, Outcome.INTERRUPTED, reason=STOPPED)
@@ -370,12 +339,7 @@ class Driver:
 
     def _fail(self, trial: LiveTrial, reason: str) -> Iterator[Event]:
         yield from self._tell(trial, Outcome.FAILED, reason=reason)
-        self._count_failure(reason)
-
-    def _count_failure(self, reason: str) -> None:
-        self._failures += 1
-        if self._failures >= max(FAILURES, 2 * self.memory.workers) and not self._stopping:
-            raise SearchFailed(f"{self._failures} failures in a row. The last one: {reason}")
+        self.ending.count_failure(reason)
 
     def _tell(
         self, trial: LiveTrial, outcome: Outcome, *, value: float | None = None, reason: str | None = None
@@ -395,9 +359,7 @@ class Driver:
             self.proposing.forget(trial)
         if outcome is not Outcome.INTERRUPTED:
             remove_checkpoints(self.store.folder, trial.origin)
-        if outcome.charged:
-            self._charged += 1
-            self._failures = 0
+        self.ending.count(outcome, value)
         yield TrialEnded(
             number=trial.number,
             outcome=outcome,

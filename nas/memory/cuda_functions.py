@@ -48,26 +48,31 @@ class CudaFunctions(TorchFunctionMode):
     ) -> Any:
         kwargs = kwargs or {}
         if func in (F.dropout, torch.dropout):
-            return _dropout(func, *args, **kwargs)
+            return _dropout(func, args, kwargs)
+        first = args[0] if args else kwargs.get("input")
         if torch.is_autocast_enabled("cpu"):
             if func in CAST_ON_CUDA:
-                args = tree_map_only(Tensor, Tensor.float, args)
-            elif func in FP32_SUMS_ON_CUDA and args[0].is_floating_point():
+                args, kwargs = tree_map_only(Tensor, _as_fp32, (args, kwargs))
+            elif func in FP32_SUMS_ON_CUDA and isinstance(first, Tensor) and first.is_floating_point():
                 kwargs = kwargs | {"dtype": kwargs.get("dtype") or torch.float32}
             elif func is F.pad:
                 return _pad(*args, **kwargs)
-        if func in (F.group_norm, torch.group_norm):
+        if func in (F.group_norm, torch.group_norm) and args:
             return func(args[0].contiguous(), *args[1:], **kwargs)  # what was cast lives on meanwhile
         return func(*args, **kwargs)
 
 
-def _dropout(
-    func: Any, input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False, **kwargs: Any
-) -> Any:
+def _as_fp32(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _dropout(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """A kernel of CUDA's makes a mask of bools; a CPU multiplies by one as wide as the input."""
-    if training and 0 < p < 1 and not inplace and not kwargs:
-        return torch.native_dropout(input, p, True)[0]
-    return func(input, p, training, *([inplace] if func is F.dropout else []), **kwargs)
+    given = dict(zip(("input", "p", "training", "inplace"), args, strict=False)) | kwargs
+    training, p = given.get("training", given.get("train", True)), given.get("p", 0.5)
+    if training and 0 < p < 1 and not given.get("inplace"):
+        return torch.native_dropout(given["input"], p, True)[0]
+    return func(*args, **kwargs)
 
 
 def _pad(input: Tensor, pad: Any, mode: str = "constant", value: float | None = None) -> Tensor:

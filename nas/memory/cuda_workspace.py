@@ -25,6 +25,7 @@ POOLING_BACKWARD = (
     aten._adaptive_avg_pool2d_backward.default,
 )
 NORM_BACKWARD = aten.native_batch_norm_backward.default
+GROUP_NORM_BACKWARD = aten.native_group_norm_backward.default
 REDUCTIONS = {
     aten.sum.dim_IntList: True,
     aten.mean.dim: True,
@@ -51,6 +52,9 @@ def reductions_of(operation: Any, arguments: tuple[Any, ...]) -> Iterable[Reduct
 
 def copies_of(operation: Any, arguments: tuple[Any, ...]) -> list[int]:
     """Bytes of the copies that an operation makes of inputs, so that all have one layout."""
+    if operation is GROUP_NORM_BACKWARD:  # where its input was copied in the forward, it is once more
+        gradient, input_ = arguments[:2]
+        return [] if gradient.is_contiguous() else [_bytes(gradient), _bytes(input_)]
     if operation is CONVOLUTION:
         deciding = given = arguments[:2]
     elif operation is CONVOLUTION_BACKWARD:
@@ -62,8 +66,7 @@ def copies_of(operation: Any, arguments: tuple[Any, ...]) -> list[int]:
     if any(tensor.ndim != 4 for tensor in (*deciding, *given)):
         return []
     layout = _layout(*deciding)
-    others = (tensor for tensor in given if not tensor.is_contiguous(memory_format=layout))
-    return [tensor.numel() * tensor.element_size() for tensor in others]
+    return [_bytes(tensor) for tensor in given if not tensor.is_contiguous(memory_format=layout)]
 
 
 def _reduction(shape: Iterable[int], strides: Iterable[int], dims: Iterable[int] | None) -> Reduction:
@@ -95,6 +98,10 @@ def _joined(dims: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             joined.append((stride, length))
     return joined
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
 
 
 def _layout(*tensors: Tensor) -> torch.memory_format:

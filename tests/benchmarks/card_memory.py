@@ -10,6 +10,15 @@ of cuDNN are none, so that they are not measured here.
 Every network is trained as a worker trains it, with its own optimizer, three steps and an evaluation, in fp32
 and bf16, with batches of 32 and 128: proposals of every shipped space, every baseline, and networks of
 torchvision at 64x64.
+
+With torch 2.14.1, 144 runs of 36 networks (6 proposals of each space, 8 baselines, 10 of torchvision's):
+
+    asked for    within 0.1 % in 99.3 %, from -0.08 to +0.44 %       (before: 84.7 %, from -16.1 to +1.1 %)
+    reserved     exact in 127, within 2 MiB in 137, within 20 MiB in all     (54; 117; 131; worst -122 MiB)
+
+"Before" had one block of both workspaces, and knew of no kernel's scratch, no copy of a layout, no dropout,
+norm or autocast as CUDA has them. One run is off in bytes asked for, and by a segment: shufflenet_v2_x1_0 in
+fp32 with a batch of 32; why is not known yet.
 """
 
 import argparse

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 from optuna.trial import TrialState
 
-from nas.driver.driver import FAILURES, RETRIES
+from nas.driver.driver import RETRIES
+from nas.driver.ending import FAILURES
 from nas.engines.messages import Ended
 from nas.errors import BrokenFile, SearchFailed
 from nas.events import EpochTrained, Notice, SearchEnded, TrialEnded, TrialStarted

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from optuna.trial import TrialState
 
-from nas.driver.driver import FAILURES, RETRIES
+from nas.driver.driver import RETRIES
+from nas.driver.ending import FAILURES
 from nas.engines.messages import Died, Ended, Message, Task
 from nas.errors import SearchFailed, StorageError
 from nas.events import EpochTrained, Event, Notice, SearchEnded, WorkerReady
