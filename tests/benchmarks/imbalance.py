@@ -13,7 +13,8 @@ The best network of each search, as the search has trained it, classifies 500 te
 | balanced_accuracy | | 0.280 (0.637) | 0.326 (0.658) | 0.226 (0.608) | 0.277 (0.634) |
 | balanced_accuracy | balanced | 0.844 (0.863) | 0.838 (0.846) | 0.780 (0.832) | 0.821 (0.847) |
 
-Without weights, both metrics choose the same trial with two of the seeds. 2 cores of an AMD EPYC, torch 2.14, other work running.
+Without weights, both metrics choose the same trial with two of the seeds.
+2 cores of an AMD EPYC, torch 2.14, other work running.
 """
 
 import argparse
