@@ -1,14 +1,17 @@
 """Tables: which column is what, where the images lie, and what is refused."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nas.datasets import ImageData, open_data
-from nas.datasets.finding import find_source
+from nas.datasets.finding import find_source, owners_of
 from nas.datasets.source import Listing
+from nas.datasets.sources import parquet
+from nas.datasets.tables.parts import shards_in
 from nas.errors import DataError, InvalidSetting
 
 from .samples import pixels, write_folder
@@ -238,6 +241,38 @@ def test_several_images_that_fit_are_not_chosen_from(pets: Path) -> None:
         listed(pets / "table.csv")
     (pets / "other").rename(pets / "thumbs")
     assert truth(listed(pets / "table.csv")) == TRUTH
+
+
+def test_of_names_alike_the_very_one_is_meant(pets: Path) -> None:
+    for name in NAMES:
+        (pets / f"{name}.png").write_bytes((pets / name).read_bytes())
+    (pets / "table.csv").write_text(lines(id=lambda name: name[4:], label=label_of))
+    assert truth(listed(pets / "table.csv")) == TRUTH
+
+
+@pytest.mark.parametrize("junk", ["$RECYCLE.BIN", "@Recycle", "lost+found"])
+def test_what_a_disk_has_thrown_away_is_no_table(junk: str, tmp_path: Path) -> None:
+    (tmp_path / "disk" / junk).mkdir(parents=True)
+    (tmp_path / "disk" / junk / "train.parquet").touch()
+    assert not parquet.takes(str(tmp_path / "disk"))
+    (tmp_path / "disk/train.parquet").touch()
+    assert [part.file.parent.name for part in shards_in(tmp_path / "disk")] == ["disk"]
+
+
+def test_a_folder_that_cannot_be_read_holds_no_table(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (pets / "private/deeper").mkdir(parents=True)
+    scan = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if Path(path).name == "private":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert not owners_of(str(pets))
+    assert not owners_of(str(pets / "private"))
+    with pytest.raises(DataError, match=r"Cannot read .*private: Permission denied"):
+        open_data(str(pets))
 
 
 def test_folders_that_hold_tables(pets: Path, tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from nas.datasets.files import is_hidden, why_not
+from nas.datasets.files import why_not
 from nas.datasets.image_files import has_image_suffix
+from nas.datasets.junk import is_left_out
 from nas.datasets.layout import split_of
 from nas.datasets.sources.folder import Folder
 from nas.datasets.tables.arrow import SUFFIXES as ARROW
@@ -114,7 +115,7 @@ def _candidates(folder: Path, suffixes: Sequence[str]) -> list[Path]:
         return inside
     nested = []
     for entry in _entries(folder):
-        if entry.is_dir() and split_of(entry.name) is not None:
+        if os.path.isdir(entry) and split_of(entry.name) is not None:
             nested += [file for file in _files(Path(entry.path), suffixes) if file.stem.lower() == METADATA]
     return nested if any(split_of(file.parent.name) == 0 for file in nested) else []
 
@@ -123,29 +124,36 @@ def _files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     return [
         Path(entry.path)
         for entry in _entries(folder)
-        if entry.name.lower().endswith(tuple(suffixes)) and entry.is_file() and not ANSWERS.search(entry.name)
+        if entry.name.lower().endswith(tuple(suffixes))
+        and os.path.isfile(entry)
+        and not ANSWERS.search(entry.name)
     ]
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    return sorted(_scan(folder), key=lambda entry: entry.name)
+
+
+def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """What exists for us there. Nothing in a folder that cannot be read: whoever takes the one above reads
+    it, or says that it cannot."""
     try:
-        found = [entry for entry in os.scandir(folder) if not is_hidden(entry.name)]
-    except OSError as error:
-        raise DataError(f"Cannot read {error.filename}: {error.strerror}.") from error
-    return sorted(found, key=lambda entry: entry.name)
+        with os.scandir(folder) as entries:
+            yield from (entry for entry in entries if not is_left_out(entry.name))
+    except OSError:
+        return
 
 
 def _shards(folder: Path, depth: int = DEPTH) -> Iterable[Path]:
     yield from _files(folder, ARROW)
     for entry in _entries(folder) if depth else ():
-        if entry.is_dir(follow_symlinks=False) and not _has_images(entry.path):
+        if entry.is_dir(follow_symlinks=False) and not _has_images(Path(entry.path)):
             yield from _shards(Path(entry.path), depth - 1)
 
 
-def _has_images(folder: str) -> bool:
+def _has_images(folder: Path) -> bool:
     """Whether images lie in it; one of the first files tells."""
-    with os.scandir(folder) as entries:
-        return any(has_image_suffix(entry.name) for entry in islice(entries, 100))
+    return any(has_image_suffix(entry.name) for entry in islice(_scan(folder), 100))
 
 
 def _split_of_shard(path: str) -> int | None:

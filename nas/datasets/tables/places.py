@@ -122,7 +122,7 @@ class _Below:
     def fitting(self, tail: str) -> list[FileEntry]:
         """Those whose paths end so, with or without a suffix; those with it first."""
         end, name = f"/{tail.lower()}", tail.rpartition("/")[2]
-        for key in {_stem(name), name.lower()}:
+        for key in dict.fromkeys((_stem(name), name.lower())):
             found = self._known.get(key, ())
             paths = [f"/{entry.path.lower()}" for entry in found]
             exact = [entry for entry, path in zip(found, paths, strict=True) if path.endswith(end)]
