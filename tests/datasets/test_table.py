@@ -298,6 +298,13 @@ def test_folders_that_hold_tables(pets: Path, tmp_path: Path) -> None:
         listed(kaggle)
 
 
+def test_a_table_beside_class_folders_is_told_of(pets: Path) -> None:
+    (pets / "metadata.csv").write_text(lines(id=str, label=lambda name: "one" if "0" in name[5:] else "two"))
+    told = "metadata.csv is not read, since folders tell the classes: if it tells them, give"
+    assert f"{told} {pets}/metadata.csv" in listed(pets).notes
+    assert listed(pets / "metadata.csv").classes == ("one", "two")
+
+
 def test_columns_and_a_root_are_for_tables_alone(pets: Path) -> None:
     with pytest.raises(InvalidSetting, match="--columns is for tables"):
         open_data(str(pets), columns={"label": "breed"})
