@@ -22,6 +22,8 @@ from .samples import labels, pixels, write_parquet
 
 CLASSES = ("emu", "cat", "dog")
 
+TINY = ("--space=mlp", "--epochs=1", "--workers=1", "--threads=1", "--device=cpu", "--trials=1", "--quiet")
+
 
 class Hub(ThreadingHTTPServer):
     """Repositories by name, each with its revisions: from a branch or commit to the files."""
@@ -158,16 +160,7 @@ def test_one_of_several_configurations_is_named(hub: Hub, tmp_path: Path) -> Non
 @pytest.mark.usefixtures("scripted")
 def test_a_study_keeps_the_commit_whatever_the_name_comes_to_mean(hub: Hub, tmp_path: Path, nas: Nas) -> None:
     commit = hub.commit("user/pets", {"train.parquet": shard(tmp_path)})
-    tiny = (
-        "--space=mlp",
-        "--epochs=1",
-        "--workers=1",
-        "--threads=1",
-        "--device=cpu",
-        "--trials=1",
-        "--quiet",
-    )
-    assert nas("search", *tiny, "--data=hf:user/pets")[0] == 0
+    assert nas("search", *TINY, "--data=hf:user/pets")[0] == 0
     study = json.loads(nas("show", "mlp-pets", "--json")[1])
     assert study["recipe"]["data"] == f"hf:user/pets@{commit}"
     other = hub.commit("user/pets", {"train.parquet": shard(tmp_path, 12)})
@@ -175,6 +168,20 @@ def test_a_study_keeps_the_commit_whatever_the_name_comes_to_mean(hub: Hub, tmp_
     assert nas("search", "--study=mlp-pets", "--trials=1", "--data=hf:user/pets", "--quiet")[0] == 0
     assert not hub.asked
     code, _, err = nas("search", "--study=mlp-pets", "--trials=1", f"--data=hf:user/pets@{other}", "--quiet")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "was made with data" in err
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_study_of_a_tag_goes_on_with_the_same_command_while_the_tag_means_the_same(
+    hub: Hub, tmp_path: Path, nas: Nas
+) -> None:
+    hub.commit("user/pets", {"big/train.parquet": shard(tmp_path)}, "v1.0")
+    search = ("search", *TINY, "--data=hf:user/pets/big@v1.0")
+    assert nas(*search)[0] == 0
+    assert nas(*search)[0] == 0
+    hub.commit("user/pets", {"big/train.parquet": shard(tmp_path, 12)}, "v1.0")
+    code, _, err = nas(*search)
     assert (code, err.count("\n")) == (2, 1)
     assert "was made with data" in err
 
