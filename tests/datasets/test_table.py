@@ -11,10 +11,10 @@ from nas.datasets import ImageData, open_data
 from nas.datasets.finding import find_source, owners_of
 from nas.datasets.source import Listing
 from nas.datasets.sources import parquet
-from nas.datasets.tables.parts import shards_in
+from nas.datasets.tables.parts import parts_of, shards_in, tables_in
 from nas.errors import DataError, InvalidSetting
 
-from .samples import pixels, write_folder
+from .samples import labels, pixels, write_folder, write_parquet
 
 NAMES = [f"{animal}/{index:03}.png" for index in range(18) for animal in (("cat", "dog", "emu")[index % 3],)]
 """What `write_folder` writes of 18 images."""
@@ -159,6 +159,64 @@ def test_a_column_may_tell_the_split(pets: Path) -> None:
     assert set(listed(pets / "table.csv", {"split": "none"}).splits) == {0}
     (pets / "table.csv").write_text(lines(id=str, label=label_of, dataset=lambda name: "PETS-2018"))
     assert set(listed(pets / "table.csv").splits) == {0}
+
+
+@pytest.mark.parametrize(
+    ("words", "tests"),
+    [
+        (("train", "val", "eval"), {"eval"}),
+        (("train", "train", "Evaluation"), set()),
+        (("test", "dev", "eval"), {"test"}),
+    ],
+)
+def test_evaluation_is_the_test_where_another_validates(
+    words: tuple[str, ...], tests: set[str], pets: Path
+) -> None:
+    split_of = {name: words[index // 3 % 3] for index, name in enumerate(NAMES)}
+    (pets / "table.csv").write_text(lines(id=str, label=label_of, split=split_of.get))
+    listing = listed(pets / "table.csv")
+    tested = [split_of[name] for name, split in zip(listing.names, listing.splits, strict=True) if split == 2]
+    assert {*tested} == tests
+
+
+def test_evaluation_is_the_test_among_tables_and_shards_too(tmp_path: Path) -> None:
+    names = ("train", "val", "eval")
+    for name in names:
+        (tmp_path / f"lists/{name}.csv").parent.mkdir(exist_ok=True)
+        (tmp_path / f"lists/{name}.csv").touch()
+        (tmp_path / f"images/{name}").mkdir(parents=True)
+        (tmp_path / f"images/{name}/metadata.csv").touch()
+    lists, images = (tables_in(tmp_path / each, (".csv",)) for each in ("lists", "images"))
+    shards = parts_of(tmp_path, [f"data/{name}-00000-of-00001.parquet" for name in names])
+    for parts in (lists, images, shards):
+        evaluated = [part.split for part in parts if "eval" in part.file.relative_to(tmp_path).as_posix()]
+        assert evaluated == [2]
+        assert sorted(part.split or 0 for part in parts) == [0, 1, 2]
+
+
+def test_a_column_that_is_called_a_split_and_is_none_is_told(pets: Path) -> None:
+    folds = {name: str(index % 5) for index, name in enumerate(NAMES)}
+    (pets / "table.csv").write_text(lines(id=str, label=label_of, split=folds.get))
+    told = "column 'split' is no split (values '0', '1', '2') and was not used"
+    assert told in listed(pets / "table.csv").notes
+    assert told not in listed(pets / "table.csv", {"split": "none"}).notes
+
+
+def test_a_group_is_the_same_as_a_number_with_a_point(pets: Path) -> None:
+    patient = {name: ("12", "12.0")[index % 2] for index, name in enumerate(NAMES)}
+    (pets / "table.csv").write_text(lines(id=str, label=label_of, patient=patient.get))
+    groups = listed(pets / "table.csv").groups
+    assert groups is not None
+    assert len(set(groups.tolist())) == 1
+
+
+@pytest.mark.parametrize("role", ["label", "split", "group"])
+def test_a_column_of_images_is_nothing_else(role: str, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", pixels(6, 4, 4), labels(6), ("a", "b", "c"))
+    with pytest.raises(
+        DataError, match=rf"column 'image' holds images, and no {role}. Its columns: 'image',"
+    ):
+        listed(tmp_path / "a.parquet", {role: "image"})
 
 
 def test_missing_images_are_counted_and_refused_or_left_out(pets: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from nas.datasets.files import why_not
 from nas.datasets.image_files import has_image_suffix
 from nas.datasets.junk import is_left_out
-from nas.datasets.layout import split_of
+from nas.datasets.layout import split_of, splits_of
 from nas.datasets.sources.folder import Folder
 from nas.datasets.tables.arrow import SUFFIXES as ARROW
 from nas.datasets.tables.rows import Part
@@ -50,8 +50,10 @@ def tables_in(folder: Path, suffixes: Sequence[str]) -> list[Part]:
     """
     found = _candidates(folder, suffixes)
     if found[0].parent != folder:
-        return [Part(file, split_of(file.parent.name)) for file in found]
-    split = {file: split_of(file.stem) for file in found}
+        of_folder = splits_of(file.parent.name for file in found)
+        return [Part(file, of_folder.get(file.parent.name)) for file in found]
+    of_name = splits_of(file.stem for file in found)
+    split = {file: of_name.get(file.stem) for file in found}
     if 0 in split.values() and len(found) > 1 and found[0].stem.lower() != METADATA:
         return _one_each(folder, [Part(file, each) for file, each in split.items() if each is not None])
     likely = min(found, key=_rank)
@@ -98,7 +100,9 @@ def one_configuration(place: str, paths: Iterable[str], wanted: str = "") -> lis
 
 def parts_of(folder: Path, paths: Iterable[str]) -> list[Part]:
     """Parquet files below a folder, each with the split that its name tells of, or else its folder's."""
-    return [Part(folder / path, _split_of_shard(path)) for path in paths]
+    names = {path: _telling_name(path) for path in paths}
+    splits = splits_of(names.values())
+    return [Part(folder / path, splits.get(name)) for path, name in names.items()]
 
 
 def check_file(path: Path) -> Path:
@@ -156,10 +160,11 @@ def _has_images(folder: Path) -> bool:
     return any(has_image_suffix(entry.name) for entry in islice(_scan(folder), 100))
 
 
-def _split_of_shard(path: str) -> int | None:
+def _telling_name(path: str) -> str:
+    """That of the file or of a folder above, whichever tells of a split; "" where none does."""
     *folders, name = path.split("/")
-    told = map(split_of, (os.path.splitext(name)[0], *reversed(folders)))
-    return next((split for split in told if split is not None), None)
+    names = (os.path.splitext(name)[0], *reversed(folders))
+    return next((each for each in names if split_of(each) is not None), "")
 
 
 def _check_shards(place: str, paths: Iterable[str]) -> None:

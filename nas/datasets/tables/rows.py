@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nas.datasets.files import FileEntry
-from nas.datasets.layout import SPLIT_WORDS, split_of
+from nas.datasets.layout import SPLIT_WORDS, split_of, splits_of
 from nas.datasets.source import SPLITS
-from nas.datasets.tables.classes import labels_of
+from nas.datasets.tables.classes import labels_of, whole_number
 from nas.datasets.tables.places import locate
 from nas.datasets.tables.roles import Roles
 from nas.datasets.tables.table import Pictures, Table
@@ -65,7 +65,7 @@ def rows_of(part: Part, table: Table, roles: Roles, root: Path, base: Path) -> l
         raise DataError(f"{part.file}: {error}.") from error
     count = len(labels)
     splits = _splits(part, columns[roles.split]) if roles.split else [part.split or TRAIN] * count
-    groups = columns[roles.group] if roles.group else [""] * count
+    groups = [*map(whole_number, columns[roles.group])] if roles.group else [""] * count
     files: Sequence[FileEntry | None] = [None] * count
     where: Sequence[tuple[Pictures, int] | None] = [None] * count
     pictures = table.pictures[roles.image]() if held else None
@@ -88,7 +88,9 @@ def is_split_column(values: Sequence[str]) -> bool:
 
 
 def _splits(part: Part, values: Sequence[str]) -> list[int]:
-    known = {value: SPLIT_WORDS.get(value.lower()) for value in dict.fromkeys(values)}
+    words = {value: value.lower() for value in dict.fromkeys(values)}
+    splits = splits_of(word for word in words.values() if word in SPLIT_WORDS)
+    known = {value: splits.get(word) for value, word in words.items()}
     for value, split in known.items():
         if split is None:
             raise DataError(

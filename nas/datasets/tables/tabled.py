@@ -26,6 +26,9 @@ from nas.space import AUGMENTATIONS
 if TYPE_CHECKING:
     from PIL import Image
 
+SHOWN = 3
+"""So many values of a column are named in one message."""
+
 READERS = {
     **dict.fromkeys(delimited.SUFFIXES, delimited.read_delimited),
     **dict.fromkeys(json_lines.SUFFIXES, json_lines.read_json_lines),
@@ -125,7 +128,11 @@ class Tabled:
     def _find_roles(self, table: Table) -> Roles:
         roles = find_roles(table, self._columns)
         if roles.split and "split" not in self._columns and not is_split_column(table.sample[roles.split]):
+            named = roles.split
             roles = find_roles(table, {**self._columns, "split": "none"})
+            if named not in roles.all:
+                values = ", ".join(map(repr, [*dict.fromkeys(table.sample[named])][:SHOWN]))
+                self._notes.append(f"column {named!r} is no split (values {values}) and was not used")
         told = {
             "image": roles.image,
             "label": "+".join(roles.labels),
