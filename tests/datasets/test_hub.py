@@ -18,7 +18,7 @@ from nas.datasets.sources.hub import Address
 from nas.errors import DataError
 from tests.conftest import Nas
 
-from .samples import labels, pixels, write_parquet
+from .samples import labels, pixels, write_folder, write_parquet
 
 CLASSES = ("emu", "cat", "dog")
 
@@ -150,11 +150,26 @@ def test_one_of_several_configurations_is_named(hub: Hub, tmp_path: Path) -> Non
     hub.commit(
         "user/pets", {f"{size}/train-00000-of-00001.parquet": shard(tmp_path) for size in ("big", "small")}
     )
-    with pytest.raises(DataError, match=r"holds several datasets: big, small. Give one: hf:user/pets"):
+    with pytest.raises(DataError, match=r"holds several datasets: big, small. Give one: (.*)\.$") as error:
         open_data("hf:user/pets")
+    assert open_data(str(error.value).rpartition(": ")[2][:-1]).info.shape == (3, 4, 4)
     assert open_data("hf:user/pets/small").info.shape == (3, 4, 4)
     with pytest.raises(DataError, match=r"has no configuration 'tiny'. It has: big, small"):
         open_data("hf:user/pets/tiny")
+
+
+def test_paths_in_a_table_of_the_hub_name_no_files_of_this_machine(hub: Hub, tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    write_folder(tmp_path / "mine", pixels(24, 4, 4))
+    paths = sorted(str(path) for path in (tmp_path / "mine").rglob("*.png"))
+    table = pa.table({"image": paths, "label": [Path(path).parent.name for path in paths]})
+    parquet.write_table(table, tmp_path / "paths.parquet")
+    hub.commit("user/paths", {"train.parquet": (tmp_path / "paths.parquet").read_bytes()})
+    with pytest.raises(DataError, match=r"of 24 images in column 'image', .* none is in"):
+        open_data("hf:user/paths")
+    assert open_data("hf:user/paths", root=tmp_path / "mine").counts["train"] == 18
 
 
 @pytest.mark.usefixtures("scripted")

@@ -11,7 +11,9 @@ from nas.datasets import ImageData, open_data
 from nas.datasets.finding import find_source, owners_of
 from nas.datasets.source import Listing
 from nas.datasets.sources import parquet
-from nas.datasets.tables.parts import parts_of, shards_in, tables_in
+from nas.datasets.tables.parts import one_configuration, parts_of, shards_in, tables_in
+from nas.datasets.tables.rows import Part
+from nas.datasets.tables.tabled import Tabled
 from nas.errors import DataError, InvalidSetting
 
 from .samples import labels, pixels, write_folder, write_parquet
@@ -217,6 +219,85 @@ def test_a_column_of_images_is_nothing_else(role: str, tmp_path: Path) -> None:
         DataError, match=rf"column 'image' holds images, and no {role}. Its columns: 'image',"
     ):
         listed(tmp_path / "a.parquet", {role: "image"})
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ((0, 1, 2), None),
+        ((0, 1), r"holds 2 of 3 files train-….parquet. Download the others, too."),
+        ((1, 2, 3), r"holds 2 of 3 files train-….parquet. Download the others, too."),
+        (
+            (0, 0, 1),
+            r"holds one file twice: train-00000-of-00003-0.parquet and train-00000-of-00003-1.parquet.",
+        ),
+    ],
+)
+def test_every_shard_is_there_once(numbers: tuple[int, ...], message: str | None) -> None:
+    names = [f"train-{number:05}-of-00003-{place}.parquet" for place, number in enumerate(numbers)]
+    if message is None:
+        assert one_configuration("pets", names, str) == names
+    else:
+        with pytest.raises(DataError, match=message):
+            one_configuration("pets", names, str)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n" + lines(id=str, label=label_of),
+        " , \n\n" + lines(id=str, label=label_of),
+        lines(id=str, label=label_of) + ",\n , \n",
+        ",,,\n" + lines(id=str, label=label_of, a=lambda name: "5", b=lambda name: "6") + ",,,\n,,\n",
+    ],
+)
+def test_lines_without_text_are_none_wherever_they_are(text: str, pets: Path) -> None:
+    (pets / "table.csv").write_text(text)
+    listing = listed(pets / "table.csv", {"label": "label"})
+    assert truth(listing) == TRUTH
+    assert not listing.lacks
+
+
+def test_a_file_that_a_browser_has_downloaded_again_is_told() -> None:
+    names = ["train-00000-of-00001.parquet", "train-00000-of-00001 (1).parquet"]
+    with pytest.raises(DataError, match=r"holds one file twice: .*00001.parquet and .*00001 \(1\).parquet"):
+        one_configuration("pets", names, str)
+
+
+def test_columns_by_number_tell_what_the_first_line_was_taken_for(pets: Path) -> None:
+    text = lines(id=lambda name: name[4:-4], label=label_of)
+    (pets / "table.csv").write_text(text.partition("\n")[2])
+    told = "the first line of table.csv is taken for names of columns: '000', 'cat'"
+    assert told in listed(pets / "table.csv", {"image": "1", "label": "2"}).notes
+    (pets / "table.csv").write_text(text)
+    assert not any("first line" in note for note in listed(pets / "table.csv", {"label": "label"}).notes)
+
+
+def test_a_number_that_is_none_is_no_label_and_no_group(pets: Path) -> None:
+    rows = [{"id": name, "label": label_of(name), "group": 1.0} for name in NAMES]
+    rows[0]["label"], rows[1]["group"], rows[2]["group"] = float("nan"), float("nan"), float("nan")
+    (pets / "table.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    listing = listed(pets / "table.jsonl")
+    assert listing.classes == ("cat", "dog", "emu")
+    assert listing.lacks == ("1 of 18 images have no label, such as 'cat/000.png'",)
+    assert listing.groups is not None
+    assert len(set(listing.groups.tolist())) == 3
+
+
+@pytest.mark.parametrize("way", ["absolute", "upwards", "upwards in the middle"])
+def test_a_downloaded_table_names_no_files_of_this_machine(way: str, pets: Path, tmp_path: Path) -> None:
+    start = {"absolute": f"{pets}/", "upwards": "../pets/", "upwards in the middle": "a/../../pets/"}[way]
+    table = tmp_path / "downloads/table.csv"
+    table.parent.mkdir()
+    table.write_text(lines(id=lambda name: start + name, label=label_of))
+
+    def source(trusted: bool, root: Path | None = None) -> Tabled:
+        return Tabled("a", table, [Part(table)], columns={}, root=root, rules=2, trusted=trusted)
+
+    assert len(source(trusted=True).list_images().names) == 18
+    with pytest.raises(DataError, match=r"of 18 images .* none is in"):
+        source(trusted=False).list_images()
+    assert len(source(trusted=False, root=table.parent).list_images().names) == 18
 
 
 def test_missing_images_are_counted_and_refused_or_left_out(pets: Path) -> None:

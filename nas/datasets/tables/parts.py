@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -27,7 +27,9 @@ LIKELY = (METADATA, "labels", "label", "annotations", "data", "dataset", "images
 ANSWERS = re.compile(r"sample.?submission|submission", re.IGNORECASE)
 """What a competition wants to be filled in."""
 
-SHARD = re.compile(r"(.*)-(\d{3,})-of-(\d{3,})(?:-[0-9a-f]+)?")
+SHARD = re.compile(r"(.*)-(\d{3,})-of-(\d{3,})(?:-[0-9a-f]+)?(?: ?\(\d+\))?")
+"""As Hugging Face numbers files, and as browsers call a second download."""
+
 DEPTH = 3
 """Folders that shards may lie below: configuration/train/0000.parquet."""
 
@@ -70,15 +72,18 @@ def shards_in(folder: Path) -> list[Part]:
         DataError: there are several configurations, or a file is missing.
     """
     paths = [file.relative_to(folder).as_posix() for file in _shards(folder)]
-    chosen = one_configuration(str(folder), paths)
+    chosen = one_configuration(str(folder), paths, lambda name: f"{folder}/{name}")
     return parts_of(folder, chosen)
 
 
-def one_configuration(place: str, paths: Iterable[str], wanted: str = "") -> list[str]:
+def one_configuration(
+    place: str, paths: Iterable[str], address_of: Callable[[str], str], wanted: str = ""
+) -> list[str]:
     """Of parquet files, by their relative paths, those of one configuration.
 
     Args:
         place: what a message calls where they lie.
+        address_of: from a configuration to what names it as a dataset.
         wanted: the configuration; "" for the only one, or that which is called default.
 
     Raises:
@@ -93,7 +98,8 @@ def one_configuration(place: str, paths: Iterable[str], wanted: str = "") -> lis
         raise DataError(f"{place} has no configuration {wanted!r}. It has: {names or 'one without a name'}.")
     chosen = wanted or ("default" if "default" in found else min(found, default=""))
     if not wanted and len(found) > 1 and chosen != "default":
-        raise DataError(f"{place} holds several datasets: {names}. Give one: {place}/{names.split(', ')[0]}.")
+        first = address_of(names.split(", ")[0])
+        raise DataError(f"{place} holds several datasets: {names}. Give one: {first}.")
     _check_shards(place, found[chosen])
     return found[chosen]
 
@@ -168,12 +174,15 @@ def _telling_name(path: str) -> str:
 
 
 def _check_shards(place: str, paths: Iterable[str]) -> None:
-    """Raises DataError where a file is missing, as the names count them."""
-    there: Counter[tuple[str, int]] = Counter()
+    """Raises DataError where a file is missing, or there twice, as the names number them."""
+    there: dict[tuple[str, int], dict[int, str]] = defaultdict(dict)
     for path in paths:
         if match := SHARD.fullmatch(os.path.splitext(path)[0]):
-            there[match[1], int(match[3])] += 1
-    for (name, wanted), count in there.items():
+            other = there[match[1], int(match[3])].setdefault(int(match[2]), path)
+            if other != path:
+                raise DataError(f"{place} holds one file twice: {other} and {path}. Remove one of them.")
+    for (name, wanted), files in there.items():
+        count = len(files.keys() & {*range(wanted)})
         if count < wanted:
             raise DataError(
                 f"{place} holds {count:,} of {wanted:,} files {name}-….parquet. Download the others, too."

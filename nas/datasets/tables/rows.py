@@ -45,12 +45,15 @@ class Row(NamedTuple):
     """Of an image that the table holds: the column, and its row there. Without both, the image is missing."""
 
 
-def rows_of(part: Part, table: Table, roles: Roles, root: Path, base: Path) -> list[Row]:
+def rows_of(
+    part: Part, table: Table, roles: Roles, root: Path, base: Path, *, anywhere: bool = True
+) -> list[Row]:
     """All rows of a table, in its order.
 
     Args:
         root: from where its paths lead.
         base: what names of images are relative to.
+        anywhere: whether its paths may lead out of `root`.
 
     Raises:
         DataError: it cannot be read, or a value cannot be understood.
@@ -77,7 +80,7 @@ def rows_of(part: Part, table: Table, roles: Roles, root: Path, base: Path) -> l
         ]
     else:
         names = columns[roles.image] if pictures is None else [path or "" for path in pictures.paths]
-        files = _below(base, root, locate(part.file, root, names, part.split))
+        files = _below(base, root, locate(part.file, root, names, part.split, anywhere=anywhere))
         names = [entry.path if entry else name for entry, name in zip(files, names, strict=True)]
     return [Row(*each) for each in zip(names, labels, splits, groups, files, where, strict=True)]
 
