@@ -17,7 +17,7 @@ def deal_groups(
 ) -> None:
     """Deal the images that `splits` has in the first of `shares` out to all of these, in place.
 
-    The class with the fewest images is dealt out first, and its largest groups before others, each to the
+    The class in the fewest groups is dealt out first, and its largest groups before others, each to the
     split that lacks most of the class, then of all images. As far as whole groups allow, every split gets
     some of every class. What is equal is decided by lot.
 
@@ -45,7 +45,7 @@ def deal_groups(
     room = {split: share * left.total() for split, share in shares.items()}
     home: dict[int, int] = {}
     while left:
-        label = min(left, key=lambda each: (left[each], each))
+        label = min(left, key=lambda each: (len(groups_of[each]), left[each], each))
         del left[label]
         lacking = {*shares} - {home.get(group) for group in groups_of[label]}
         waiting = [group for group in groups_of[label] if group not in home]

@@ -124,20 +124,20 @@ def split_of(name: str) -> int | None:
     return marks[0] if len(marks) == 1 else None
 
 
+def splits_of(names: Iterable[str]) -> dict[str, int]:
+    """Those of the names that tell of a split, with it; evaluation is the test where another validates."""
+    found = {name: split for name in names if (split := split_of(name)) is not None}
+    evaluated = {name: TEST for name in found if set(_words(name)) & set(EVALUATION)}
+    others = {split for name, split in found.items() if name not in evaluated}
+    return found | evaluated if VAL in others and TEST not in others else found
+
+
 def _split_names(place: str, tops: Iterable[str]) -> dict[str, int]:
     """Those of the names that are a split's: "train", "test_set"; "seg_train" where "seg_test" is too."""
-    groups: dict[tuple[str, ...], dict[str, int]] = defaultdict(dict)
+    alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for top in sorted(tops):
-        words = _words(top)
-        marks = [word for word in words if word in SPLIT_WORDS]
-        if len(marks) == 1:
-            of = tuple(word for word in words if word not in SPLIT_WORDS)
-            groups[of][top] = SPLIT_WORDS[marks[0]]
-    for group in groups.values():
-        evaluated = {top: TEST for top in group if set(_words(top)) & set(EVALUATION)}
-        others = {split for top, split in group.items() if top not in evaluated}
-        if VAL in others and TEST not in others:
-            group.update(evaluated)
+        alike[tuple(word for word in _words(top) if word not in SPLIT_WORDS)].append(top)
+    groups = {of: splits for of, names in alike.items() if (splits := splits_of(names))}
     plain = groups.pop((), {})
     pairs = [group for group in groups.values() if TRAIN in group.values() and len(set(group.values())) > 1]
     if TRAIN in plain.values() or not pairs:

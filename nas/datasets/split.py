@@ -57,12 +57,14 @@ def stratify(listing: Listing, seed: int) -> NDArray[np.int8]:
 
 
 def check_classes(listing: Listing, splits: NDArray[np.int8]) -> None:
-    """Every class must be there to learn and to validate, in what the source brings and is not broken.
+    """Every class must be there to learn and to validate, in what the source brings and is not broken; and
+    to test, where whole groups were drawn for that.
 
     Raises:
         DataError: names a class that is missing.
     """
-    for split in (TRAIN, VAL):
+    dealt = listing.groups is not None and not (listing.splits == TEST).any()
+    for split in (TRAIN, VAL, TEST) if dealt else (TRAIN, VAL):
         present = np.unique(listing.labels[splits == split])
         lacking = np.setdiff1d(np.arange(len(listing.classes)), present).tolist()
         if lacking:

@@ -221,8 +221,8 @@ def _continued(store: StudyReader, asked: dict[str, Any]) -> Recipe:
     )
     if "space" in asked and is_space_of(store, load_space(asked["space"])):
         now["space"] = asked["space"]
-    if not _is_path(stored.data) and stored.data.startswith(f"{asked.get('data')}@"):
-        asked = asked | {"data": stored.data}  # pinned when the study began
+    if "data" in asked and _names_pinned(asked["data"], stored.data):
+        asked = asked | {"data": stored.data}
     if not moved and _is_path(now["data"]) and not os.path.exists(now["data"]):
         raise StudyError(
             f"No dataset at {now['data']}, where study {store.name!r} has its images. If they have moved,"
@@ -250,6 +250,14 @@ def _continued(store: StudyReader, asked: dict[str, Any]) -> Recipe:
 
 
 _OTHER_FILE = " A file that has moved is the same as long as what it holds is the same: this one differs."
+
+
+def _names_pinned(source: str, stored: str) -> bool:
+    """Whether it is what `stored` was before it was made exact, when the study began: the same without a
+    revision, or with one that still means the same."""
+    if source == stored or _is_path(stored) or stored.rpartition("@")[0] != source.partition("@")[0]:
+        return False
+    return "@" not in source or pinned(source) == stored
 
 
 def _is_path(source: str) -> bool:

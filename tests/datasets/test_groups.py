@@ -77,6 +77,22 @@ def test_every_split_has_every_class_where_each_group_is_of_one(sizes: list[list
     assert set(found.labels[splits == TEST].tolist()) == set(labels)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_class_of_few_groups_is_in_every_split_though_others_have_fewer_images(seed: int) -> None:
+    groups = [0, 0, 1, 1, 2, 2, 3, 3, 4, 5, *(index % 3 for index in range(100))]
+    found = listing([0] * 10 + [1] * 100, groups)
+    splits = stratify(found, seed)
+    assert all({*found.labels[splits == split].tolist()} == {0, 1} for split in (TRAIN, VAL, TEST))
+
+
+def test_a_class_that_was_dealt_no_test_images_is_told() -> None:
+    found = listing([0, 1] * 6, np.arange(12))
+    splits = np.array([TRAIN] * 6 + [VAL] * 4 + [TEST, TRAIN], np.int8)
+    with pytest.raises(DataError, match=r"class 'b' has no test images"):
+        check_classes(found, splits)
+    check_classes(listing([0, 1] * 6, np.arange(12), splits), splits)
+
+
 def test_shares_are_as_near_as_whole_groups_allow() -> None:
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(300), rng.integers(1, 12, 300))

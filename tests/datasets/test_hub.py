@@ -18,9 +18,11 @@ from nas.datasets.sources.hub import Address
 from nas.errors import DataError
 from tests.conftest import Nas
 
-from .samples import labels, pixels, write_parquet
+from .samples import labels, pixels, write_folder, write_parquet
 
 CLASSES = ("emu", "cat", "dog")
+
+TINY = ("--space=mlp", "--epochs=1", "--workers=1", "--threads=1", "--device=cpu", "--trials=1", "--quiet")
 
 
 class Hub(ThreadingHTTPServer):
@@ -148,26 +150,32 @@ def test_one_of_several_configurations_is_named(hub: Hub, tmp_path: Path) -> Non
     hub.commit(
         "user/pets", {f"{size}/train-00000-of-00001.parquet": shard(tmp_path) for size in ("big", "small")}
     )
-    with pytest.raises(DataError, match=r"holds several datasets: big, small. Give one: hf:user/pets"):
+    with pytest.raises(DataError, match=r"holds several datasets: big, small. Give one: (.*)\.$") as error:
         open_data("hf:user/pets")
+    assert open_data(str(error.value).rpartition(": ")[2][:-1]).info.shape == (3, 4, 4)
     assert open_data("hf:user/pets/small").info.shape == (3, 4, 4)
     with pytest.raises(DataError, match=r"has no configuration 'tiny'. It has: big, small"):
         open_data("hf:user/pets/tiny")
 
 
+def test_paths_in_a_table_of_the_hub_name_no_files_of_this_machine(hub: Hub, tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    write_folder(tmp_path / "mine", pixels(24, 4, 4))
+    paths = sorted(str(path) for path in (tmp_path / "mine").rglob("*.png"))
+    table = pa.table({"image": paths, "label": [Path(path).parent.name for path in paths]})
+    parquet.write_table(table, tmp_path / "paths.parquet")
+    hub.commit("user/paths", {"train.parquet": (tmp_path / "paths.parquet").read_bytes()})
+    with pytest.raises(DataError, match=r"of 24 images in column 'image', .* none is in"):
+        open_data("hf:user/paths")
+    assert open_data("hf:user/paths", root=tmp_path / "mine").counts["train"] == 18
+
+
 @pytest.mark.usefixtures("scripted")
 def test_a_study_keeps_the_commit_whatever_the_name_comes_to_mean(hub: Hub, tmp_path: Path, nas: Nas) -> None:
     commit = hub.commit("user/pets", {"train.parquet": shard(tmp_path)})
-    tiny = (
-        "--space=mlp",
-        "--epochs=1",
-        "--workers=1",
-        "--threads=1",
-        "--device=cpu",
-        "--trials=1",
-        "--quiet",
-    )
-    assert nas("search", *tiny, "--data=hf:user/pets")[0] == 0
+    assert nas("search", *TINY, "--data=hf:user/pets")[0] == 0
     study = json.loads(nas("show", "mlp-pets", "--json")[1])
     assert study["recipe"]["data"] == f"hf:user/pets@{commit}"
     other = hub.commit("user/pets", {"train.parquet": shard(tmp_path, 12)})
@@ -175,6 +183,20 @@ def test_a_study_keeps_the_commit_whatever_the_name_comes_to_mean(hub: Hub, tmp_
     assert nas("search", "--study=mlp-pets", "--trials=1", "--data=hf:user/pets", "--quiet")[0] == 0
     assert not hub.asked
     code, _, err = nas("search", "--study=mlp-pets", "--trials=1", f"--data=hf:user/pets@{other}", "--quiet")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "was made with data" in err
+
+
+@pytest.mark.usefixtures("scripted")
+def test_a_study_of_a_tag_goes_on_with_the_same_command_while_the_tag_means_the_same(
+    hub: Hub, tmp_path: Path, nas: Nas
+) -> None:
+    hub.commit("user/pets", {"big/train.parquet": shard(tmp_path)}, "v1.0")
+    search = ("search", *TINY, "--data=hf:user/pets/big@v1.0")
+    assert nas(*search)[0] == 0
+    assert nas(*search)[0] == 0
+    hub.commit("user/pets", {"big/train.parquet": shard(tmp_path, 12)}, "v1.0")
+    code, _, err = nas(*search)
     assert (code, err.count("\n")) == (2, 1)
     assert "was made with data" in err
 

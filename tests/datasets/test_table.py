@@ -1,17 +1,22 @@
 """Tables: which column is what, where the images lie, and what is refused."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nas.datasets import ImageData, open_data
-from nas.datasets.finding import find_source
+from nas.datasets.finding import find_source, owners_of
 from nas.datasets.source import Listing
+from nas.datasets.sources import parquet
+from nas.datasets.tables.parts import one_configuration, parts_of, shards_in, tables_in
+from nas.datasets.tables.rows import Part
+from nas.datasets.tables.tabled import Tabled
 from nas.errors import DataError, InvalidSetting
 
-from .samples import pixels, write_folder
+from .samples import labels, pixels, write_folder, write_parquet
 
 NAMES = [f"{animal}/{index:03}.png" for index in range(18) for animal in (("cat", "dog", "emu")[index % 3],)]
 """What `write_folder` writes of 18 images."""
@@ -158,6 +163,143 @@ def test_a_column_may_tell_the_split(pets: Path) -> None:
     assert set(listed(pets / "table.csv").splits) == {0}
 
 
+@pytest.mark.parametrize(
+    ("words", "tests"),
+    [
+        (("train", "val", "eval"), {"eval"}),
+        (("train", "train", "Evaluation"), set()),
+        (("test", "dev", "eval"), {"test"}),
+    ],
+)
+def test_evaluation_is_the_test_where_another_validates(
+    words: tuple[str, ...], tests: set[str], pets: Path
+) -> None:
+    split_of = {name: words[index // 3 % 3] for index, name in enumerate(NAMES)}
+    (pets / "table.csv").write_text(lines(id=str, label=label_of, split=split_of.get))
+    listing = listed(pets / "table.csv")
+    tested = [split_of[name] for name, split in zip(listing.names, listing.splits, strict=True) if split == 2]
+    assert {*tested} == tests
+
+
+def test_evaluation_is_the_test_among_tables_and_shards_too(tmp_path: Path) -> None:
+    names = ("train", "val", "eval")
+    for name in names:
+        (tmp_path / f"lists/{name}.csv").parent.mkdir(exist_ok=True)
+        (tmp_path / f"lists/{name}.csv").touch()
+        (tmp_path / f"images/{name}").mkdir(parents=True)
+        (tmp_path / f"images/{name}/metadata.csv").touch()
+    lists, images = (tables_in(tmp_path / each, (".csv",)) for each in ("lists", "images"))
+    shards = parts_of(tmp_path, [f"data/{name}-00000-of-00001.parquet" for name in names])
+    for parts in (lists, images, shards):
+        evaluated = [part.split for part in parts if "eval" in part.file.relative_to(tmp_path).as_posix()]
+        assert evaluated == [2]
+        assert sorted(part.split or 0 for part in parts) == [0, 1, 2]
+
+
+def test_a_column_that_is_called_a_split_and_is_none_is_told(pets: Path) -> None:
+    folds = {name: str(index % 5) for index, name in enumerate(NAMES)}
+    (pets / "table.csv").write_text(lines(id=str, label=label_of, split=folds.get))
+    told = "column 'split' is no split (values '0', '1', '2') and was not used"
+    assert told in listed(pets / "table.csv").notes
+    assert told not in listed(pets / "table.csv", {"split": "none"}).notes
+
+
+def test_a_group_is_the_same_as_a_number_with_a_point(pets: Path) -> None:
+    patient = {name: ("12", "12.0")[index % 2] for index, name in enumerate(NAMES)}
+    (pets / "table.csv").write_text(lines(id=str, label=label_of, patient=patient.get))
+    groups = listed(pets / "table.csv").groups
+    assert groups is not None
+    assert len(set(groups.tolist())) == 1
+
+
+@pytest.mark.parametrize("role", ["label", "split", "group"])
+def test_a_column_of_images_is_nothing_else(role: str, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", pixels(6, 4, 4), labels(6), ("a", "b", "c"))
+    with pytest.raises(
+        DataError, match=rf"column 'image' holds images, and no {role}. Its columns: 'image',"
+    ):
+        listed(tmp_path / "a.parquet", {role: "image"})
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ((0, 1, 2), None),
+        ((0, 1), r"holds 2 of 3 files train-….parquet. Download the others, too."),
+        ((1, 2, 3), r"holds 2 of 3 files train-….parquet. Download the others, too."),
+        (
+            (0, 0, 1),
+            r"holds one file twice: train-00000-of-00003-0.parquet and train-00000-of-00003-1.parquet.",
+        ),
+    ],
+)
+def test_every_shard_is_there_once(numbers: tuple[int, ...], message: str | None) -> None:
+    names = [f"train-{number:05}-of-00003-{place}.parquet" for place, number in enumerate(numbers)]
+    if message is None:
+        assert one_configuration("pets", names, str) == names
+    else:
+        with pytest.raises(DataError, match=message):
+            one_configuration("pets", names, str)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n" + lines(id=str, label=label_of),
+        " , \n\n" + lines(id=str, label=label_of),
+        lines(id=str, label=label_of) + ",\n , \n",
+        ",,,\n" + lines(id=str, label=label_of, a=lambda name: "5", b=lambda name: "6") + ",,,\n,,\n",
+    ],
+)
+def test_lines_without_text_are_none_wherever_they_are(text: str, pets: Path) -> None:
+    (pets / "table.csv").write_text(text)
+    listing = listed(pets / "table.csv", {"label": "label"})
+    assert truth(listing) == TRUTH
+    assert not listing.lacks
+
+
+def test_a_file_that_a_browser_has_downloaded_again_is_told() -> None:
+    names = ["train-00000-of-00001.parquet", "train-00000-of-00001 (1).parquet"]
+    with pytest.raises(DataError, match=r"holds one file twice: .*00001.parquet and .*00001 \(1\).parquet"):
+        one_configuration("pets", names, str)
+
+
+def test_columns_by_number_tell_what_the_first_line_was_taken_for(pets: Path) -> None:
+    text = lines(id=lambda name: name[4:-4], label=label_of)
+    (pets / "table.csv").write_text(text.partition("\n")[2])
+    told = "the first line of table.csv is taken for names of columns: '000', 'cat'"
+    assert told in listed(pets / "table.csv", {"image": "1", "label": "2"}).notes
+    (pets / "table.csv").write_text(text)
+    assert not any("first line" in note for note in listed(pets / "table.csv", {"label": "label"}).notes)
+
+
+def test_a_number_that_is_none_is_no_label_and_no_group(pets: Path) -> None:
+    rows = [{"id": name, "label": label_of(name), "group": 1.0} for name in NAMES]
+    rows[0]["label"], rows[1]["group"], rows[2]["group"] = float("nan"), float("nan"), float("nan")
+    (pets / "table.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    listing = listed(pets / "table.jsonl")
+    assert listing.classes == ("cat", "dog", "emu")
+    assert listing.lacks == ("1 of 18 images have no label, such as 'cat/000.png'",)
+    assert listing.groups is not None
+    assert len(set(listing.groups.tolist())) == 3
+
+
+@pytest.mark.parametrize("way", ["absolute", "upwards", "upwards in the middle"])
+def test_a_downloaded_table_names_no_files_of_this_machine(way: str, pets: Path, tmp_path: Path) -> None:
+    start = {"absolute": f"{pets}/", "upwards": "../pets/", "upwards in the middle": "a/../../pets/"}[way]
+    table = tmp_path / "downloads/table.csv"
+    table.parent.mkdir()
+    table.write_text(lines(id=lambda name: start + name, label=label_of))
+
+    def source(trusted: bool, root: Path | None = None) -> Tabled:
+        return Tabled("a", table, [Part(table)], columns={}, root=root, rules=2, trusted=trusted)
+
+    assert len(source(trusted=True).list_images().names) == 18
+    with pytest.raises(DataError, match=r"of 18 images .* none is in"):
+        source(trusted=False).list_images()
+    assert len(source(trusted=False, root=table.parent).list_images().names) == 18
+
+
 def test_missing_images_are_counted_and_refused_or_left_out(pets: Path) -> None:
     (pets / "table.csv").write_text(lines(id=str, label=label_of) + "cat/100.png,cat\ncat/101.png,dog\n")
     with pytest.raises(
@@ -240,6 +382,38 @@ def test_several_images_that_fit_are_not_chosen_from(pets: Path) -> None:
     assert truth(listed(pets / "table.csv")) == TRUTH
 
 
+def test_of_names_alike_the_very_one_is_meant(pets: Path) -> None:
+    for name in NAMES:
+        (pets / f"{name}.png").write_bytes((pets / name).read_bytes())
+    (pets / "table.csv").write_text(lines(id=lambda name: name[4:], label=label_of))
+    assert truth(listed(pets / "table.csv")) == TRUTH
+
+
+@pytest.mark.parametrize("junk", ["$RECYCLE.BIN", "@Recycle", "lost+found"])
+def test_what_a_disk_has_thrown_away_is_no_table(junk: str, tmp_path: Path) -> None:
+    (tmp_path / "disk" / junk).mkdir(parents=True)
+    (tmp_path / "disk" / junk / "train.parquet").touch()
+    assert not parquet.takes(str(tmp_path / "disk"))
+    (tmp_path / "disk/train.parquet").touch()
+    assert [part.file.parent.name for part in shards_in(tmp_path / "disk")] == ["disk"]
+
+
+def test_a_folder_that_cannot_be_read_holds_no_table(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (pets / "private/deeper").mkdir(parents=True)
+    scan = os.scandir
+
+    def refusing(path: Any) -> Any:
+        if Path(path).name == "private":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert not owners_of(str(pets))
+    assert not owners_of(str(pets / "private"))
+    with pytest.raises(DataError, match=r"Cannot read .*private: Permission denied"):
+        open_data(str(pets))
+
+
 def test_folders_that_hold_tables(pets: Path, tmp_path: Path) -> None:
     (pets / "labels.csv").write_text(lines(id=str, label=lambda name: "one" if "0" in name[5:] else "two"))
     assert set(open_data(str(pets)).classes) == {"cat", "dog", "emu"}, "class folders were read before tables"
@@ -261,6 +435,13 @@ def test_folders_that_hold_tables(pets: Path, tmp_path: Path) -> None:
     (kaggle / "train_labels.csv").touch()
     with pytest.raises(DataError, match=r"two tables of one split, train.csv and train_labels.csv"):
         listed(kaggle)
+
+
+def test_a_table_beside_class_folders_is_told_of(pets: Path) -> None:
+    (pets / "metadata.csv").write_text(lines(id=str, label=lambda name: "one" if "0" in name[5:] else "two"))
+    told = "metadata.csv is not read, since folders tell the classes: if it tells them, give"
+    assert f"{told} {pets}/metadata.csv" in listed(pets).notes
+    assert listed(pets / "metadata.csv").classes == ("one", "two")
 
 
 def test_columns_and_a_root_are_for_tables_alone(pets: Path) -> None:

@@ -17,12 +17,15 @@ from nas.datasets.junk import DATABASE, NO_IMAGES, copies_among, copies_within, 
 from nas.datasets.layout import LAYOUT, Layout, find_layout
 from nas.datasets.rules import FIRST, NEWEST
 from nas.datasets.source import Listing
+from nas.datasets.tables import delimited, json_lines
 from nas.errors import DataError
 from nas.machine.files import absolute
 from nas.space import AUGMENTATIONS
 
 if TYPE_CHECKING:
     from PIL import Image
+
+TABLES = (*delimited.SUFFIXES, *json_lines.SUFFIXES)
 
 SPLIT_FOLDERS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2}
 """By the first rules: indices into SPLITS. Upper case is as good."""
@@ -95,6 +98,7 @@ class Folder:
         notes = (
             *layout.notes,
             *_left_out(outside, "outside the class folders"),
+            *self._unread_tables(others),
             *_left_out(others, "of no image type"),
             *_left_out(dead, "without content (links that lead nowhere, pipes, devices)"),
             *_left_out(
@@ -107,6 +111,13 @@ class Folder:
         )
         kept = [(path, home) for home, paths in of_class.items() for path in paths if path not in copies]
         return self._make_listing(sorted(kept), layout.homes, notes)
+
+    def _unread_tables(self, paths: list[str]) -> tuple[str, ...]:
+        tables = [path for path in paths if "/" not in path and path.lower().endswith(TABLES)]
+        return tuple(
+            f"{name} is not read, since folders tell the classes: if it tells them, give {self._place}/{name}"
+            for name in tables[:1]
+        )
 
     def _hollow(self, layout: Layout, images: list[str], rest: list[str]) -> set[str]:
         """The folders that would be classes if they held images.

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -110,7 +110,9 @@ def open(
                 stream.write(json.dumps(paths).encode())
     if not paths:
         raise DataError(f"{address} has no parquet files. Download it, and give the folder of its images.")
-    chosen = one_configuration(str(address), paths, address.configuration)
+    chosen = one_configuration(
+        str(address), paths, lambda name: str(replace(address, configuration=name)), address.configuration
+    )
     files = [_download(address, path, folder) for path in chosen]
     above = Path(str(files[0]).removesuffix(chosen[0]))
     return Tabled(
@@ -121,6 +123,7 @@ def open(
         root=root,
         rules=rules,
         called=str(address),
+        trusted=False,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from nas.datasets.tables.table import SAMPLE, Table
+from nas.datasets.tables.table import SAMPLE, Table, text_of
 from nas.errors import DataError
 from nas.machine.user_cache import cache_root
 
@@ -214,13 +214,7 @@ def _is_scalar(kind: pa.DataType) -> bool:
 
 
 def _texts(column: pa.Array | pa.ChunkedArray) -> list[str]:
-    return list(map(_text, column.to_pylist()))
-
-
-def _text(value: Any) -> str:
-    if value is None or value != value:  # the latter: a number that is none
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value).strip()
+    return list(map(text_of, column.to_pylist()))
 
 
 def _told(

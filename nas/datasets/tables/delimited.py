@@ -60,10 +60,11 @@ def _read(
     cells = itemgetter(*wanted, wanted[0])  # one more, so that it is a tuple
     rows = []
     with _records(file, encoding, delimiter) as reader:
-        for row in islice(reader, 0 if bare else 1, None):
+        filled = (row for row in reader if "".join(row).strip())
+        for row in islice(filled, 0 if bare else 1, None):
             if len(row) == len(header):
                 rows.append(cells(row))
-            elif "".join(row).strip():
+            else:
                 raise DataError(
                     f"{file}, line {reader.line_num}: there are {len(row)} cells, and {len(header)} columns."
                     " Put quotes around a cell that holds what separates them."

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from nas.datasets.tables.table import SAMPLE, Table
+from nas.datasets.tables.table import SAMPLE, Table, text_of
 from nas.errors import DataError
 
 SUFFIXES = (".jsonl", ".ndjson")
@@ -57,11 +57,9 @@ def _objects(file: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _text(file: Path, line: int, value: Any) -> str:
-    if isinstance(value, str):
-        text = value.strip()
-        if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
-            raise DataError(f"{file}, line {line}: a text holds half of a letter, {text!r}.")
-        return text
     if isinstance(value, list | dict):
         raise DataError(f"{file}, line {line}: a list or an object, where other lines have one value.")
-    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    text = text_of(value)
+    if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise DataError(f"{file}, line {line}: a text holds half of a letter, {text!r}.")
+    return text

@@ -23,7 +23,9 @@ TRIED = 50
 """Rows, spread over a table, by which it is told how its paths are meant."""
 
 
-def locate(table: Path, root: Path, written: Sequence[str], split: int | None) -> list[FileEntry | None]:
+def locate(
+    table: Path, root: Path, written: Sequence[str], split: int | None, *, anywhere: bool = True
+) -> list[FileEntry | None]:
     """The file of each row, by its path below `root`; None where there is none.
 
     A path is taken as it is written; its suffix may be missing, or be in other letters. Where no path leads
@@ -32,11 +34,14 @@ def locate(table: Path, root: Path, written: Sequence[str], split: int | None) -
 
     Args:
         split: where several files fit, those of this split are meant.
+        anywhere: whether paths may lead out of `root`; else there is nothing where they do.
 
     Raises:
         DataError: several files fit a row.
     """
     paths = [_normal(each, root) for each in written]
+    if not anywhere:
+        paths = ["" if path.startswith(("/", "../")) else path for path in paths]
     step = max(1, len(paths) // TRIED)
     some = [path for path in paths[::step] if path]
     as_written = _AsWritten(table, root)
@@ -122,7 +127,7 @@ class _Below:
     def fitting(self, tail: str) -> list[FileEntry]:
         """Those whose paths end so, with or without a suffix; those with it first."""
         end, name = f"/{tail.lower()}", tail.rpartition("/")[2]
-        for key in {_stem(name), name.lower()}:
+        for key in dict.fromkeys((_stem(name), name.lower())):
             found = self._known.get(key, ())
             paths = [f"/{entry.path.lower()}" for entry in found]
             exact = [entry for entry, path in zip(found, paths, strict=True) if path.endswith(end)]

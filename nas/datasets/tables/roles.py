@@ -71,6 +71,10 @@ def find_roles(table: Table, asked: Mapping[str, str]) -> Roles:
             if None in parts:
                 raise DataError(f"{table.file} has no column {text!r} for {role}. {_columns(table)}")
             chosen[role] = tuple(name for name in parts if name)
+            for name in table.pictures.keys() & {*chosen[role]} if role != "image" else ():
+                raise DataError(
+                    f"{table.file}: column {name!r} holds images, and no {role}. {_columns(table)}"
+                )
     image = _only(chosen.get("image")) or table.marked.get("image") or _image(table, _taken(chosen))
     chosen["image"] = (image,)
     for role in ("split", "group"):

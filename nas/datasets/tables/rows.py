@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nas.datasets.files import FileEntry
-from nas.datasets.layout import SPLIT_WORDS, split_of
+from nas.datasets.layout import SPLIT_WORDS, split_of, splits_of
 from nas.datasets.source import SPLITS
-from nas.datasets.tables.classes import labels_of
+from nas.datasets.tables.classes import labels_of, whole_number
 from nas.datasets.tables.places import locate
 from nas.datasets.tables.roles import Roles
 from nas.datasets.tables.table import Pictures, Table
@@ -45,12 +45,15 @@ class Row(NamedTuple):
     """Of an image that the table holds: the column, and its row there. Without both, the image is missing."""
 
 
-def rows_of(part: Part, table: Table, roles: Roles, root: Path, base: Path) -> list[Row]:
+def rows_of(
+    part: Part, table: Table, roles: Roles, root: Path, base: Path, *, anywhere: bool = True
+) -> list[Row]:
     """All rows of a table, in its order.
 
     Args:
         root: from where its paths lead.
         base: what names of images are relative to.
+        anywhere: whether its paths may lead out of `root`.
 
     Raises:
         DataError: it cannot be read, or a value cannot be understood.
@@ -65,7 +68,7 @@ def rows_of(part: Part, table: Table, roles: Roles, root: Path, base: Path) -> l
         raise DataError(f"{part.file}: {error}.") from error
     count = len(labels)
     splits = _splits(part, columns[roles.split]) if roles.split else [part.split or TRAIN] * count
-    groups = columns[roles.group] if roles.group else [""] * count
+    groups = [*map(whole_number, columns[roles.group])] if roles.group else [""] * count
     files: Sequence[FileEntry | None] = [None] * count
     where: Sequence[tuple[Pictures, int] | None] = [None] * count
     pictures = table.pictures[roles.image]() if held else None
@@ -77,7 +80,7 @@ def rows_of(part: Part, table: Table, roles: Roles, root: Path, base: Path) -> l
         ]
     else:
         names = columns[roles.image] if pictures is None else [path or "" for path in pictures.paths]
-        files = _below(base, root, locate(part.file, root, names, part.split))
+        files = _below(base, root, locate(part.file, root, names, part.split, anywhere=anywhere))
         names = [entry.path if entry else name for entry, name in zip(files, names, strict=True)]
     return [Row(*each) for each in zip(names, labels, splits, groups, files, where, strict=True)]
 
@@ -88,7 +91,9 @@ def is_split_column(values: Sequence[str]) -> bool:
 
 
 def _splits(part: Part, values: Sequence[str]) -> list[int]:
-    known = {value: SPLIT_WORDS.get(value.lower()) for value in dict.fromkeys(values)}
+    words = {value: value.lower() for value in dict.fromkeys(values)}
+    splits = splits_of(word for word in words.values() if word in SPLIT_WORDS)
+    known = {value: splits.get(word) for value, word in words.items()}
     for value, split in known.items():
         if split is None:
             raise DataError(

@@ -11,6 +11,13 @@ SAMPLE = 100
 """Rows that are looked at to tell what the columns hold."""
 
 
+def text_of(value: object) -> str:
+    """A cell of a column of texts, numbers or truths; "" where there is nothing, or a number that is none."""
+    if value is None or value != value:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value).strip()
+
+
 class Pictures(Protocol):
     """A column that holds the images themselves."""
 

@@ -26,6 +26,9 @@ from nas.space import AUGMENTATIONS
 if TYPE_CHECKING:
     from PIL import Image
 
+SHOWN = 3
+"""So many values of a column, or names of columns, are named in one message."""
+
 READERS = {
     **dict.fromkeys(delimited.SUFFIXES, delimited.read_delimited),
     **dict.fromkeys(json_lines.SUFFIXES, json_lines.read_json_lines),
@@ -52,12 +55,15 @@ class Tabled:
         root: Path | None,
         rules: int,
         called: str = "",
+        trusted: bool = True,
     ) -> None:
         """Args:
         place: the table, or the folder that holds several.
         columns: by role, what the user says of them: see `find_roles`.
         root: from where paths in the tables lead; None for the folder of each table.
         called: what a message calls it, if not by its place.
+        trusted: whether the tables are the user's own, and their paths may lead anywhere; else these stay
+            below the folder of each table, unless `root` says where they lead.
         """
         self.name = name
         self._place = called or str(place)
@@ -67,6 +73,7 @@ class Tabled:
         self._columns = columns
         self._root = root
         self._rules = rules
+        self._anywhere = trusted or root is not None
         self._notes: list[str] = []
         self._lacks: list[str] = []
         self._classes: tuple[str, ...] = ()
@@ -124,8 +131,16 @@ class Tabled:
 
     def _find_roles(self, table: Table) -> Roles:
         roles = find_roles(table, self._columns)
+        numbers = {part for text in self._columns.values() for part in text.split("+") if part.isdecimal()}
+        if table.file.suffix.lower() in delimited.SUFFIXES and numbers - {*table.names}:
+            names = ", ".join(map(repr, table.names[:SHOWN]))
+            self._notes.append(f"the first line of {table.file.name} is taken for names of columns: {names}")
         if roles.split and "split" not in self._columns and not is_split_column(table.sample[roles.split]):
+            named = roles.split
             roles = find_roles(table, {**self._columns, "split": "none"})
+            if named not in roles.all:
+                values = ", ".join(map(repr, [*dict.fromkeys(table.sample[named])][:SHOWN]))
+                self._notes.append(f"column {named!r} is no split (values {values}) and was not used")
         told = {
             "image": roles.image,
             "label": "+".join(roles.labels),
@@ -146,7 +161,8 @@ class Tabled:
             return []
         for name in lacking:
             raise DataError(f"{part.file} has no column {name!r}, which {self._parts[0].file.name} has.")
-        rows = rows_of(part, table, roles, self._root or part.file.parent, self._base)
+        root = self._root or part.file.parent
+        rows = rows_of(part, table, roles, root, self._base, anywhere=self._anywhere)
         if rows and not first and not any(row.label for row in rows):
             self._notes.append(unlabelled)
             return []
