@@ -9,7 +9,7 @@ import typer
 from nas.commands.app import AsJson, app, examples
 from nas.machine.files import expanded
 from nas.machine.texts import clean
-from nas.recipe import Recipe
+from nas.recipe import Depth, Recipe
 
 LOOKED_AT = 64
 """Pixels, of images that differ in size and for which none is asked."""
@@ -30,6 +30,10 @@ def data(
     columns: Annotated[
         list[str] | None, typer.Option(help="Of a table: image=NAME,label=NAME,split=NAME,group=NAME.")
     ] = None,
+    depth: Annotated[
+        Depth,
+        typer.Option(help="8bit, or native: 16 bits and any number of channels are kept.", metavar="NAME"),
+    ] = "8bit",
     root: Annotated[Path | None, typer.Option(help="From where the paths in a table lead.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where downloaded datasets lie or are put.")] = None,
     skip_broken: Annotated[
@@ -65,6 +69,7 @@ def data(
         "max_pixels": max_pixels,
         "columns": Recipe.load(columns=columns or None).columns,
         "root": root and expanded(root),
+        "depth": depth,
     }
     differ = False
     with decode_progress() as progress:

@@ -88,14 +88,23 @@ def cost(
     """
     training = replace(subject.training, batch_size=batch_size or subject.training.batch_size)
     module, shape = build_without_memory(subject.build), subject.data.shape
-    classes = subject.data.num_classes
+    classes, bits = subject.data.num_classes, subject.data.bits
     with aside():  # a forward may print
-        found = inspect_training(module, shape, training, precision=precision, device=device, classes=classes)
+        found = inspect_training(
+            module, shape, training, precision=precision, device=device, classes=classes, bits=bits
+        )
     plan = None
     if memory_cap is not None:
         constants = MemoryConstants.typical(device)
         plan = plan_memory(
-            module, shape, training, cap=memory_cap, precision=precision, device=device, constants=constants
+            module,
+            shape,
+            training,
+            cap=memory_cap,
+            precision=precision,
+            device=device,
+            constants=constants,
+            bits=bits,
         )
     if device == "cuda":
         return Cost(found, training.batch_size, plan, epoch_seconds=None, learned_from=0)
