@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.commands.app import AsJson, app, examples
+from nas.commands.app import AsJson, DataDepth, app, examples
 from nas.machine.files import expanded
 from nas.machine.texts import clean
-from nas.recipe import Depth, Recipe
+from nas.recipe import Recipe
 
 LOOKED_AT = 64
 """Pixels, of images that differ in size and for which none is asked."""
@@ -30,10 +30,7 @@ def data(
     columns: Annotated[
         list[str] | None, typer.Option(help="Of a table: image=NAME,label=NAME,split=NAME,group=NAME.")
     ] = None,
-    depth: Annotated[
-        Depth,
-        typer.Option(help="8bit, or native: 16 bits and any number of channels are kept.", metavar="NAME"),
-    ] = "8bit",
+    depth: DataDepth = "8bit",
     root: Annotated[Path | None, typer.Option(help="From where the paths in a table lead.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where downloaded datasets lie or are put.")] = None,
     skip_broken: Annotated[

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from nas.datasets.npy import BLOCK
+
 TOP = 65535
 
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
@@ -60,8 +62,14 @@ def kept_values(array: NDArray[Any]) -> Pixels:
     )
     if not (low >= 0 and high <= top):  # so written, NaN is refused too
         raise ValueError(f"values range from {low:g} to {high:g}; {allowed}")
-    scaled = np.rint(array * np.float64(TOP)) if array.dtype.kind == "f" else array
-    return scaled.astype(np.uint16)
+    if array.dtype.kind != "f":
+        return array.astype(np.uint16)
+    kept = np.empty(array.shape, np.uint16)
+    rows = max(1, BLOCK // max(1, 8 * array[:1].size))
+    for start in range(0, len(array), rows):  # some at a time: doubles take four times more
+        block = slice(start, start + rows)
+        kept[block] = np.rint(array[block] * np.float64(TOP))
+    return kept
 
 
 def planes_of(image: Image.Image, upright: Callable[[Image.Image], Image.Image]) -> Pixels | None:

@@ -119,7 +119,7 @@ def open_native(file: Path | bytes, rules: int = NEWEST) -> Image.Image | NDArra
     from PIL import Image
 
     _check_file(file)
-    mapped = np.load(file, mmap_mode="r", allow_pickle=False)  # of a header that lies nothing is read
+    mapped = np.lib.format.open_memmap(file, mode="r")  # of a header that lies nothing is read
     allowed = 2 * (Image.MAX_IMAGE_PIXELS or 0)
     if allowed and mapped.ndim > 1 and mapped.shape[0] * mapped.shape[1] > allowed:
         raise ValueError(

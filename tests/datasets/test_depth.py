@@ -267,3 +267,11 @@ def test_nas_data_tells_bits_and_channels(nas: Any, tmp_path: Path) -> None:
     code, out, _ = nas("data", source, "--depth", "native", "--json")
     assert '"channels": 4' in out
     assert '"bits": 16' in out
+
+
+def test_spaces_and_networks_are_shown_for_deep_images(nas: Any, tmp_path: Path) -> None:
+    source = archive(tmp_path, BANDS)
+    asked = ("--data", source, "--depth", "native")
+    assert nas("spaces", "mlp", *asked)[0] == 0
+    code, out, _ = nas("inspect", "--space", "mlp", *asked)
+    assert (code, "120" in out) == (0, True)  # 4 x 6 x 5 values of an image
