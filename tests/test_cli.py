@@ -133,7 +133,9 @@ def test_a_search_a_second_one_and_what_show_tells_of_them(nas):
     assert code == 0
     assert "classifier" in out
     code, out, _ = nas("show", "mlp-digits", "--trial", 1, "--json")
-    assert json.loads(out) == shown["trials"][1]
+    one = json.loads(out)
+    assert [each["name"] for each in one.pop("recalls")] == list("0123456789")
+    assert one == shown["trials"][1]
     code, _, err = nas("show", "--trial", 9)
     assert (code, err) == (2, "nas: Study 'mlp-digits' has no trial 9. It has trials 0 to 2.\n")
     code, _, err = nas("show", "mlp-digit")

@@ -30,6 +30,9 @@ MOVED = {
 }
 """Names that a search space, an export format or a notebook of somebody's may import. Longer ones first."""
 
+EMPTY = ("nas.exporters.parts",)
+"""Packages that stay apart from their new place: there, the old name of a child means another one."""
+
 
 def place_now(name: str) -> str | None:
     """Where a module stands that was called `name`; None if it has not moved."""
@@ -48,6 +51,8 @@ class MovedModules(MetaPathFinder, Loader):
         return ModuleSpec(name, self, is_package=True) if place_now(name) else None
 
     def exec_module(self, module: ModuleType) -> None:
+        if module.__name__ in EMPTY:
+            return
         place = place_now(module.__name__)
         assert place is not None
         sys.modules[module.__name__] = import_module(place)

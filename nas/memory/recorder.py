@@ -16,14 +16,10 @@ from nas.memory.program import Events, Role
 from nas.memory.reduction import Reduction
 from nas.seconds.operations import work_of
 from nas.seconds.work import total
+from nas.training.gradient_sums import ADD, as_autograd_adds
 
 FUSED_SGD = torch.ops.aten._fused_sgd_.default
 """Works in place. Having no fake kernel, it would get real tensors for fake ones, with all their bytes."""
-
-ADD, ADD_IN_PLACE = torch.ops.aten.add.Tensor, torch.ops.aten.add_.Tensor
-
-LENT = 2
-"""Holders of a storage that is nobody's but an argument's: its tensor, and the object that we ask."""
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -51,7 +47,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = kwargs or {}
         if func is ADD and not kwargs:
-            func, args = _as_autograd_adds(args)
+            func, args = as_autograd_adds(args)
         copies = copies_of(func, args) if self._kernels == "cuda" else []
         held = [self._new_block("temporaries", size) for size in copies]
         output = None if func is FUSED_SGD else func(*args, **kwargs)
@@ -111,24 +107,3 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.sizes.append(size)
         self._events.append(len(self.sizes) - 1)
         return self._events[-1]
-
-
-def _as_autograd_adds(args: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...]]:
-    """A sum as it is on real tensors, with its arguments.
-
-    A backward adds gradients up in the storage of one of them that nobody else holds. It spares subclasses of
-    tensors, such as fake ones: torch/csrc/autograd/input_buffer.cpp.
-    """
-    if torch.is_grad_enabled() or torch._C._current_graph_task_id() < 0 or len(args) != 2:
-        return ADD, args
-    first, second = args
-    if isinstance(first, Tensor) and isinstance(second, Tensor):
-        alike = first.shape == second.shape and first.dtype == second.dtype
-        for sum_, other in ((first, second), (second, first)):
-            if alike and 0 not in sum_.stride() and _is_lent(sum_):
-                return ADD_IN_PLACE, (sum_, other)
-    return ADD, args
-
-
-def _is_lent(tensor: Tensor) -> bool:
-    return torch._C._storage_Use_Count(tensor.untyped_storage()._cdata) <= LENT

@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from nas.training.gradient_sums import ADD, as_autograd_adds
+
 
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, counts the storages of some tensors and of all that operations make.
@@ -32,6 +34,8 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if func is ADD and not kwargs:  # as without us
+            func, args = as_autograd_adds(args)
         output = func(*args, **(kwargs or {}))
         if not any(value.alias_info for value in func._schema.returns):  # not a view, nor in place
             for tensor in tree_leaves(output):

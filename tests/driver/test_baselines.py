@@ -171,7 +171,7 @@ def test_what_happens_to_a_baseline_is_told_but_not_as_of_a_trial(search, said, 
 
 def test_the_time_limit_of_a_run_holds_for_its_baselines_too(search, said, tmp_path, monkeypatch):
     later = [0.0]
-    for module in ("run", "driver"):
+    for module in ("run", "driver", "ending"):
         clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0])
         monkeypatch.setattr(f"nas.driver.{module}.time", clock)
 

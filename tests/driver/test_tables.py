@@ -68,8 +68,8 @@ def test_a_recipe_says_the_same(nas: Nas, project: Path, monkeypatch: pytest.Mon
         'data = "lists/all.csv"\nroot = "pictures"\ncolumns = { image = "id", label = "kind" }\n'
     )
     flags = nas("recipe", "--data=lists/all.csv", *SAID)[1]
-    assert 'columns = { "label" = "kind", "image" = "id" }' in flags
-    assert 'columns = { "image" = "id", "label" = "kind" }' in nas("recipe", "--recipe=my.toml")[1]
+    assert 'columns = { label = "kind", image = "id" }' in flags
+    assert 'columns = { image = "id", label = "kind" }' in nas("recipe", "--recipe=my.toml")[1]
     code, _, err = nas("recipe", "--columns=class=kind")
     assert (code, err.count("\n")) == (2, 1)
     assert "image=NAME or label=NAME or split=NAME or group=NAME" in err

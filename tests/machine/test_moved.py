@@ -38,6 +38,15 @@ def test_an_old_name_is_the_same_module(old, new):
     assert importlib.import_module(new).__name__ == new
 
 
+def test_an_old_name_hides_no_new_one():
+    importlib.import_module("nas.exporters.parts.formats")
+    formats = importlib.import_module("nas.exporters.formats")
+    assert importlib.import_module("nas.exporters").formats is formats
+    from nas.exporters.parts import trained
+
+    assert trained is importlib.import_module("nas.exporters.trained")
+
+
 @pytest.mark.slow
 def test_lines_of_old_files_work_in_a_fresh_process():
     lines = [

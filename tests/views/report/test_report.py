@@ -111,7 +111,8 @@ def _figure(file: Path, name: str) -> str:
 def test_a_report_answers_its_questions_in_order(report: Path) -> None:
     headings = [heading for heading in Page(report).headings if heading]
     assert headings == [
-        *["cnn_fc-cifar10", "The answer", "The question", "How it was found", "History", "Learning curves"],
+        *["cnn_fc-cifar10", "The answer", "The question", "How it was found", "History"],
+        *["History by time", "Learning curves"],
         *[
             "Importances",
             "Accuracy against parameters",

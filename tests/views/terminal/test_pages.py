@@ -9,6 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from PIL import Image
 
 from nas.api.trial import Trial
+from nas.datasets.look import Look
 from nas.network.layers import Layer, LayerTable
 from nas.space.load import Space
 from nas.space.parameters import Parameter
@@ -102,7 +103,7 @@ def test_names_with_brackets_are_shown_as_they_are_by_every_page(capsys, name):
     )
     cost = SimpleNamespace(inspection=inspection, batch_size=1, plan=None, epoch_seconds=1.5, learned_from=3)
     pages = {
-        data_page(data): 3,
+        data_page(data, Look(copies=(), flat=(), sizes={}, resized=None)): 3,
         inspection_page(name, cost): 3,
         versus_page((name, name), (cost, cost)): 2,
         bench_page({name: {1: 0.1}}, {name: name}, 1, name): 4,
