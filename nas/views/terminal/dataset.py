@@ -33,7 +33,7 @@ def data_page(data: ImageData, seen: Look) -> Group:
         )
     kinds = ", ".join(data.info.augmentations) or "none"
     facts = (
-        f"{shape(data.info.shape)}, {_depth(data)}, {data.info.num_classes} classes, augmentations: {kinds}"
+        f"{shape(data.info.shape)}, {data.info.num_classes} classes, {_depth(data)}, augmentations: {kinds}"
     )
     balance = f"The largest training class has {data.imbalance:.2f} times the images of the smallest."
     lines: list[RenderableType] = [
