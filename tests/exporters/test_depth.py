@@ -16,8 +16,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from nas.errors import StorageError
 from nas.exporters.pixels import normalise, with_preprocessing
 from nas.exporters.runtime import Runtime
+from nas.exporters.sha256sums import write_sums
 from nas.exporters.use.classify import classify
 from nas.exporters.use.exported import Exported
 from tests.conftest import Nas
@@ -242,3 +244,36 @@ def load_model(folder: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+OLD = {
+    "input_shape": [1, 8, 8],
+    "classes": ["cat", "dog"],
+    "mean": [0.5],
+    "std": [0.25],
+    "formats": {"onnx": ["model.onnx"]},
+}
+"""What exports of before depth could be kept say of themselves."""
+
+
+@pytest.mark.parametrize(
+    ("more", "bits", "native"), [({}, 8, False), ({"bits": 16, "native": True}, 16, True)], ids=["old", "new"]
+)
+def test_an_export_of_before_takes_images_of_8_bits(
+    tmp_path: Path, more: dict[str, Any], bits: int, native: bool
+) -> None:
+    opened = written(tmp_path, OLD | more)
+    assert (opened.bits, opened.native) == (bits, native)
+
+
+@pytest.mark.parametrize("more", [{"bits": 12}, {"bits": True}, {"bits": "8"}, {"native": 1}])
+def test_a_description_of_another_depth_is_refused(tmp_path: Path, more: dict[str, Any]) -> None:
+    with pytest.raises(StorageError, match="bits must be 8 or 16, and native true or false"):
+        written(tmp_path, OLD | more)
+
+
+def written(folder: Path, content: dict[str, Any]) -> Exported:
+    (folder / "model.onnx").touch()
+    (folder / "architecture.json").write_text(json.dumps(content))
+    write_sums(folder, {"model.onnx", "architecture.json"})
+    return Exported.open(folder)
