@@ -260,6 +260,16 @@ def test_a_look_and_a_sheet_take_any_depth(tmp_path: Path, images: Array) -> Non
     assert Image.open(tmp_path / "sheet.png").mode == "RGB"
 
 
+def test_a_sheet_of_dark_scans_is_not_black(tmp_path: Path) -> None:
+    sheets = []
+    for name, scans in (("bright", GREY), ("dark", GREY // 64)):
+        (tmp_path / name).mkdir()
+        contact_sheet(open_data(archive(tmp_path / name, scans), depth="native"), tmp_path / f"{name}.png")
+        sheets.append(np.asarray(Image.open(tmp_path / f"{name}.png").convert("L")).astype(int))
+    bright, dark = sheets
+    assert np.abs(bright - dark).max() < 100
+
+
 def test_nas_data_tells_bits_and_channels(nas: Any, tmp_path: Path) -> None:
     source = archive(tmp_path, BANDS)
     code, out, _ = nas("data", source, "--depth", "native")
