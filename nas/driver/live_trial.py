@@ -29,6 +29,8 @@ class LiveTrial:
     """Number of the first of its chain of retries, which names its checkpoint."""
     deaths: int
     """Workers that died of it."""
+    resumes: bool = False
+    """Whether an earlier run has left a checkpoint of it."""
     recoveries: int = 0
     """Times it ran out of memory."""
     trouble: str | None = None

@@ -20,6 +20,7 @@ from nas.errors import InvalidSetting, StudyError
 from nas.machine.files import expanded
 from nas.pruners.base import resolve_pruner
 from nas.recipe import Recipe, given
+from nas.space import DataInfo
 from nas.space.contract import check_classes
 from nas.space.load import Space, load_baseline, load_space, short_name
 from nas.space.parameters import check_baseline
@@ -147,8 +148,9 @@ def companions(run: Prepared) -> Iterator[Prepared]:
         StudyError: a baseline has changed since it was trained.
     """
     for source in run.store.recipe.baseline:
-        space = load_baseline(source, named=False)  # it was named, or checked, when the run was prepared
-        check_baseline(space, run.data.info)
+        bare = load_baseline(source, named=False)  # it was named, or checked, when the run was prepared
+        check_baseline(bare, run.data.info)
+        space = bare.fixing(run.store.recipe.fixed)
         name = f"{run.store.name}.{space.name}.{run.store.uuid[:8]}"  # of this very study
         recipe = run.store.recipe.model_copy(
             update={"study": name, "space": space.source, "baseline": (), "trials": 1} | UNCUT
@@ -162,13 +164,18 @@ def companions(run: Prepared) -> Iterator[Prepared]:
         last = store.trials()[-1]
         if last.outcome is Outcome.FAILED:
             store.enqueue({})  # another attempt at every run
-        elif last.digest not in (None, space.suggest(FixedTrial({}), run.data.info).digest):
+        elif last.digest not in {None, *(_only_digest(each, run.data.info) for each in (space, bare))}:
             raise StudyError(
                 f"Baseline {space.name!r} has changed since it was trained beside {run.store.name!r}. Give"
                 " the new one another name, or start another study with --study OTHER."
             )
         resources = replace(run.resources, devices=run.resources.devices[:1])
         yield Prepared(store, space, run.data, resources)
+
+
+def _only_digest(baseline: Space, info: DataInfo) -> str:
+    """Of the one proposal of a baseline: an earlier nas kept it without the training that is fixed."""
+    return baseline.suggest(FixedTrial({}), info).digest
 
 
 def _check_name(name: str) -> str:

@@ -21,6 +21,7 @@ from nas.space.parameters import smallest
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
 from nas.study.retries import Retry
+from nas.study.trial_files import checkpoint_path
 from nas.study.writer import MEMORY, OUT_OF_MEMORY, TIME, StudyWriter
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Proposer:
             retry_of=of,
             origin=retry.origin if retry else trial.number,
             deaths=retry.deaths if retry else 0,
+            resumes=retry is not None and checkpoint_path(self._store.folder, retry.origin).exists(),
         )
 
     def duplicate(self, trial: LiveTrial) -> str | None:
@@ -172,7 +174,7 @@ class Proposer:
         """
         if self._listed:
             return
-        if len(self._too_long) >= (of or UNFIT):
+        if len(self._too_long) >= (of or UNFIT) and len(self._too_long) >= len(self._unfit):
             cheapest = min(self._too_long, key=lambda verdict: verdict.needed)
             raise SearchFailed(
                 f"None of the last {len(self._too_long)} proposals may be trained. The cheapest"

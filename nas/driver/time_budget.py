@@ -145,7 +145,7 @@ class TimeBudget:
 
     def judge(self, trial: LiveTrial) -> Verdict | None:
         """A planned trial beside its share, or beside what is left; None where nothing limits it."""
-        if not self._bound or trial.retry_of is not None or trial.work is None:
+        if not self._bound or trial.resumes or trial.work is None:
             return None  # one that goes on from its checkpoint has been let in before
         limit, share = self._recipe.time_limit, self._recipe.trial_time
         if share == "auto" and limit is None:
@@ -165,9 +165,10 @@ class TimeBudget:
 
     def out_of_time(self, trial: LiveTrial) -> Verdict | None:
         """Of a trial that cannot end any more in what is left; None of one that can."""
-        if not self._bound or trial.retry_of is not None or trial.epoch_seconds is None:
+        if not self._bound or trial.resumes or trial.epoch_seconds is None:
             return None
-        needed, left = trial.epoch_seconds * self._recipe.epochs, max(0.0, self.left)
+        epochs = self._recipe.epochs - len(trial.curve)  # it may have lost its worker
+        needed, left = trial.epoch_seconds * epochs, max(0.0, self.left)
         if needed * self.careful <= left:
             return None
         return Verdict(
@@ -180,7 +181,7 @@ class TimeBudget:
     @property
     def nothing_can_end(self) -> bool:
         """Whether nothing that is proposed, or that is known, could end in what is left."""
-        if not self._bound or self._cheapest == math.inf:
+        if not self._bound or self._deadline == math.inf or self._cheapest == math.inf:
             return False
         return self._refused >= PATIENCE or self._cheapest * self.careful > self.left
 

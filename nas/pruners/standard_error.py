@@ -1,6 +1,6 @@
 """Ends a trial that lies behind every good curve, by more than chance explains.
 
-Good are the finished trials whose accuracy is that of the best, but for chance. A trial is compared with the
+Good are the finished trials whose value is that of the best, but for chance. A trial is compared with the
 lowest of them after as many images, best so far against best so far: it learns slower than all that did well.
 Without a finished trial none ends. A reason for two and three standard errors, and for the limit of what a
 validation split is trusted with: `tests/benchmarks/rungs.py`.
@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from nas.metrics.base import ACCURACY
 from nas.study.reader import StudyReader
 from nas.training.partial import ENOUGH
 
 Curve = Sequence[tuple[int, float]]
-"""Images seen and accuracy in [0, 1], in the order of images."""
+"""Images seen and value in [0, 1], in the order of images."""
 
 GOOD = 2.0
 """Standard errors of the difference to the best, up to which a finished trial is as good."""
@@ -28,34 +29,58 @@ TRUSTED = ENOUGH
 it gets."""
 
 
-def standard_error(one: float, other: float, num_val: int) -> float:
-    """Of the difference between two accuracies in [0, 1], each over so many validation images."""
-    return math.sqrt((one * (1 - one) + other * (1 - other)) / min(num_val, TRUSTED))
+def trusted_images(metric: str, counts: Sequence[int]) -> float:
+    """So many images, drawn at random, tell as much of an accuracy as the validation split of the metric.
+
+    A mean over classes knows as much of each as it has images: it is K^2 / sum(1 / n_k) for K classes.
+
+    Args:
+        counts: validation images by class.
+    """
+    images = float(sum(counts))
+    if metric != ACCURACY:
+        present = [count for count in counts if count]
+        images = min(images, len(present) ** 2 / sum(1 / count for count in present))
+    return images * min(1, TRUSTED / sum(counts))
 
 
-def best_by(curve: Curve, images_seen: int) -> float:
-    """The highest accuracy after at most so many images; 0 before any."""
-    return max((accuracy for seen, accuracy in curve if seen <= images_seen), default=0.0)
+def standard_error(one: float, other: float, images: float) -> float:
+    """Of the difference between two values in [0, 1], each over so many images."""
+    return math.sqrt((one * (1 - one) + other * (1 - other)) / images)
 
 
-def good_of(finished: Iterable[Curve], num_val: int) -> list[Curve]:
+def good_of(finished: Iterable[Curve], images: float) -> list[Curve]:
     """Those that end as high as the highest, but for chance."""
     curves = list(finished)
     best = max((curve[-1][1] for curve in curves), default=0.0)
 
-    def near(accuracy: float) -> bool:
-        return best - accuracy <= GOOD * standard_error(best, accuracy, num_val)
+    def near(value: float) -> bool:
+        return best - value <= GOOD * standard_error(best, value, images)
 
     return [curve for curve in curves if near(curve[-1][1])]
 
 
-def bar(curve: Curve, good: Iterable[Curve], num_val: int, margin: float = MARGIN) -> float | None:
-    """The lowest of the good curves after as many images as `curve` has seen, if it lies behind it by more
-    than chance explains; else None."""
+def best_by(curve: Curve, images_seen: int, epoch: int) -> float:
+    """The highest value after at most so many images; 0 before any.
+
+    Args:
+        epoch: images of an epoch. Within the first one fewer images are validated on, and not in all trials:
+            what is found there counts there alone.
+    """
+    within = images_seen < epoch
+    found = (value for seen, value in curve if seen <= images_seen and (seen < epoch) == within)
+    return max(found, default=0.0)
+
+
+def behind(
+    curve: Curve, good: Iterable[Curve], images: float, epoch: int, margin: float = MARGIN
+) -> tuple[float, float] | None:
+    """The best of `curve` so far, and the lowest of the good ones after as many images, if it lies behind
+    them by more than chance explains; else None."""
     images_seen = curve[-1][0]
-    mine = best_by(curve, images_seen)
-    lowest = min((best_by(each, images_seen) for each in good), default=0.0)
-    return lowest if lowest - mine > margin * standard_error(mine, lowest, num_val) else None
+    mine = best_by(curve, images_seen, epoch)
+    lowest = min((best_by(each, images_seen, epoch) for each in good), default=0.0)
+    return (mine, lowest) if lowest - mine > margin * standard_error(mine, lowest, images) else None
 
 
 class StandardErrorPruner:
@@ -63,18 +88,21 @@ class StandardErrorPruner:
 
     def __init__(self, study: StudyReader) -> None:
         self._study = study
-        self._num_val = study.info.num_val
+        self._epoch = study.info.num_train
+        counts = study.data["class_counts"]["val"] if "class_counts" in study.data else [study.info.num_val]
+        self._images = trusted_images(study.recipe.metric, counts)
         self._finished: dict[int, Curve] = {}
         """By number."""
 
     def stop(self, number: int, images_seen: int, value: float) -> str | None:
         for other in self._study.completed() - self._finished.keys():
             self._finished[other] = self._study.curve(other)
-        good = good_of(self._finished.values(), self._num_val)
-        lowest = bar(self._study.curve(number), good, self._num_val)
-        if lowest is None:
+        good = good_of(self._finished.values(), self._images)
+        found = behind(self._study.curve(number), good, self._images, self._epoch)
+        if found is None:
             return None
-        return f"{value:.4f} after {images_seen:,} images, where every good trial had {lowest:.4f} or more"
+        mine, lowest = found
+        return f"{mine:.4f} after {images_seen:,} images, where every good trial had {lowest:.4f} or more"
 
 
 def make(study: StudyReader) -> StandardErrorPruner:

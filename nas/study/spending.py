@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from nas.study.clock import now
 from nas.study.outcome import Outcome
@@ -44,9 +44,7 @@ def working_time(records: Sequence[TrialRecord]) -> tuple[dict[int, tuple[float,
         records: trials that have started; at least one.
     """
     until = now()
-    began = sorted(
-        (record.started_at or until, record.finished_at or until, record.number) for record in records
-    )
+    began = sorted((record.started_at or until, _end(record, until), record.number) for record in records)
     origin = latest = began[0][0]
     spans, pauses = {}, []
     for start, end, number in began:
@@ -82,7 +80,7 @@ def parts(records: Sequence[TrialRecord]) -> list[Part]:
     seconds: dict[str, list[float]] = {name: [] for name in order}
     for record in records:
         if record.started_at is not None and record.worker is not None:
-            spent = ((record.finished_at or now()) - record.started_at).total_seconds()
+            spent = (_end(record, now()) - record.started_at).total_seconds()
             name = STARTS if record.number in theirs else _ending(record)
             seconds.setdefault(name, []).append(max(0.0, spent))
     total = sum(map(sum, seconds.values()))
@@ -96,6 +94,15 @@ def parts(records: Sequence[TrialRecord]) -> list[Part]:
 def untimed(records: Sequence[TrialRecord]) -> int:
     """Trained trials whose times were not stored."""
     return sum(record.outcome.charged and record.seconds is None for record in records)
+
+
+def _end(record: TrialRecord, until: datetime) -> datetime:
+    """When a trial ended, or `until`; if its driver was killed, only the next run tells, maybe days later."""
+    end = record.finished_at or until
+    if record.outcome is not Outcome.INTERRUPTED or record.started_at is None:
+        return end
+    trained = timedelta(seconds=sum(epoch.seconds for epoch in record.epochs))
+    return min(end, record.started_at + trained + PAUSE)
 
 
 def _ending(record: TrialRecord) -> str:

@@ -31,6 +31,7 @@ import optuna
 from optuna.pruners import BasePruner, MedianPruner, SuccessiveHalvingPruner
 from optuna.trial import Trial, TrialState
 
+from nas.metrics.base import ACCURACY
 from nas.pruners import standard_error
 from nas.pruners._optuna import warmup_steps
 from tests.benchmarks.spaces import print_table
@@ -141,12 +142,13 @@ class StandardError:
     """Ours; with another margin if that is given."""
 
     def __init__(self, num_val: int, margin: float = standard_error.MARGIN) -> None:
-        self._num_val, self._margin = num_val, margin
+        self._images, self._margin = standard_error.trusted_images(ACCURACY, [num_val]), margin
         self._finished: list[standard_error.Curve] = []
 
     def ends(self, accuracies: Sequence[float]) -> bool:
-        good = standard_error.good_of(self._finished, self._num_val)
-        return standard_error.bar(_curve(accuracies), good, self._num_val, self._margin) is not None
+        good = standard_error.good_of(self._finished, self._images)
+        found = standard_error.behind(_curve(accuracies), good, self._images, 1, self._margin)
+        return found is not None
 
     def over(self, accuracies: Sequence[float], *, finished: bool) -> None:
         if finished:

@@ -135,6 +135,14 @@ def test_a_baseline_that_comes_to_nothing_is_one_notice_and_the_search_goes_on(
 
 
 @pytest.mark.usefixtures("scripted")
+def test_a_baseline_is_what_was_trained_where_settings_of_training_are_fixed(search, tmp_path):
+    study = search(baseline=[baseline(tmp_path)], class_weights="balanced", training={"batch_size": 16})
+    (companion,) = study.baselines.values()
+    assert companion.proposal.training.batch_size == 16
+    assert companion.proposal.training.class_weights == "balanced"
+    assert companion.proposal.digest == companion.record.digest
+
+
 def test_a_baseline_that_has_changed_since_it_was_trained_is_refused(search, tmp_path):
     settings = {"baseline": [baseline(tmp_path)]}
     search(**settings)

@@ -1,5 +1,6 @@
 """What trials may take: known before they start, told to the sampler, and kept to."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from nas.events import SearchEnded
 from nas.seconds.rates import reference
 from nas.study.outcome import Outcome
 from nas.study.writer import TIME
-from tests.scripted import ScriptedEngine, learns, make_driver, outcomes, run
+from tests.scripted import ScriptedEngine, epoch, learns, make_driver, outcomes, run
 
 CALL = reference("cpu")["calls"]
 
@@ -201,6 +202,28 @@ def test_a_trial_that_waits_until_what_is_left_does_not_suffice_is_one_for_the_n
     assert (first.outcome, first.reason) == (Outcome.INTERRUPTED, "needs more than is left")
     assert second.outcome is Outcome.COMPLETED
     assert told(store)[0] <= 0
+
+
+def test_a_trial_of_an_earlier_run_is_let_in_for_its_checkpoint(make_store, mlp):
+    store = make_store(trials=1, epochs=1, time_limit=600)
+    driver = make_driver(store, mlp, ScriptedEngine(learns(0.5)), calls=lambda number: needs(60))
+    trial = driver.proposing.ask()
+    trial.retry_of, trial.epoch_seconds = 0, 60.0
+    driver.times.begins(time.monotonic() + 20)
+    assert driver.times.out_of_time(trial), "it was given up before it began"
+    trial.resumes = True
+    assert driver.times.out_of_time(trial) is None
+
+
+def test_a_trial_that_lost_its_worker_needs_what_is_left_of_it(make_store, mlp):
+    store = make_store(trials=1, epochs=10, time_limit=600)
+    driver = make_driver(store, mlp, ScriptedEngine(learns(0.5)), calls=lambda number: needs(20))
+    trial = driver.proposing.ask()
+    trial.epoch_seconds = 20.0
+    driver.times.begins(time.monotonic() + 90)
+    assert driver.times.out_of_time(trial)
+    trial.curve.extend([epoch(0, number).epoch for number in range(1, 10)])
+    assert driver.times.out_of_time(trial) is None
 
 
 def test_what_the_study_and_the_machine_both_remember_is_learned_from_once(make_store, mlp):

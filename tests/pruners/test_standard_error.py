@@ -1,11 +1,13 @@
 """A trial ends when it lies behind every good curve, by more than its validation images leave to chance."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 
 from nas.pruners.base import make_pruner
-from nas.pruners.standard_error import StandardErrorPruner, bar, good_of
+from nas.pruners.standard_error import TRUSTED, StandardErrorPruner, behind, good_of, trusted_images
+from nas.recipe import Recipe
 from nas.study.outcome import Outcome
 from nas.testing.pruners import DATA, decisions, epoch, new_study
 
@@ -19,6 +21,8 @@ class Stored:
     """A study as a pruner sees it, after these trials were finished one after the other."""
 
     info = replace(DATA, num_train=1000, num_val=100)
+    recipe = Recipe(metric="accuracy")
+    data: ClassVar = {"class_counts": {"val": [50, 50]}}
 
     def __init__(self):
         self.curves, self.values = [], set()
@@ -71,18 +75,35 @@ def test_it_compares_with_what_is_stored_as_finished_and_says_so(tmp_path):
     assert make_pruner(study).stop(retry.number, 3000, 0.3) is None
 
 
+EPOCH = 100
+
+
 def test_more_than_a_thousand_images_are_trusted_no_further():
     good, curve = [[(100, 0.5)]], [(100, 0.44)]
-    assert bar(curve, good, num_val=1000) is None
-    assert bar(curve, good, num_val=100_000) is None
-    assert bar([(100, 0.43)], good, num_val=1000) == 0.5
+    assert behind(curve, good, 1000, EPOCH) is None
+    assert behind(curve, good, trusted_images("accuracy", [100_000]), EPOCH) is None
+    assert behind([(100, 0.43)], good, 1000, EPOCH) == (0.43, 0.5)
 
 
 def test_a_good_curve_that_says_nothing_yet_ends_nobody():
-    assert bar([(50, 0.1)], [[(100, 0.9)]], num_val=1000) is None
+    assert behind([(50, 0.1)], [[(100, 0.9)]], 1000, EPOCH) is None
 
 
 def test_good_is_what_ends_as_high_as_the_best_but_for_chance():
     curves = [[(1, accuracy)] for accuracy in (0.5, 0.46, 0.45)]
-    assert good_of(curves, num_val=1000) == curves[:2]
-    assert good_of([], num_val=1000) == []
+    assert good_of(curves, 1000) == curves[:2]
+    assert good_of([], 1000) == []
+
+
+def test_a_rare_class_makes_a_mean_over_classes_less_certain():
+    assert trusted_images("accuracy", [950, 50]) == 1000
+    assert trusted_images("accuracy", [9500, 500]) == TRUSTED
+    assert trusted_images("balanced_accuracy", [500, 500]) == pytest.approx(1000)
+    assert trusted_images("balanced_accuracy", [950, 50]) == pytest.approx(190)
+    assert trusted_images("macro_f1", [950, 50, 0]) == pytest.approx(190)
+
+
+def test_what_was_found_within_the_first_epoch_counts_there_alone():
+    lucky = [(50, 0.6), (100, 0.3), (200, 0.4)]
+    assert behind([(100, 0.25)], [lucky], 1000, EPOCH) is None
+    assert behind([(50, 0.3)], [lucky], 1000, EPOCH) == (0.3, 0.6)

@@ -1,12 +1,13 @@
 """What a search had for its time, and what that was spent on."""
 
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from nas.study.outcome import Outcome
 from nas.study.records import TrialRecord
-from nas.study.spending import EARLY, STARTS, best_so_far, parts, untimed
+from nas.study.spending import EARLY, PAUSE, STARTS, best_so_far, parts, untimed
 
 START = datetime(2026, 1, 1)
 
@@ -20,7 +21,7 @@ def trial(number, begins, ends, value=None, outcome=None, **more):
         value=value,
         started_at=None if begins is None else START + timedelta(seconds=begins),
         finished_at=None if ends is None else START + timedelta(seconds=ends),
-        **{"worker": 0, "epochs": (None,)} | more,
+        **{"worker": 0, "epochs": (SimpleNamespace(seconds=1.0),)} | more,
     )
 
 
@@ -78,3 +79,15 @@ def test_starts_are_known_from_the_database(make_store, mlp):
     store.enqueue({})
     run(store, mlp, learns(0.5))
     assert [(part.name, part.trials) for part in parts(store.trials())] == [(STARTS, 1), ("completed", 2)]
+
+
+def test_a_driver_that_was_killed_has_spent_no_more_than_it_trained():
+    day = 86_400
+    epochs = [SimpleNamespace(seconds=30.0)] * 2
+    killed = trial(0, 0, day, outcome=Outcome.INTERRUPTED, epochs=epochs)
+    again = trial(1, day, day + 100, value=0.5)
+    (first, second) = parts([killed, again])
+    assert {first.name, second.name} == {"completed", "interrupted"}
+    assert {first.seconds, second.seconds} == {100.0, 60 + PAUSE.total_seconds()}
+    (step,) = best_so_far([killed, again])
+    assert step.seconds < 1000
