@@ -39,7 +39,7 @@ def image_array(array: NDArray[Any]) -> Pixels:
 
 def check_order(shape: tuple[int, ...]) -> None:
     """Raises ValueError where channels come first, as far as (…, height, width, channels) can tell."""
-    if len(shape) > 2 and shape[-3] < shape[-2] == shape[-1]:
+    if len(shape) > 2 and 2 * shape[-3] <= shape[-2] == shape[-1]:
         order = (*range(len(shape) - 3), len(shape) - 2, len(shape) - 1, len(shape) - 3)
         raise ValueError(f"{shape} looks as if channels came first: they come last, so transpose{order}")
 

@@ -71,6 +71,10 @@ KEPT: dict[str, tuple[Callable[[Path], str], Array]] = {
         lambda root: archive(root, pixels(COUNT, 4, 4, 2)),
         pixels(COUNT, 4, 4, 2),
     ),
+    "as many channels as pixels across": (
+        lambda root: archive(root, deep_pixels(COUNT, 4, 5, 5)),
+        deep_pixels(COUNT, 4, 5, 5),
+    ),
     "npz of floats": (lambda root: archive(root, BANDS / np.float64(65535)), BANDS),
 }
 
@@ -185,7 +189,7 @@ REFUSED: dict[str, tuple[Callable[[Path], str], str]] = {
     "a cut file": (odd(lambda path, image: path.write_bytes(b"\x93NUMPY\x01"), ".npy"), r"c/005\.npy"),
     "a float TIFF": (odd(lambda path, _: image("F").save(path), ".tif"), r"mode F have no fixed range"),
     "channels first": (
-        lambda root: archive(root, deep_pixels(COUNT, 5, 8, 8)),
+        lambda root: archive(root, deep_pixels(COUNT, 4, 8, 8)),
         r"channels came first: they come last, so transpose\(0, 2, 3, 1\)",
     ),
     "an archive out of range": (
