@@ -27,6 +27,7 @@ from nas.machine.sizes import memory_amount
 
 Count = Annotated[int, Field(ge=1)]
 Precision = Literal["auto", "fp32", "bf16"]
+Depth = Literal["8bit", "native"]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Setting = bool | int | float | str | dict[str, Weight]
 Amount = Annotated[str, BeforeValidator(memory_amount)]
@@ -38,7 +39,7 @@ ROLES = ("image", "label", "split", "group")
 
 INCOMPARABLE = (
     *("space", "training", "data", "image_size", "split_seed", "epochs", "precision", "seed", "threads"),
-    *("memory_cap", "metric", "class_weights"),
+    *("memory_cap", "metric", "class_weights", "depth"),
 )
 """Settings that a study keeps for life: with another value its trials could not be compared."""
 
@@ -145,6 +146,10 @@ class Recipe(BaseModel):
     )
     root: Place | None = Field(None, description="folder from which the paths in a table lead")
     image_size: Count | None = Field(None, description="resize images to a square of this many pixels")
+    depth: Depth = Field(
+        "8bit",
+        description="depth of images: 8bit, grey or RGB; native keeps 16 bits and any number of channels",
+    )
     data_dir: Place | None = Field(None, description="where downloaded datasets lie or are put")
     skip_broken: bool = Field(
         False, description="leave unreadable and missing images out instead of stopping"

@@ -189,6 +189,7 @@ INCOMPARABLE = {
     "memory_cap": "1GiB",
     "metric": "macro_f1",
     "class_weights": "balanced",
+    "depth": "native",
 }
 
 COMPARABLE = {

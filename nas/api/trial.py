@@ -136,6 +136,8 @@ class Trial:
             classes=tuple(facts["classes"]),
             mean=tuple(facts["mean"]),
             std=tuple(facts["std"]),
+            bits=self.data.bits,
+            native=facts.get("native", False),
             data=self.data.name,
             data_facts=facts,
             images=self._images(),

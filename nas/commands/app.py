@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from nas.machine.texts import clean
+from nas.recipe import Depth
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +29,12 @@ SpaceFile = Annotated[
     str | None,
     typer.Option(
         help="File of its search space, if it has moved or you have not run it.", show_default=False
+    ),
+]
+DataDepth = Annotated[
+    Depth,
+    typer.Option(
+        "--depth", help="8bit; or native: 16 bits and any number of channels are kept.", metavar="NAME"
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.commands.app import AsJson, app, examples
+from nas.commands.app import AsJson, DataDepth, app, examples
 from nas.machine.files import expanded
 from nas.machine.texts import clean
 from nas.recipe import Recipe
@@ -30,6 +30,7 @@ def data(
     columns: Annotated[
         list[str] | None, typer.Option(help="Of a table: image=NAME,label=NAME,split=NAME,group=NAME.")
     ] = None,
+    depth: DataDepth = "8bit",
     root: Annotated[Path | None, typer.Option(help="From where the paths in a table lead.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Where downloaded datasets lie or are put.")] = None,
     skip_broken: Annotated[
@@ -65,6 +66,7 @@ def data(
         "max_pixels": max_pixels,
         "columns": Recipe.load(columns=columns or None).columns,
         "root": root and expanded(root),
+        "depth": depth,
     }
     differ = False
     with decode_progress() as progress:

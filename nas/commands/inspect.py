@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from nas.commands.app import AsJson, Folder, Storage, StudyName, app, examples
+from nas.commands.app import AsJson, DataDepth, Folder, Storage, StudyName, app, examples
 from nas.errors import InvalidSetting
 
 
@@ -17,6 +17,7 @@ def spaces(
         str | None, typer.Argument(help="A search space: known name or path/to/file.py.")
     ] = None,
     data: Annotated[str, typer.Option(help="Ranges depend on the data.")] = "digits",
+    depth: DataDepth = "8bit",
     as_json: AsJson = False,
 ) -> None:
     """List the search spaces, or the parameters of one and their ranges, and what a study trains first."""
@@ -38,7 +39,7 @@ def spaces(
     else:
         from nas.network.middle import first_proposals  # torch comes with it
 
-        found, info = load_space(space), open_data(data).info
+        found, info = load_space(space), open_data(data, depth=depth).info
         show(parameters_page(found, parameters(found, info), first_proposals(found, info)))
 
 
@@ -55,6 +56,7 @@ def inspect(
     space: Annotated[str | None, typer.Option(help="A search space instead of a study.")] = None,
     chosen: Annotated[list[str], typer.Option("--set", help="name=value; the others are smallest.")] = [],  # noqa: B006
     data: Annotated[str, typer.Option(help="With --space: the dataset.")] = "digits",
+    depth: DataDepth = "8bit",
     versus: Annotated[
         str | None, typer.Option(help="Another search space or baseline, to see what it saves.")
     ] = None,
@@ -83,7 +85,7 @@ def inspect(
         subject = costing.Subject(found.build, found.proposal.training, found.data)
         title = f"Trial {found.number}"
     else:
-        subject = costing.propose(space, data, dict(setting(each) for each in chosen))
+        subject = costing.propose(space, data, dict(setting(each) for each in chosen), depth=depth)
         title = f"{space} on {subject.data.name}"
     cap = None if memory_cap is None else parse_size(memory_cap)
     cost = costing.cost(subject, batch_size, precision, device, cap)

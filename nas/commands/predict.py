@@ -60,7 +60,7 @@ def predict(
     if as_json and as_csv:
         raise InvalidSetting("Ask for --json or --csv, not for both.")
     opened = Exported.open(expanded(export), trust=trust)
-    files, others = image_files([expanded(each) for each in images])
+    files, others = image_files([expanded(each) for each in images], native=opened.native)
     chosen, runtime = opened.load(format, threads or processors())
     if opened.withheld and format is None:
         said = f"{export} was not exported by you on this machine, so its {chosen} file is run:"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,7 @@ def contact_sheet(data: ImageData, path: Path) -> None:
     draw = ImageDraw.Draw(sheet)
     draw.text((MARGIN, MARGIN), data.info.name, INK, _font(22))
     draw.text((MARGIN, MARGIN + 30), _facts(data), PALE, _font(13))
+    white = 65535 * max(min(1.0, mean + 3 * std) for mean, std in zip(data.mean, data.std, strict=True))
     generator = np.random.default_rng(0)
     for row, name in enumerate(names):
         top = MARGIN + HEADER + row * step_y
@@ -51,7 +53,7 @@ def contact_sheet(data: ImageData, path: Path) -> None:
         members = np.flatnonzero(train.labels == row)
         chosen = generator.permutation(members)[:COLUMNS]
         for column, index in enumerate(chosen):
-            tile = _tile(train.images[index], (width, height))
+            tile = _tile(train.images[index], (width, height), white)
             sheet.paste(tile, (left + column * step_x, top))
     try:
         sheet.save(path, "PNG")
@@ -62,7 +64,7 @@ def contact_sheet(data: ImageData, path: Path) -> None:
 def _facts(data: ImageData) -> str:
     channels, height, width = data.info.shape
     splits = ", ".join(f"{count:,} {split}" for split, count in data.counts.items())
-    kind = "grey" if channels == 1 else "RGB"
+    kind = {1: "grey", 3: "RGB"}.get(channels, f"with {channels} channels, the first shown")
     facts = f"{len(data.classes):,} classes, {width}x{height} {kind}, {splits}"
     return facts if len(data.classes) <= ROWS else f"{facts}; the first {ROWS} classes"
 
@@ -75,8 +77,11 @@ def _tile_size(data: ImageData) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _tile(pixels: NDArray[np.uint8], size: tuple[int, int]) -> Image.Image:
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+def _tile(pixels: NDArray[Any], size: tuple[int, int], white: float) -> Image.Image:
+    """`white` is the value that is shown so, of those of 16 bits, which scanners seldom use up."""
+    if pixels.dtype == np.uint16:
+        pixels = np.round(pixels * (255 / white)).clip(0, 255).astype(np.uint8)
+    image = Image.fromarray(pixels if pixels.shape[-1] == 3 else pixels[..., 0])
     enlarged = size[0] > image.width
     return image.resize(size, Image.Resampling.NEAREST if enlarged else Image.Resampling.LANCZOS)
 

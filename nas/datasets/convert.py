@@ -1,4 +1,4 @@
-"""One image of any kind, as 8-bit grey or RGB pixels."""
+"""One image of any kind, as 8-bit grey or RGB pixels; or in all its depth, where that is asked for."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from nas.datasets.deep import SIXTEEN_BIT, Pixels, image_array, planes_of, resized
 from nas.datasets.rules import FIRST, NEWEST
 
 GREY = ("1", "L", "LA", "La")
-SIXTEEN_BIT = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 PALETTE = ("P", "PA")
 ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 COLOUR = ("CMYK", "YCbCr", "HSV", "RGBX", "LAB")
@@ -42,8 +42,8 @@ class Remark(NamedTuple):
 class Picture:
     """A decoded image."""
 
-    pixels: NDArray[np.uint8]
-    """(height, width, channels): one channel where it is stored as grey, else three."""
+    pixels: Pixels
+    """(height, width, channels): one channel where it is stored as grey, else three; or as many as it has."""
     size: tuple[int, int]
     """(width, height) as stored, before turning and resizing."""
     remarks: tuple[Remark, ...]
@@ -54,17 +54,28 @@ class Picture:
         return self.size[0] * self.size[1]
 
 
-def convert(image: Image.Image, side: int | None, rules: int = NEWEST) -> Picture:
+def convert(
+    image: Image.Image | NDArray[Any], side: int | None, rules: int = NEWEST, *, native: bool = False
+) -> Picture:
     """Turn an opened image upright, make it 8-bit grey or RGB, and bring it to `side` x `side` pixels.
 
     Resizing keeps the proportions: the centre is cropped to a square, which is then scaled, antialiased, with
     bicubic interpolation. None keeps the image's size. Metadata that is broken is as none, but for the first
     `nas.datasets.rules`.
 
+    Args:
+        native: keep 16 bits of grey, and every channel of an array or page of a TIFF.
+
     Raises:
         OSError, SyntaxError, ValueError and others: the image is broken, or of a kind that has no 8-bit form.
     """
+    if not isinstance(image, Image.Image):
+        return _of_array(image_array(image), side)
     size = image.size
+    if native:
+        planes = planes_of(image, lambda page: _upright(page, rules))
+        if planes is not None:
+            return _deep(planes, size, side)
     remarks: list[Remark] = []
     if side is not None:
         image.draft(None, (2 * side, 2 * side))  # lets libjpeg leave out detail that scaling would remove
@@ -75,15 +86,33 @@ def convert(image: Image.Image, side: int | None, rules: int = NEWEST) -> Pictur
         remarks.append(Remark("icon of several sizes", "reduced to the largest"))
     if rules == FIRST and image.mode == "LAB":
         raise ValueError("pixels of mode LAB have no fixed range")
-    turn = TURNS.get(_orientation(image, rules))
-    if turn is not None:
-        image = image.transpose(turn)
+    turned = _upright(image, rules)
+    if turned is not image:
+        image = turned
         remarks.append(Remark("image", "turned upright by their EXIF orientation"))
     flat = _flatten(image, remarks)
     if side is not None and flat.size != (side, side):
         flat = ImageOps.fit(flat, (side, side), Image.Resampling.BICUBIC)
     pixels = np.asarray(flat)
     return Picture(pixels[..., None] if pixels.ndim == 2 else pixels, size, tuple(remarks))
+
+
+def _of_array(pixels: Pixels, side: int | None) -> Picture:
+    """As images of the same pixels are converted, where there can be any."""
+    height, width, channels = pixels.shape
+    if pixels.dtype == np.uint8 and channels in (1, 3):
+        return convert(Image.fromarray(pixels[..., 0] if channels == 1 else pixels), side)
+    return _deep(pixels, (width, height), side)
+
+
+def _deep(pixels: Pixels, size: tuple[int, int], side: int | None) -> Picture:
+    return Picture(pixels if side is None else resized(pixels, side, side), size, ())
+
+
+def _upright(image: Image.Image, rules: int) -> Image.Image:
+    """By its EXIF orientation; itself where that says nothing."""
+    turn = TURNS.get(_orientation(image, rules))
+    return image if turn is None else image.transpose(turn)
 
 
 def _orientation(image: Image.Image, rules: int) -> Any:

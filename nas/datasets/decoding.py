@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.datasets.convert import Picture, Remark, convert
+from nas.datasets.deep import Pixels
 from nas.datasets.image_files import allowing
 from nas.datasets.npy import ImageFile
 from nas.datasets.source import SPLITS, Listing, Settings
@@ -41,6 +42,8 @@ class Decoded:
 
     shape: tuple[int, int, int]
     """(channels, height, width)"""
+    bits: int
+    """Of a value: 8 or 16."""
     splits: NDArray[np.int8]
     """The split of every image of the listing, as an index into SPLITS, or BROKEN."""
     notes: tuple[str, ...]
@@ -59,7 +62,7 @@ def decode(
 ) -> Decoded:
     """Write the images and labels of every split into `folder`, each in the order of the listing.
 
-    All become RGB where any is coloured, else grey.
+    All become RGB where any is coloured, else grey; native ones are all alike.
 
     Raises:
         DataError: an image is broken and not to be skipped, or sizes differ and are not to be changed.
@@ -70,7 +73,7 @@ def decode(
     grey = 0
     remarks: Counter[Remark] = Counter()
     broken: list[str] = []
-    writer = _SplitWriter(listing.place, folder)
+    writer = _SplitWriter(listing.place, folder, settings.native)
     try:
         with allowing(settings.max_pixels, settings.rules):
             for index, picture in enumerate(_pictures(listing, settings, progress)):
@@ -106,30 +109,40 @@ def decode(
     if broken:
         examples = ", ".join(broken[:3]) + (" and others" if len(broken) > 3 else "")
         skipped.append(f"{_count(len(broken), 'broken image')} skipped: {examples}")
-    return Decoded((channels, height, width), splits, tuple(notes), tuple(skipped), dict(sizes))
+    return Decoded((channels, height, width), writer.bits, splits, tuple(notes), tuple(skipped), dict(sizes))
 
 
 class _SplitWriter:
     """The image files of all splits, opened once the first image tells their shape."""
 
-    def __init__(self, place: str, folder: Path) -> None:
+    def __init__(self, place: str, folder: Path, native: bool) -> None:
         self.shape = (0, 0, 0)
         """(height, width, channels)"""
+        self.bits = 8
+        self._native = native
         self._place = place
         self._folder = folder
         self._files: list[ImageFile] = []
         self._first = ""
 
-    def append(self, split: int, pixels: NDArray[np.uint8], name: str) -> None:
+    def append(self, split: int, pixels: Pixels, name: str) -> None:
         height, width, channels = pixels.shape
         if not self._files:
             self.shape = (height, width, channels)
             self._first = name
-            self._files = [ImageFile(self._folder / f"{split}_images.npy", self.shape) for split in SPLITS]
+            self.bits = 8 * pixels.itemsize
+            paths = [self._folder / f"{split}_images.npy" for split in SPLITS]
+            self._files = [ImageFile(path, self.shape, pixels.dtype) for path in paths]
         if (height, width) != self.shape[:2]:
             raise SizesDiffer(
                 f"{self._place}: images differ in size: {self._first} is {self.shape[1]}x{self.shape[0]}, "
                 f"{name} is {width}x{height} (width x height). Bring them to one size with --image-size N."
+            )
+        if self._native and (channels, pixels.itemsize) != (self.shape[2], self.bits // 8):
+            raise DataError(
+                f"{self._place}: images differ in depth: {self._first} has"
+                f" {_depth(self.shape[2], self.bits)}, {name} has {_depth(channels, 8 * pixels.itemsize)}."
+                " Bring them to one, or reduce them all with --depth 8bit."
             )
         if channels > self.shape[2]:  # the first coloured image after grey ones
             self.shape = (height, width, channels)
@@ -149,8 +162,11 @@ def _pictures(
 
     def picture(index: int) -> Picture | Exception:
         try:
-            with listing.read(index) as image, alone if image.width * image.height > HUGE else nullcontext():
-                return convert(image, settings.image_size, settings.rules)
+            opened = listing.read(index)
+            if isinstance(opened, np.ndarray):
+                return convert(opened, settings.image_size)
+            with opened as image, alone if image.width * image.height > HUGE else nullcontext():
+                return convert(image, settings.image_size, settings.rules, native=settings.native)
         except Exception as error:  # the decoders of the many formats raise almost anything
             return error
 
@@ -169,3 +185,8 @@ def _pictures(
 def _count(number: int, noun: str) -> str:
     """Such as "1 RGBA image" or "1,200 grey images"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _depth(channels: int, bits: int) -> str:
+    """Such as "3 channels of 8 bits"."""
+    return f"{_count(channels, 'channel')} of {bits} bits"

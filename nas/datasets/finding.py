@@ -52,11 +52,14 @@ def find_source(
     rules: int,
     columns: Mapping[str, str] | None = None,
     root: Path | None = None,
+    *,
+    native: bool = False,
 ) -> Source:
     """Args:
         source: a name out of `known_datasets()`, or a path.
         data_dir: where downloads lie or are put; by default `downloads` in the cache folder.
         rules: see `nas.datasets.rules`.
+        native: whether it may give arrays, of any depth.
         columns, root: what is said of a table: see `nas.datasets.open_data`.
 
     Raises:
@@ -76,7 +79,7 @@ def find_source(
         raise DataError(f"{source} can be read in more ways than one: as {ways}. Leave one of them.")
     for name, module in owners.items():
         with DATASETS.at_work(name):
-            return _opened(module, source, downloads, rules, options)
+            return _opened(module, source, downloads, rules, options, native)
     _check_options(source, options, ())
     if "://" in source:
         raise DataError(f"{source} is an address: download the images first, and give their folder. {LAYOUT}")
@@ -84,7 +87,7 @@ def find_source(
     if path.is_file():
         raise DataError(f"{path} is {_kind_of_file(path)}")
     if "/" in source or os.sep in source or path.is_dir():
-        return folder.open(source, downloads, rules)
+        return folder.open(source, downloads, rules, native)
     hint = "Your own: give the path of a folder of class folders, of a table or of an .npz file."
     raise UnknownName("dataset", source, known_datasets(), hint)
 
@@ -107,10 +110,15 @@ def pinned(source: str) -> str:
     return source
 
 
-def _opened(offered: Any, source: str, downloads: Path, rules: int, options: Mapping[str, Any]) -> Source:
+def _opened(
+    offered: Any, source: str, downloads: Path, rules: int, options: Mapping[str, Any], native: bool
+) -> Source:
     """An entry point may also name a function of the downloads alone, which makes the source of its name."""
     by_module = isinstance(offered, ModuleType)
-    _check_options(source, options, getattr(offered, "OPTIONS", ()))
+    taken = getattr(offered, "OPTIONS", ())
+    _check_options(source, options, taken)
+    if "native" in taken:
+        options = {**options, "native": native}
     made: Source = offered.open(source, downloads, rules, **options) if by_module else offered(downloads)
     return made
 

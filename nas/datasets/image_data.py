@@ -22,8 +22,8 @@ INFO = "info.json"
 class Split:
     """The images of one split, mapped read-only from disk: any number of processes share one copy."""
 
-    images: NDArray[np.uint8]
-    """(n, height, width, channels)"""
+    images: NDArray[Any]
+    """uint8, or uint16 where `info.bits` is 16: (n, height, width, channels)"""
     labels: NDArray[np.int64]
     """(n,): indices into the dataset's classes."""
 
@@ -54,6 +54,8 @@ class ImageData:
     """What was done to the images that their owner may want to know: "12 RGBA images blended onto black"."""
     rules: int
     """By which they were listed and decoded: see `nas.datasets.rules`."""
+    native: bool = False
+    """Whether bits and channels were kept as they came."""
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -84,6 +86,7 @@ class ImageData:
             split_digest=fields["split_digest"],
             notes=tuple(fields["notes"]),
             rules=rules_of(fields),
+            native=fields.get("native", False),
         )
 
     def save(self) -> None:
@@ -129,6 +132,8 @@ class ImageData:
                 self.counts[name],
             ):
                 raise ValueError(f"its files hold arrays of {images.shape} and {labels.shape}")
+            if images.dtype.itemsize * 8 != self.info.bits:
+                raise ValueError(f"its images are {images.dtype}")
         except (OSError, ValueError) as error:
             way_out = f"Delete {self.folder} and start again."
             raise StorageError(f"The decoded {name} split cannot be read: {error}. {way_out}") from error

@@ -16,6 +16,9 @@ from nas.datasets.files import FileEntry
 from nas.datasets.rules import FIRST, NEWEST
 
 if TYPE_CHECKING:  # listing files must not wait for Pillow
+    from typing import Any
+
+    from numpy.typing import NDArray
     from PIL import Image
 
 SUFFIXES = {
@@ -35,6 +38,9 @@ SUFFIXES = {
 }
 """By Pillow's name of the type. What a file holds decides, not its suffix; and EPS is none of them, for which
 Pillow starts another program."""
+
+NPY = ".npy"
+"""The suffix of an array that is one image, of any depth."""
 
 ALL_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
 FIRST_SUFFIXES = ALL_SUFFIXES - {
@@ -56,12 +62,15 @@ OPEN_ALREADY = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 _LIMITS = threading.RLock()
 
 
-def is_image(root: Path, file: FileEntry, rules: int = NEWEST) -> bool:
+def is_image(root: Path, file: FileEntry, rules: int = NEWEST, *, native: bool = False) -> bool:
     """Whether a file below `root` is read as an image: by its suffix, or its content if it has none.
 
+    Where depth is `native`, an array is one too.
     Others may begin like an image too, and are left out: the raw photo or the backup of one beside them.
     """
     suffix = Path(file.path).suffix.lower()
+    if native and suffix == NPY:
+        return file.kind != "device"
     if rules == FIRST:
         return suffix in FIRST_SUFFIXES
     if file.kind == "file" and not suffix:
@@ -95,6 +104,28 @@ def allowing(max_pixels: int, rules: int = NEWEST) -> Iterator[None]:
             yield
         finally:
             Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = before
+
+
+def open_native(file: Path | bytes, rules: int = NEWEST) -> Image.Image | NDArray[Any]:
+    """As `open_image`; an array as it is stored, from an .npy file.
+
+    Raises:
+        OSError, ValueError and others: it cannot be read, holds Python objects, or has more pixels than are
+            allowed.
+    """
+    if isinstance(file, bytes) or file.suffix.lower() != NPY:
+        return open_image(file, rules)
+    import numpy as np
+    from PIL import Image
+
+    _check_file(file)
+    mapped = np.lib.format.open_memmap(file, mode="r")  # of a header that lies nothing is read
+    allowed = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+    if allowed and mapped.ndim > 1 and mapped.shape[0] * mapped.shape[1] > allowed:
+        raise ValueError(
+            f"it has more pixels than the {int(allowed):,} that are allowed; allow more with --max-pixels"
+        )
+    return np.array(mapped)
 
 
 def open_image(file: Path | bytes, rules: int = NEWEST) -> Image.Image:

@@ -20,10 +20,11 @@ from nas.datasets.rules import NEWEST
 from nas.datasets.source import SPLITS, Listing, Settings, Source
 from nas.datasets.split import check_classes, digest_split, stratify
 from nas.errors import DataError, InvalidSetting
-from nas.space import DataInfo
+from nas.recipe import Depth
+from nas.space import COLOURS, DataInfo
 
 if TYPE_CHECKING:
-    from nas.datasets.decoding import Progress
+    from nas.datasets.decoding import Decoded, Progress
 
 
 def open_data(
@@ -36,6 +37,7 @@ def open_data(
     max_pixels: int = MAX_PIXELS,
     columns: Mapping[str, str] | None = None,
     root: Path | None = None,
+    depth: Depth = "8bit",
     rules: int = NEWEST,
     progress: Progress | None = None,
 ) -> ImageData:
@@ -50,6 +52,7 @@ def open_data(
         max_pixels: width times height of the largest image that is read.
         columns: of a table, by role (image, label, split, group), a column's name or number, or "none".
         root: from where the paths in a table lead; by default its own folder.
+        depth: "8bit", or "native" to keep 16 bits of grey, and all channels of arrays and pages.
         rules: by which a folder is listed and images are decoded: a study's own, see `nas.datasets.rules`.
         progress: called with the images done and the images in all while they are decoded.
 
@@ -72,8 +75,9 @@ def open_data(
         skip_broken=skip_broken,
         max_pixels=max_pixels,
         rules=rules,
+        native=depth == "native",
     )
-    origin = find_source(source, data_dir, rules, columns, root)
+    origin = find_source(source, data_dir, rules, columns, root, native=settings.native)
     folder = _folder(origin, settings)
     if not is_whole(folder):
         listing = _whole(origin.list_images(), skip_broken)
@@ -95,7 +99,7 @@ def _whole(listing: Listing, skip_broken: bool) -> Listing:
 
 
 def _folder(origin: Source, settings: Settings) -> Path:
-    return cache.cache_folder(origin.name, origin.key(), settings)
+    return cache.cache_folder(origin.name, origin.key(), settings, *(["native"] if settings.native else []))
 
 
 def _fill(
@@ -133,7 +137,8 @@ def _fill(
             num_classes=len(listing.classes),
             num_train=len(of_split["train"]),
             num_val=len(of_split["val"]),
-            augmentations=origin.augmentations,
+            augmentations=_augmentations(origin, decoded, settings),
+            bits=decoded.bits,
         ),
         classes=listing.classes,
         mean=mean,
@@ -147,4 +152,11 @@ def _fill(
         split_digest=digest_split(compress(listing.names, kept), decoded.splits[kept]),
         notes=listing.notes + grouped + decoded.notes + skipped,
         rules=settings.rules,
+        native=settings.native,
     ).save()
+
+
+def _augmentations(origin: Source, decoded: Decoded, settings: Settings) -> tuple[str, ...]:
+    """Without those of colours where channels are not three of 8 bits, which are what eyes see."""
+    seen = not settings.native or (decoded.shape[0], decoded.bits) == (3, 8)
+    return tuple(name for name in origin.augmentations if seen or name not in COLOURS)

@@ -102,7 +102,7 @@ def look(data: ImageData) -> Look:
     for name, split in splits.items():
         names = iter(zip(names_of(data.folder, name, len(split)), split.labels.tolist(), strict=True))
         for block in blocks(split.images):
-            spread = block.reshape(len(block), -1).std(axis=1, dtype=np.float32) / 255
+            spread = block.reshape(len(block), -1).std(axis=1, dtype=np.float32) / np.iinfo(block.dtype).max
             for pixels, deviation in zip(block, spread.tolist(), strict=True):
                 image = Image(name, *next(names))
                 alike[hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()].append(image)

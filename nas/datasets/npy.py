@@ -9,30 +9,32 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 BLOCK = 1 << 24
 """Bytes handled at once when a whole file is read."""
 
 
 class ImageFile:
-    """A new .npy file of uint8 images that all have one shape."""
+    """A new .npy file of images that all have one shape, uint8 or uint16."""
 
-    def __init__(self, path: Path, shape: tuple[int, int, int]) -> None:
+    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: DTypeLike = np.uint8) -> None:
         """`shape` is (height, width, channels)."""
         self.path = path
         self.shape = shape
+        self.dtype = np.dtype(dtype).newbyteorder("<")
         self.count = 0
         self._file = path.open("wb")
         self._write_header()
 
-    def append(self, images: NDArray[np.uint8]) -> None:
+    def append(self, images: NDArray[Any]) -> None:
         """Add images (n, height, width, channels)."""
         assert images.shape[1:] == self.shape
-        self._file.write(np.ascontiguousarray(images).data)
+        self._file.write(np.ascontiguousarray(images, self.dtype).data)
         self.count += len(images)
 
     def close(self) -> None:
@@ -52,11 +54,11 @@ class ImageFile:
 
     def _write_header(self) -> None:
         # NumPy pads the header, so that one with a larger first dimension has the same length
-        header = {"descr": "|u1", "fortran_order": False, "shape": (self.count, *self.shape)}
+        header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.count, *self.shape)}
         npy.write_array_header_1_0(self._file, header)
 
 
-def blocks(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+def blocks(images: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """The images (n, height, width, channels), at most BLOCK bytes at a time, one image at least."""
     rows = max(1, BLOCK // max(1, images[:1].nbytes))
     for start in range(0, len(images), rows):

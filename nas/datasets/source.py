@@ -14,7 +14,8 @@ an entry point of the group `nas.datasets`. It holds `open`, and says what it op
     SINCE: int
         the first rules under which it takes a folder; under those before, that was one of class folders
     OPTIONS: Sequence[str]
-        which of "columns" and "root" `open` takes besides, by keyword: a mapping of texts, and a path or None
+        which of "columns", "root" and "native" `open` takes besides, by keyword: a mapping of texts, a path
+        or None, and whether it may give arrays, of which all bits and channels are kept
     pinned(source: str) -> str
         what finds the very same images for ever, of a text that may come to mean others; a study keeps it
     called(source: str) -> str
@@ -26,8 +27,8 @@ What more than one source takes is refused, and what none takes is a folder of c
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, Self
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,8 @@ class Settings:
     """Width times height of the largest image that is read."""
     rules: int
     """See `nas.datasets.rules`."""
+    native: bool = field(default=False, repr=False)
+    """Keep 16 bits and as many channels as there are. Not shown: folders of 8 bits keep their names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +73,9 @@ class Listing:
     """The split that each image comes in, as an index into SPLITS. Without splits, all are in train."""
     names: Sequence[str]
     """What a message calls each image, such as its relative path. Unique: splits are drawn by name."""
-    read: Callable[[int], Image.Image]
-    """Opens one image, of any mode and size, in any thread. Whatever it raises means a broken image."""
+    read: Callable[[int], Image.Image | NDArray[Any]]
+    """Opens one image, of any mode and size, in any thread. Whatever it raises means a broken image. An array
+    is (height, width) or (height, width, channels), and only where a source was opened as native."""
     notes: tuple[str, ...] = ()
     groups: NDArray[np.int64] | None = None
     """Of images that must not be in two splits, such as those of one patient, the same number."""

@@ -314,6 +314,7 @@ def open_images(recipe: Recipe, progress: Progress | None = None, *, rules: int)
         max_pixels=recipe.max_pixels,
         columns=recipe.columns,
         root=recipe.root,
+        depth=recipe.depth,
         rules=rules,
         progress=progress,
     )

@@ -156,6 +156,7 @@ class Planner:
                 constants=request.constants,
                 after=request.after,
                 classes=self._data.num_classes,
+                bits=self._data.bits,
                 ask_bf16=False,  # a search would not change its precision for the answer
             )
         except Untraceable:  # nothing is known, so it gets all that it may have

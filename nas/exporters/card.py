@@ -163,12 +163,13 @@ def slower_int8(formats: Mapping[str, Verification]) -> str:
 
 def _use(trained: TrainedModel, formats: Mapping[str, Verification], uint8: bool) -> Iterator[str]:
     channels, height, width = trained.input_shape
-    kind = "grey" if channels == 1 else "RGB"
+    kind = _kind(trained)
     if uint8:
-        shape, values = f"uint8 (batch, {height}, {width}, {channels})", "as decoders give them"
+        shape, values = f"uint{trained.bits} (batch, {height}, {width}, {channels})", "as decoders give them"
     else:
         shape = f"float32 (batch, {channels}, {height}, {width})"
-        values = "scaled to [0, 1] and normalised: `(pixels / 255 - mean) / std` of each channel"
+        scaled = f"(pixels / {2**trained.bits - 1} - mean) / std"
+        values = f"scaled to [0, 1] and normalised: `{scaled}` of each channel"
     yield f"`images` are {shape}, {kind}, {values}."
     if uint8 and "source" in formats:
         yield "Only the network of `model.py` takes what its own `preprocess` makes."
@@ -183,8 +184,18 @@ def _use(trained: TrainedModel, formats: Mapping[str, Verification], uint8: bool
 
 
 def _images(trained: TrainedModel) -> str:
-    channels, height, width = trained.input_shape
-    return f"{'grey' if channels == 1 else 'RGB'} images of {width} x {height} pixels"
+    _, height, width = trained.input_shape
+    kind = _kind(trained)
+    images = f"{width} x {height} pixels"
+    return f"{kind} images of {images}" if kind in ("grey", "RGB") else f"images of {images} in {kind}"
+
+
+def _kind(trained: TrainedModel) -> str:
+    """Such as "RGB", or "5 channels of 16 bits"."""
+    channels = trained.input_shape[0]
+    if trained.bits == 8 and channels in (1, 3):
+        return "grey" if channels == 1 else "RGB"
+    return f"{plural(channels, 'channel')} of {trained.bits} bits"
 
 
 def _names(classes: Sequence[str]) -> str:

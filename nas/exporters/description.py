@@ -56,6 +56,8 @@ def _architecture(
         "classes": trained.classes,
         "mean": trained.mean,
         "std": trained.std,
+        "bits": trained.bits,
+        "native": trained.native,
         **asdict(trained.layers),
         "versions": dict(trained.versions),
         "uint8": uint8,

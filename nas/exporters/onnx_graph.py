@@ -68,7 +68,8 @@ def load(file: Path, threads: int) -> Runtime:
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     (images,) = session.get_inputs()
     return Runtime(
-        lambda batch: session.run(None, {images.name: batch}, silent)[0], uint8=images.type == "tensor(uint8)"
+        lambda batch: session.run(None, {images.name: batch}, silent)[0],
+        uint8=images.type in ("tensor(uint8)", "tensor(uint16)"),
     )
 
 

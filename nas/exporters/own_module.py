@@ -71,6 +71,8 @@ def export(
         classes=names,
         mean=tuple(mean or (0.0,) * channels),
         std=tuple(std or (1.0,) * channels),
+        bits=images.info.bits if images else 8,
+        native=images is not None and images.native,
         data=images.info.name if images else None,
         data_facts=facts,
         images=images,

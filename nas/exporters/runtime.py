@@ -29,8 +29,6 @@ class Runtime:
     uint8: bool
     """Whether it takes raw images, because the preprocessing is in the file."""
 
-    def prepare(
-        self, images: NDArray[np.uint8], mean: Sequence[float], std: Sequence[float]
-    ) -> NDArray[np.uint8] | NDArray[np.float32]:
-        """What `run` takes, from uint8 images (batch, height, width, channels)."""
+    def prepare(self, images: NDArray[Any], mean: Sequence[float], std: Sequence[float]) -> NDArray[Any]:
+        """What `run` takes, from uint8 or uint16 images (batch, height, width, channels)."""
         return np.array(images) if self.uint8 else normalise(images, mean, std)

@@ -58,12 +58,16 @@ class TrainedModel:
     model: nn.Module
     """Normalised float images (batch, channels, height, width) in, logits (batch, classes) out."""
     input_shape: tuple[int, int, int]
-    """(channels, height, width); one channel for grey images, three for RGB."""
+    """(channels, height, width); one channel for grey images, three for RGB, any number for native ones."""
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     """Mean of each channel, of images scaled to [0, 1]."""
     std: tuple[float, ...]
     """Standard deviation of each channel, of images scaled to [0, 1]."""
+    bits: int = 8
+    """Of a value of the images before they are scaled: 8 or 16."""
+    native: bool = False
+    """Whether images are read in all their depth, as `--depth native` has it."""
     data: str | None = None
     """The name of the dataset, not its path."""
     data_facts: Mapping[str, Any] = field(default_factory=dict)

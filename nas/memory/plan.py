@@ -37,6 +37,7 @@ def plan_memory(
     after: Levers | None = None,
     ask_bf16: bool = True,
     classes: int | None = None,
+    bits: int = 8,
 ) -> MemoryPlan | DoesNotFit:
     """Choose how to train `network`, or what builds it, on images of `shape` (channels, height, width).
 
@@ -47,13 +48,14 @@ def plan_memory(
         after: a way that was not frugal enough in spite of its prediction, whatever it was; begin behind it.
         ask_bf16: say what bf16 would change about a network that does not fit, for half as much time again.
         classes: that the network must tell apart; None for whatever it does.
+        bits: of a value of a pixel, 8 or 16.
 
     Raises:
         Untraceable: the memory of the network cannot be predicted.
         WrongLogits: it does not give (batch, classes).
     """
     module = network if isinstance(network, nn.Module) else build_without_memory(network)
-    predictor = _Predictor(module, shape, training, precision, device, constants, classes)
+    predictor = _Predictor(module, shape, training, precision, device, constants, classes, bits)
     ways = list(predictor.ways())
     frugal_of_kind = {levers.kind: levers for levers in ways}
     for levers in ways[ways.index(after) + 1 if after else 0 :]:
@@ -84,6 +86,7 @@ class _Predictor:
     device: Device
     constants: MemoryConstants
     classes: int | None = None
+    bits: int = 8
     _programs: dict[tuple[bool, bool], AllocationProgram] = field(default_factory=dict, init=False)
     """Programs for any batch size, by kind."""
     _traced: dict[Levers, AllocationProgram] = field(default_factory=dict, init=False)
@@ -173,6 +176,7 @@ class _Predictor:
             kernels=self.device,
             images=images,
             classes=self.classes,
+            bits=self.bits,
         )
 
     @cached_property

@@ -37,6 +37,7 @@ from nas.training.logits import check_logits
 from nas.training.loss import cross_entropy
 from nas.training.mixup import mix, mixed_cross_entropy
 from nas.training.optimizers import make_optimizers
+from nas.training.values import DTYPES, values
 
 Precision = Literal["fp32", "bf16"]
 
@@ -55,6 +56,7 @@ def trace_training(
     kernels: Device | None = None,
     images: int | None = None,
     classes: int | None = None,
+    bits: int = 8,
 ) -> AllocationProgram:
     """Follow a training step and an evaluation of `network` on images of `shape` (channels, height, width).
 
@@ -68,6 +70,7 @@ def trace_training(
             the time.
         classes: that the network must tell apart. If None it may do anything: what gives a vector an image is
             trained as a classifier, and of anything else the loss is the mean of all outputs.
+        bits: of a value of a pixel, 8 or 16.
 
     Raises:
         Untraceable: the network depends on values of tensors, computes otherwise at another batch size, or
@@ -80,7 +83,7 @@ def trace_training(
         for number in (images,) if images else IMAGES:
             with FakeTensorMode(allow_non_fake_inputs=True), functions, _silence():
                 rehearsal = _Rehearsal(
-                    network, shape, training, precision, checkpointing, kernels, number, classes
+                    network, shape, training, precision, checkpointing, kernels, number, classes, bits
                 )
                 traces.append(rehearsal.trace(accumulate, evaluate=images is None))
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
@@ -120,7 +123,9 @@ class _Rehearsal:
         kernels: Device | None,
         images: int,
         classes: int | None,
+        bits: int,
     ) -> None:
+        self.pixel = DTYPES[bits]
         self.classes = classes
         self.recorder = Recorder(kernels)
         self.model = copy_without_memory(network, _empty)
@@ -131,7 +136,7 @@ class _Rehearsal:
             model = copy_without_memory(network, _empty)
             self.average = WeightAverage(model, training.ema_decay)
             self.recorder.label("optimizer_state", *model.parameters(), *model.buffers())
-        fill, generator = torch.zeros(shape[0], dtype=torch.uint8), torch.Generator()
+        fill, generator = torch.zeros(shape[0], dtype=self.pixel), torch.Generator()
         self.augmentation = Augmentation(training.augmentation, shape, images, fill, generator)
         self.drawn = self.augmentation.draw(torch.arange(images), 1, generator)
         self.recorder.label("batch", self.augmentation.grain)
@@ -219,7 +224,7 @@ class _Rehearsal:
             F.cross_entropy(output, labels)
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        pixels = torch.empty(self.pixels_shape, dtype=torch.uint8)
+        pixels = torch.empty(self.pixels_shape, dtype=self.pixel)
         return pixels, torch.zeros(len(pixels), dtype=torch.long)
 
     def _forward(self, pixels: Tensor) -> Tensor | list[Tensor]:
@@ -233,7 +238,7 @@ class _Rehearsal:
         return output.float()  # type: ignore[no-any-return]
 
     def _normalised(self, pixels: Tensor) -> Tensor:
-        images = pixels.float()
+        images = values(pixels)
         self.recorder.label("batch", images)
         return images.permute(0, 3, 1, 2)
 

@@ -31,7 +31,7 @@ def check_first(space: Space, params: Mapping[str, Any], info: DataInfo) -> None
     network = build_without_memory(build)
     try:
         with at_work():
-            trace_training(network, info.shape, proposal.training, classes=info.num_classes)
+            trace_training(network, info.shape, proposal.training, classes=info.num_classes, bits=info.bits)
         if all(parameter.dtype == torch.float32 for parameter in network.parameters()):
             return  # tensors without bytes bear any mixture of kinds
         run_once(build(), space, info)

@@ -17,6 +17,7 @@ from nas.memory.plan import build_without_memory, plan_memory
 from nas.memory.planned import DoesNotFit, MemoryPlan
 from nas.memory.prediction import MemoryConstants
 from nas.network.inspection import Inspection, inspect_training
+from nas.recipe import Depth
 from nas.seconds.machine import remembered
 from nas.seconds.pace import measure_pace
 from nas.seconds.rates import Rates
@@ -40,17 +41,19 @@ def propose(
     data: str = "digits",
     chosen: Mapping[str, str] | None = None,
     info: DataInfo | None = None,
+    depth: Depth = "8bit",
 ) -> Subject:
     """A proposal of a search space: the smallest one, but for the parameters that are chosen.
 
     Args:
         chosen: values by parameter, as text.
         info: of the dataset, where it is known already.
+        depth: in which the dataset is read otherwise.
 
     Raises:
         NasError: no such space, dataset or parameter, or a value out of its range.
     """
-    found, info = load_space(space), info or open_data(data).info
+    found, info = load_space(space), info or open_data(data, depth=depth).info
     proposal = found.suggest(FixedTrial(smallest(found, info, chosen)), info)
     return Subject(partial(found.build, proposal, info), proposal.training, info)
 
@@ -88,14 +91,23 @@ def cost(
     """
     training = replace(subject.training, batch_size=batch_size or subject.training.batch_size)
     module, shape = build_without_memory(subject.build), subject.data.shape
-    classes = subject.data.num_classes
+    classes, bits = subject.data.num_classes, subject.data.bits
     with aside():  # a forward may print
-        found = inspect_training(module, shape, training, precision=precision, device=device, classes=classes)
+        found = inspect_training(
+            module, shape, training, precision=precision, device=device, classes=classes, bits=bits
+        )
     plan = None
     if memory_cap is not None:
         constants = MemoryConstants.typical(device)
         plan = plan_memory(
-            module, shape, training, cap=memory_cap, precision=precision, device=device, constants=constants
+            module,
+            shape,
+            training,
+            cap=memory_cap,
+            precision=precision,
+            device=device,
+            constants=constants,
+            bits=bits,
         )
     if device == "cuda":
         return Cost(found, training.batch_size, plan, epoch_seconds=None, learned_from=0)

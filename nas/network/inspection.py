@@ -79,11 +79,13 @@ def inspect_training(
     precision: Precision,
     device: Device,
     classes: int | None = None,
+    bits: int = 8,
 ) -> Inspection:
     """As `inspect`, with every setting of a training: averaged weights take memory too, for one.
 
     Args:
         classes: that the module must tell apart; None for whatever it does.
+        bits: of a value of a pixel, 8 or 16.
 
     Raises:
         WrongLogits: it does not give (batch, classes).
@@ -91,7 +93,7 @@ def inspect_training(
     constants = MemoryConstants.typical(device)
     kernels: Device | None = "cuda" if device == "cuda" else None
     program = trace_training(
-        module, input_shape, training, precision=precision, kernels=kernels, classes=classes
+        module, input_shape, training, precision=precision, kernels=kernels, classes=classes, bits=bits
     )
     table = layer_table(module, input_shape)
     return Inspection(

@@ -2,6 +2,7 @@
 
 from nas.space.contract import (
     AUGMENTATIONS,
+    COLOURS,
     Architecture,
     DataInfo,
     Optimizer,
@@ -15,6 +16,7 @@ from nas.space.contract import (
 
 __all__ = [
     "AUGMENTATIONS",
+    "COLOURS",
     "Architecture",
     "DataInfo",
     "Optimizer",

@@ -46,6 +46,8 @@ AUGMENTATIONS = (
     *("brightness", "contrast", "noise", "cutout"),
 )
 """In the order in which they are applied. "alternating_flip" flips each image in every second epoch."""
+COLOURS = ("brightness", "contrast", "noise")
+"""Those that change values: for images of 8 bits that are seen as they are."""
 
 ClassWeights = Literal["balanced"] | Mapping[str, float] | None
 
@@ -72,6 +74,8 @@ class DataInfo:
     num_val: int
     augmentations: tuple[str, ...]
     """Which of AUGMENTATIONS leave the class of an image unchanged."""
+    bits: int = 8
+    """Of a value of a pixel: 8 or 16. Networks read floats in any case."""
 
 
 @dataclass(frozen=True, kw_only=True)

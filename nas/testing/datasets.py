@@ -29,7 +29,7 @@ class Sample:
     counts: dict[str, int]
     """Images by split: train, val and test."""
     augmentations: tuple[str, ...]
-    test_images: NDArray[np.uint8] | None = None
+    test_images: NDArray[np.uint8] | NDArray[np.uint16] | None = None
     """(n, height, width, channels), where the source brings a test split in a format that loses nothing."""
     files: Path | None = None
     """The folder or file that the source reads."""
@@ -39,6 +39,8 @@ class Sample:
     """Whether the source leaves a split open, so that the split seed draws it."""
     distinct: bool = True
     """Whether no two images are the same."""
+    bits: int = 8
+    """Of a value: 8 or 16."""
 
 
 class DatasetContract:
@@ -56,6 +58,7 @@ class DatasetContract:
     def test_the_facts_are_those_of_the_source(self, sample: Sample) -> None:
         data = _opened(sample)
         assert data.info.shape == sample.shape
+        assert data.info.bits == sample.bits
         assert data.info.augmentations == sample.augmentations
         assert data.info.num_classes == len(sample.classes)
         assert (data.info.num_train, data.info.num_val) == (sample.counts["train"], sample.counts["val"])
@@ -69,7 +72,7 @@ class DatasetContract:
         for name, split in _splits(data).items():
             assert len(split) == data.counts[name]
             assert split.images.shape == (len(split), height, width, channels)
-            assert split.images.dtype == np.uint8
+            assert split.images.dtype == f"uint{sample.bits}"
             assert split.labels.dtype == np.int64
             assert tuple(np.bincount(split.labels, minlength=len(data.classes))) == data.class_counts[name]
             assert min(data.class_counts[name]) >= 1
@@ -93,7 +96,7 @@ class DatasetContract:
 
     def test_the_statistics_are_those_of_the_training_images(self, sample: Sample) -> None:
         data = _opened(sample)
-        scaled = data.train.images / 255
+        scaled = data.train.images / np.iinfo(data.train.images.dtype).max
         assert data.mean == pytest.approx(scaled.mean(axis=(0, 1, 2)))
         assert data.std == pytest.approx(scaled.std(axis=(0, 1, 2)))
 

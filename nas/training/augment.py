@@ -1,4 +1,5 @@
-"""Augmentation of whole batches on their device: uint8 (batch, height, width, channels) in and out.
+"""Augmentation of whole batches on their device: (batch, height, width, channels) in and out, uint8 or as
+`nas.training.values` has 16 bits.
 
 The random numbers of an epoch are drawn beforehand on the CPU, one row an image, so that a seed augments
 alike on every device and in batches of any size.
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nas.training.values import rounded, top, values
+
 LEVELS = 2**16
 """Random numbers of this many values stand for angles, factors and places."""
 
@@ -20,7 +23,7 @@ CHANGE = 0.2
 """The part by which brightness and contrast change at most."""
 
 NOISE = 8.0
-"""Standard deviation of noise, out of 255."""
+"""Standard deviation of noise, out of 255 whatever the bits."""
 
 
 class Augmentation:
@@ -40,7 +43,7 @@ class Augmentation:
         """For `count` images of `shape` (channels, height, width).
 
         Args:
-            fill: uint8 (channels,): the colour of holes; on the device of the images.
+            fill: (channels,): the colour of holes; of the type and on the device of the images.
         """
         self.names = names
         self._height, self._width = shape[1:]
@@ -135,25 +138,28 @@ def rotate(images: Tensor, degrees: Tensor) -> Tensor:
     zero = torch.zeros_like(degrees)
     rows = [cosine, -sine * height / width, zero], [sine * width / height, cosine, zero]
     inverse = torch.stack([torch.stack(row, 1) for row in rows], 1)
-    pixels = images.permute(0, 3, 1, 2).float()
+    pixels = values(images.permute(0, 3, 1, 2))
     places = functional.affine_grid(inverse, list(pixels.shape), align_corners=False)
-    return _as_bytes(functional.grid_sample(pixels, places, align_corners=False).permute(0, 2, 3, 1))
+    turned = functional.grid_sample(pixels, places, align_corners=False).permute(0, 2, 3, 1)
+    return _like(images, turned)
 
 
 def brighten(images: Tensor, factor: Tensor) -> Tensor:
     """Multiply each image by its factor, float32 (batch,)."""
-    return _as_bytes(images * factor[:, None, None, None])
+    return _like(images, _convertible(images) * factor[:, None, None, None])
 
 
 def contrast(images: Tensor, factor: Tensor) -> Tensor:
     """Multiply each image's distance from its own mean by its factor, float32 (batch,)."""
-    mean = images.mean((1, 2, 3), keepdim=True, dtype=torch.float32)
-    return _as_bytes(torch.lerp(mean, images.float(), factor[:, None, None, None]))
+    mean = _convertible(images).mean((1, 2, 3), keepdim=True, dtype=torch.float32)
+    return _like(images, torch.lerp(mean, values(images), factor[:, None, None, None]))
 
 
 def add_noise(images: Tensor, grain: Tensor, start: Tensor) -> Tensor:
     """Add to each image a piece of the noise `grain`, int8: that which begins at `start`, int64 (batch,)."""
     pieces = grain.unfold(0, images[0].numel(), 1)[start].view_as(images)
+    if images.dtype == torch.int16:
+        return rounded(values(images).add_(pieces, alpha=top(images) / 255), images.dtype)
     return images.short().add_(pieces).clamp_(0, 255).to(torch.uint8)
 
 
@@ -168,9 +174,14 @@ def cutout(images: Tensor, top: Tensor, left: Tensor, fill: Tensor) -> Tensor:
     return images
 
 
-def _as_bytes(pixels: Tensor) -> Tensor:
-    """uint8, the channels last in memory; overwrites the float pixels."""
-    return pixels.round_().clamp_(0, 255).to(torch.uint8).contiguous()
+def _like(images: Tensor, pixels: Tensor) -> Tensor:
+    """Of the type of `images`, the channels last in memory; overwrites the float pixels."""
+    return rounded(pixels, images.dtype).contiguous()
+
+
+def _convertible(images: Tensor) -> Tensor:
+    """What can be computed with: bits of 16 as floats."""
+    return values(images) if images.dtype == torch.int16 else images
 
 
 def _uniform(level: Tensor) -> Tensor:

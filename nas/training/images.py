@@ -1,4 +1,4 @@
-"""The training and validation images on a device: held there as uint8, or streamed there in batches."""
+"""The training and validation images on a device: held there as integers, or streamed there in batches."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from torch import Tensor
 
 from nas.datasets import ImageData, Split
 from nas.space import DataInfo
+from nas.training.values import DTYPES, rounded, values
 
 PREFETCHED = 2
 """Batches that are gathered ahead of their use while images are streamed."""
 
 Batch = tuple[Tensor, Tensor]
-"""uint8 images (batch, height, width, channels) and int64 labels (batch,)"""
+"""Images (batch, height, width, channels), uint8 or as `nas.training.values` has them, and int64 labels
+(batch,)"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,7 @@ class Examples:
     """One split: on the device, or in the memory map that it is streamed from."""
 
     images: Tensor
-    """uint8 (n, height, width, channels)"""
+    """(n, height, width, channels): uint8, or int16 with the bits of uint16"""
     labels: Tensor
     """int64 (n,)"""
     device: torch.device
@@ -123,7 +125,7 @@ class Images:
     bias: Tensor
     """float32 (height, width, channels), of the same normalisation."""
     mean_color: Tensor
-    """uint8 (channels,): what normalisation brings closest to zero."""
+    """(channels,), of the type of the images: what normalisation brings closest to zero."""
     classes: tuple[str, ...] = ()
     """Their names, in the order of labels, where anybody names them."""
 
@@ -132,8 +134,9 @@ class Images:
         """Bring a dataset to a device; `resident` as in `Examples.load`."""
         channels, height, width = data.info.shape
         mean, std = torch.tensor(data.mean), torch.tensor(data.std)
+        top = 2**data.info.bits - 1
         # as large as an image: the product of whole rows is several times faster than one over the channels
-        scale = (1 / (255 * std)).expand(height, width, channels).contiguous()
+        scale = (1 / (top * std)).expand(height, width, channels).contiguous()
         bias = (-mean / std).expand(height, width, channels).contiguous()
         return cls(
             info=data.info,
@@ -143,7 +146,7 @@ class Images:
             val=Examples.load(data.val, device, resident=resident),
             scale=scale.to(device),
             bias=bias.to(device),
-            mean_color=(255 * mean).round().to(torch.uint8).to(device),
+            mean_color=rounded(top * mean, DTYPES[data.info.bits]).to(device),
         )
 
     def with_val(self) -> Images:
@@ -154,9 +157,9 @@ class Images:
         """float32 (batch, channels, height, width), channels-last in memory, from a batch's images.
 
         Args:
-            images: (batch, height, width, channels); uint8, or floats in [0, 255], which are overwritten.
+            images: (batch, height, width, channels); a batch's, or floats of its range, overwritten.
         """
-        pixels = images.float()
+        pixels = values(images)
         return torch.addcmul(self.bias, pixels, self.scale, out=pixels).permute(0, 3, 1, 2)
 
 
@@ -169,4 +172,6 @@ def pinned(tensor: Tensor, device: torch.device) -> Tensor:
 def _tensor(array: NDArray[np.generic]) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # and we never write
+        if array.dtype == np.uint16:
+            array = array.view(np.int16)  # of which PyTorch can do more
         return torch.from_numpy(array)

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.distributions import Beta
 
 from nas.training.loss import cross_entropy
+from nas.training.values import values
 
 
 def draw_shares(alpha: float, count: int) -> list[float]:
@@ -14,8 +15,8 @@ def draw_shares(alpha: float, count: int) -> list[float]:
 
 
 def mix(images: Tensor, share: float) -> Tensor:
-    """float32: `share` of each uint8 image, and the rest of its partner: of the first, that is the last."""
-    pixels = images.float()
+    """float32: `share` of each image, and the rest of its partner: of the first, that is the last."""
+    pixels = values(images)
     return pixels.flip(0).lerp_(pixels, share)
 
 

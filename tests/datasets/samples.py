@@ -23,6 +23,7 @@ Pixels = NDArray[np.uint8]
 COLOURS = ("brightness", "contrast", "noise")
 ALL = ("shift", "flip", "alternating_flip", "rotation", *COLOURS, "cutout")
 NO_FLIP = ("shift", "rotation", *COLOURS, "cutout")
+NO_COLOURS = ("shift", "flip", "alternating_flip", "rotation", "cutout")
 CUT_BOTH = {"train": 18, "val": 3, "test": 3}
 CUT_VAL = {"train": 21, "val": 3, "test": TEST}
 OWN = {"train": TRAIN, "val": TEST, "test": TEST}
@@ -39,7 +40,10 @@ def labels(count: int) -> NDArray[np.uint8]:
 
 
 def write_folder(
-    root: Path, images: Pixels, names: tuple[str, ...] = ("cat", "dog", "emu"), suffix: str = "png"
+    root: Path,
+    images: Pixels | NDArray[np.uint16],
+    names: tuple[str, ...] = ("cat", "dog", "emu"),
+    suffix: str = "png",
 ) -> None:
     """A class folder for each name, the images dealt out in turn."""
     for index, image in enumerate(images):
@@ -128,6 +132,44 @@ def shards(root: Path, patch: pytest.MonkeyPatch) -> Sample:
         start = 10 if name.startswith("train-00001") else 0
         write_parquet(root / "pets/data" / f"{name}.parquet", images, labels(TRAIN)[start:], classes)
     return Sample(str(root / "pets"), (3, 4, 4), classes, CUT_VAL, ALL, test, root / "pets")
+
+
+def deep_folder(root: Path, patch: pytest.MonkeyPatch) -> Sample:
+    """Grey images of 16 bits."""
+    write_folder(root / "scans", deep_pixels(TRAIN, 6, 5))
+    return Sample(
+        str(root / "scans"),
+        (1, 6, 5),
+        ("cat", "dog", "emu"),
+        CUT_BOTH,
+        NO_COLOURS,
+        files=root / "scans",
+        options={"depth": "native"},
+        bits=16,
+    )
+
+
+def bands(root: Path, patch: pytest.MonkeyPatch) -> Sample:
+    """Five channels of 16 bits, with a test split."""
+    path, test = root / "bands.npz", deep_pixels(TEST, 6, 5, 5, seed=1)
+    arrays: dict[str, Any] = {"train_images": deep_pixels(TRAIN, 6, 5, 5), "train_labels": labels(TRAIN)}
+    np.savez(path, **arrays, test_images=test, test_labels=labels(TEST))
+    return Sample(
+        str(path),
+        (5, 6, 5),
+        ("0", "1", "2"),
+        CUT_VAL,
+        NO_COLOURS,
+        test,
+        path,
+        options={"depth": "native"},
+        bits=16,
+    )
+
+
+def deep_pixels(count: int, *shape: int, seed: int = 0) -> NDArray[np.uint16]:
+    """As `pixels`, of 16 bits."""
+    return np.random.default_rng(seed).integers(0, 65536, (count, *shape), dtype=np.uint16)
 
 
 def write_parquet(
@@ -285,7 +327,9 @@ def dtd(root: Path, patch: pytest.MonkeyPatch) -> Sample:
 
 
 Maker = Callable[[Path, pytest.MonkeyPatch], Sample]
-OURS: tuple[Maker, ...] = (digits, folder, split_folder, npz, split_npz, table, tables, shards)
+OURS: tuple[Maker, ...] = (
+    *(digits, folder, split_folder, npz, split_npz, table, tables, shards, deep_folder, bands),
+)
 TORCHVISION: tuple[Maker, ...] = (
     *(mnist, qmnist, emnist_letters, cifar10, svhn, stl10, usps, eurosat, imagenette, gtsrb, dtd),
 )

@@ -12,6 +12,7 @@ from nas.memory.trace import Precision
 from nas.space import DataInfo, Training
 from nas.training.images import Examples, Images
 from nas.training.loop import Trainer
+from nas.training.values import DTYPES
 
 STEPS = 3
 
@@ -31,13 +32,15 @@ def bytes_of(tensors: Iterable[Tensor]) -> int:
     return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
 
-def blank_images(shape: tuple[int, int, int], count: int, device: str = "cpu", *, val: int = 1) -> Images:
-    """As many images to train on, and `val` to validate on, all black."""
+def blank_images(
+    shape: tuple[int, int, int], count: int, device: str = "cpu", *, val: int = 1, bits: int = 8
+) -> Images:
+    """As many images to train on, and `val` to validate on, all black, of so many bits."""
     channels, height, width = shape
     where = torch.empty(0, device=device).device
 
     def blank(count: int) -> Examples:
-        pixels = torch.zeros(count, height, width, channels, dtype=torch.uint8, device=where)
+        pixels = torch.zeros(count, height, width, channels, dtype=DTYPES[bits], device=where)
         return Examples(pixels, torch.zeros(count, dtype=torch.long, device=where), where, resident=True)
 
     info = DataInfo(
@@ -47,9 +50,10 @@ def blank_images(shape: tuple[int, int, int], count: int, device: str = "cpu", *
         num_train=count,
         num_val=val,
         augmentations=("shift", "flip"),
+        bits=bits,
     )
     blank_pixels = torch.zeros(height, width, channels, device=where)
-    mean_color = torch.zeros(channels, dtype=torch.uint8, device=where)
+    mean_color = torch.zeros(channels, dtype=DTYPES[bits], device=where)
     return Images(info, where, blank(count), blank(val), blank_pixels, blank_pixels, mean_color)
 
 
@@ -76,10 +80,11 @@ def measured_training(
     *,
     accumulation: int = 1,
     precision: Precision = "fp32",
+    bits: int = 8,
 ) -> Peak:
     """Of a network that is trained on the CPU, its parameters and buffers included."""
     model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images = blank_images(shape, STEPS * training.batch_size)
+    images = blank_images(shape, STEPS * training.batch_size, bits=bits)
     network = bytes_of([*model.parameters(), *model.buffers()])
     tensors, with_scratch = peak_of(
         lambda: train_a_little(model, images, training, accumulation=accumulation, precision=precision)

@@ -7,12 +7,13 @@ import os
 from collections.abc import Collection, Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas.datasets.files import digest_files, walk, why_not
-from nas.datasets.image_files import is_image, open_image
+from nas.datasets.image_files import is_image, open_image, open_native
 from nas.datasets.junk import DATABASE, NO_IMAGES, copies_among, copies_within, is_left_out, results_among
 from nas.datasets.layout import LAYOUT, Layout, find_layout
 from nas.datasets.rules import FIRST, NEWEST
@@ -31,9 +32,9 @@ SPLIT_FOLDERS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 
 """By the first rules: indices into SPLITS. Upper case is as good."""
 
 
-def open(source: str, downloads: Path, rules: int) -> Folder:
+def open(source: str, downloads: Path, rules: int, native: bool = False) -> Folder:
     """Of what no other source knows for its own. Raises DataError where there is no such folder."""
-    return Folder(absolute(source), rules)
+    return Folder(absolute(source), rules, native)
 
 
 class Folder:
@@ -45,7 +46,7 @@ class Folder:
 
     augmentations = AUGMENTATIONS
 
-    def __init__(self, path: Path, rules: int = NEWEST) -> None:
+    def __init__(self, path: Path, rules: int = NEWEST, native: bool = False) -> None:
         """Raises DataError where there is no such folder."""
         if not path.is_dir():
             raise DataError(f"No dataset at {path}: {why_not(path, 'folder')}.")
@@ -53,6 +54,7 @@ class Folder:
         self._place = str(path)
         self._path = path
         self._rules = rules
+        self._native = native
         self._files, self._folders = walk(path) if rules == FIRST else walk(path, is_left_out)
 
     def key(self) -> str:
@@ -76,7 +78,8 @@ class Folder:
         dead: list[str] = []
         for file in self._files:
             if in_results[_folder(file.path)] is None:
-                where = images if is_image(self._path, file) else rest if file.kind == "file" else dead
+                is_one = is_image(self._path, file, native=self._native)
+                where = images if is_one else rest if file.kind == "file" else dead
                 where.append(file.path)
         copies = copies_among(images)
         layout = find_layout(self._place, (path for path in images if path not in copies))
@@ -198,8 +201,8 @@ class Folder:
             raise DataError(f"{self._place} has no class folders. {LAYOUT}")
         return {top: (0, top) for top in tops}
 
-    def _open(self, path: str) -> Image.Image:
-        return open_image(self._path / path, self._rules)
+    def _open(self, path: str) -> Image.Image | NDArray[Any]:
+        return (open_native if self._native else open_image)(self._path / path, self._rules)
 
 
 def _is_known(path: str) -> bool:

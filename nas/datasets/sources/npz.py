@@ -6,7 +6,7 @@ import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import psutil
@@ -19,6 +19,9 @@ from nas.datasets.source import SPLITS, Listing
 from nas.errors import DataError
 from nas.machine.files import absolute
 from nas.space import AUGMENTATIONS
+
+if TYPE_CHECKING:
+    from nas.datasets.deep import Pixels
 
 SUFFIXES = (".npz",)
 
@@ -33,27 +36,32 @@ PER_IMAGE = 300
 """Bytes that an image takes beside its pixels: its name, its label, and what Python needs to hold them."""
 
 
-def open(source: str, downloads: Path, rules: int) -> Npz:
+OPTIONS = ("native",)
+
+
+def open(source: str, downloads: Path, rules: int, native: bool = False) -> Npz:
     """Raises DataError where there is no such file."""
-    return Npz(absolute(source))
+    return Npz(absolute(source), native)
 
 
 class Npz:
     """An .npz file with `images` and `labels`, or `train_images`, `train_labels`, `test_images` and so on.
 
     Images are (n, height, width) or (n, height, width, channels) with 1, 3 or 4 channels: integers in 0..255,
-    or floats in [0, 1] or [0, 255]. Labels are the integers 0..k-1. The arrays are read into memory.
+    or floats in [0, 1] or [0, 255]; native ones, of any number of channels, integers in 0..65535 or floats in
+    [0, 1]. Labels are the integers 0..k-1. The arrays are read into memory.
     """
 
     augmentations = AUGMENTATIONS
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, native: bool = False) -> None:
         """Raises DataError where there is no such file."""
         if not path.is_file():
             raise DataError(f"No dataset at {path}: {why_not(path, 'file')}.")
         self.name = path.stem
         self._place = str(path)
         self._path = path
+        self._native = native
 
     def key(self) -> str:
         return digest_files([FileEntry.of(self._place, self._path.stat())])
@@ -62,7 +70,8 @@ class Npz:
         from PIL import Image
 
         prefixes, arrays = self._load()
-        pixels, notes = self._to_uint8([self._images(arrays, f"{prefix}images") for prefix in prefixes])
+        parts = [self._images(arrays, f"{prefix}images") for prefix in prefixes]
+        pixels, notes = (self._kept(parts), ()) if self._native else self._to_uint8(parts)
         counts = [len(part) for part in pixels]
         labels = np.concatenate(
             [
@@ -81,7 +90,7 @@ class Npz:
                 for prefix, count in zip(prefixes, counts, strict=True)
                 for row in range(count)
             ],
-            read=lambda index: Image.fromarray(pictures[index]),
+            read=lambda index: pictures[index] if self._native else Image.fromarray(pictures[index]),
             notes=notes,
         )
 
@@ -122,16 +131,30 @@ class Npz:
             self._refuse(f"{name} holds {images.dtype}; it must hold integers or floats")
         if not images.size or images.ndim not in (3, 4):
             self._refuse(f"{name} is {images.shape}; {expected}")
+        if self._native:
+            return images
         if images.ndim == 4 and images.shape[3] not in (1, 3, 4):
             hint = ", so transpose(0, 2, 3, 1)" if images.shape[1] in (1, 3, 4) else ""
-            self._refuse(f"{name} is {images.shape}; {expected}{hint}")
+            deep = "; --depth native takes any number" if not hint else ""
+            self._refuse(f"{name} is {images.shape}; {expected}{hint}{deep}")
         return images[..., 0] if images.ndim == 4 and images.shape[3] == 1 else images
+
+    def _kept(self, parts: list[NDArray[Any]]) -> list[Pixels]:
+        from nas.datasets.deep import check_order, kept_values
+
+        try:
+            for part in parts:
+                check_order(part.shape if part.ndim == 4 else part.shape[1:])
+            return [kept_values(part) for part in parts]
+        except ValueError as error:
+            self._refuse(str(error))
 
     def _to_uint8(self, parts: list[NDArray[Any]]) -> tuple[list[NDArray[np.uint8]], tuple[str, ...]]:
         low, high = min(part.min() for part in parts), max(part.max() for part in parts)
         if not (low >= 0 and high <= 255):  # so written, NaN is refused too
             allowed = "integers must lie in 0..255, floats in [0, 1] or [0, 255]"
-            self._refuse(f"image values range from {low:g} to {high:g}; {allowed}")
+            deep = "; --depth native keeps those up to 65535" if 255 < high <= 65535 and low >= 0 else ""
+            self._refuse(f"image values range from {low:g} to {high:g}; {allowed}{deep}")
         if high <= 1 and all(part.dtype.kind in "bf" for part in parts):
             return [_rounded(part, 255.0) for part in parts], ("image values in [0, 1] scaled to 0..255",)
         return [part if part.dtype == np.uint8 else _rounded(part, 1) for part in parts], ()

@@ -12,7 +12,7 @@ from nas.datasets.tables.tabled import Tabled
 from nas.machine.files import absolute
 
 SUFFIXES = (*delimited.SUFFIXES, *json_lines.SUFFIXES)
-OPTIONS = ("columns", "root")
+OPTIONS = ("columns", "root", "native")
 SINCE = 2
 
 
@@ -27,6 +27,7 @@ def open(
     rules: int,
     columns: Mapping[str, str] | None = None,
     root: Path | None = None,
+    native: bool = False,
 ) -> Tabled:
     """Raises DataError where there is no such table."""
     path = absolute(source)
@@ -34,4 +35,4 @@ def open(
         name, parts = path.name, tables_in(path, SUFFIXES)
     else:
         name, parts = path.stem, [Part(check_file(path))]
-    return Tabled(name, path, parts, columns=columns or {}, root=root, rules=rules)
+    return Tabled(name, path, parts, columns=columns or {}, root=root, rules=rules, native=native)

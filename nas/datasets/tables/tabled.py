@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.datasets.files import FileEntry, digest_files
-from nas.datasets.image_files import open_image
+from nas.datasets.image_files import open_image, open_native
 from nas.datasets.source import SPLITS, Listing
 from nas.datasets.tables import arrow, delimited, json_lines
 from nas.datasets.tables.classes import in_order
@@ -54,6 +54,7 @@ class Tabled:
         columns: Mapping[str, str],
         root: Path | None,
         rules: int,
+        native: bool = False,
         called: str = "",
         trusted: bool = True,
     ) -> None:
@@ -61,6 +62,7 @@ class Tabled:
         place: the table, or the folder that holds several.
         columns: by role, what the user says of them: see `find_roles`.
         root: from where paths in the tables lead; None for the folder of each table.
+        native: whether .npy files are images, too.
         called: what a message calls it, if not by its place.
         trusted: whether the tables are the user's own, and their paths may lead anywhere; else these stay
             below the folder of each table, unless `root` says where they lead.
@@ -71,6 +73,7 @@ class Tabled:
         self._base = root or self._folder
         self._parts = sorted(parts, key=lambda part: (part.split or TRAIN, part.file))
         self._columns = columns
+        self._native = native
         self._root = root
         self._rules = rules
         self._anywhere = trusted or root is not None
@@ -106,10 +109,10 @@ class Tabled:
             lacks=tuple(self._lacks),
         )
 
-    def _open(self, index: int) -> Image.Image:
+    def _open(self, index: int) -> Image.Image | NDArray[Any]:
         row = self._rows[index]
         if row.held is None:
-            return open_image(self._base / row.name, self._rules)
+            return (open_native if self._native else open_image)(self._base / row.name, self._rules)
         pictures, number = row.held
         return open_image(pictures.read(number), self._rules)
 

@@ -20,6 +20,16 @@ MODEL, WEIGHTS = "model.py", "model.safetensors"
 BEGIN, END = "# The network {\n", "# }\n"
 """Lines of the template; what lies between them is replaced."""
 
+BEGIN_PIXELS, END_PIXELS = "# The pixels [\n\n\n", "\n\n# ]\n"
+"""Likewise: what lies between them is that of `deep_pixels.py` where images are read in all their depth."""
+
+NEEDED = (
+    ("import argparse\n", "import ast\n"),
+    ("import json\n", "import math\n"),
+    ("import warnings\n", "from array import array\n"),
+)
+"""Imports of its own, and behind which of the template's they stand."""
+
 WIDTH = 100
 """Characters of a line of names."""
 
@@ -70,10 +80,25 @@ logits = model(images)  # both are torch.Tensor
 
 def _source(trained: TrainedModel) -> str:
     """The text of model.py: the template with this network in the place of the example."""
-    template = files("nas.exporters.source_code").joinpath("template.py").read_text(encoding="utf-8")
-    before, rest = template.split(BEGIN)
-    _, after = rest.split(END)
-    return before + _network(trained) + after
+    before, network_and_rest = _text("template.py").split(BEGIN)
+    _, rest = network_and_rest.split(END)
+    middle, pixels, after = _around_pixels(rest)
+    if trained.native:
+        _, pixels, _ = _around_pixels(_text("deep_pixels.py"))
+        for name, line in NEEDED:
+            before = before.replace(name, name + line, 1)
+    return before + _network(trained) + middle + pixels + after
+
+
+def _text(name: str) -> str:
+    return files("nas.exporters.source_code").joinpath(name).read_text(encoding="utf-8")
+
+
+def _around_pixels(text: str) -> tuple[str, str, str]:
+    """What comes before `preprocess` and what belongs to it, these, and what comes after."""
+    before, rest = text.split(BEGIN_PIXELS)
+    pixels, after = rest.split(END_PIXELS)
+    return before, pixels, after
 
 
 def _network(trained: TrainedModel) -> str:
@@ -88,7 +113,7 @@ def _network(trained: TrainedModel) -> str:
 
 CLASSES = {_names(trained.classes)}
 CHANNELS, HEIGHT, WIDTH = {channels}, {height}, {width}
-MEAN = {trained.mean!r}  # of each channel, scaled to [0, 1]
+{_bits(trained)}MEAN = {trained.mean!r}  # of each channel, scaled to [0, 1]
 STD = {trained.std!r}
 
 
@@ -96,6 +121,10 @@ STD = {trained.std!r}
     """The layers, each with its output shape: channels x height x width, or features."""
 {body}
 '''
+
+
+def _bits(trained: TrainedModel) -> str:
+    return f"BITS = {trained.bits}  # of a value\n" if trained.native else ""
 
 
 def _title(trained: TrainedModel) -> str:

@@ -55,7 +55,7 @@ def load(folder: Path, threads: int) -> Runtime:
         with torch.no_grad():
             return model(torch.from_numpy(images)).numpy()
 
-    return Runtime(run, uint8=takes == torch.uint8)
+    return Runtime(run, uint8=takes in (torch.uint8, torch.uint16))
 
 
 def usage(*, uint8: bool) -> str:

@@ -91,6 +91,9 @@ MAX_PIXELS = 250_000_000  # width times height of the largest image that is read
 MAX_TEXT = 1 << 26  # bytes of one text or profile in a PNG
 
 
+# The pixels [
+
+
 def preprocess(source: str | Path | Image.Image) -> Tensor:
     """One image as float32 (CHANNELS, HEIGHT, WIDTH), normalised.
 
@@ -108,6 +111,9 @@ def preprocess(source: str | Path | Image.Image) -> Tensor:
     data = bytearray(image.convert("L" if CHANNELS == 1 else "RGB").tobytes())
     pixels = torch.frombuffer(data, dtype=torch.uint8).reshape(HEIGHT, WIDTH, CHANNELS)
     return ((pixels / 255 - torch.tensor(MEAN)) / torch.tensor(STD)).permute(2, 0, 1).contiguous()
+
+
+# ]
 
 
 def open_image(file: Path) -> Image.Image:

@@ -37,6 +37,10 @@ class Exported:
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    bits: int
+    """Of a value of the images: 8 or 16."""
+    native: bool
+    """Whether images are read in all their depth."""
     trusted: bool
     """Whether formats that can hold code may be run."""
 
@@ -121,6 +125,7 @@ class Exported:
             shape=self.input_shape,
             mean=self.mean,
             std=self.std,
+            bits=self.bits,
             threads=threads,
             timed=tuple(batch_sizes),
         )
@@ -145,13 +150,17 @@ def _facts(content: Any) -> dict[str, Any]:
             raise ValueError(f"{name} must have a number for each channel")
     if any(abs(value) < 1e-9 for value in numbers["std"]):
         raise ValueError("std must not be 0")
+    bits, native = content.get("bits", 8), content.get("native", False)  # older exports have neither
+    if type(bits) is not int or bits not in (8, 16) or not isinstance(native, bool):
+        raise ValueError("bits must be 8 or 16, and native true or false")
     classes = _several("classes", content["classes"], str)
     if not classes or len(set(classes)) < len(classes):
         raise ValueError("it must name classes, none of them twice")
     if not isinstance(content["formats"], dict):
         raise TypeError("formats must have names")
     formats = {name: _several("formats", files, str) for name, files in content["formats"].items()}
-    return {"input_shape": shape, "classes": classes, "formats": formats, **numbers}
+    known = {"input_shape": shape, "classes": classes, "formats": formats, **numbers}
+    return known | {"bits": bits, "native": native}
 
 
 def _several(name: str, values: object, *kinds: type) -> tuple[Any, ...]:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,8 @@ class Request:
     threads: int
     timed: tuple[int, ...]
     """Batch sizes whose latency is measured."""
+    bits: int = 8
+    """Of a value of random images."""
     metric: str = ACCURACY
     """What the value of predictions is."""
     data: str | None = None
@@ -125,15 +128,15 @@ def check(request: Request) -> Result:
 
 
 def images_of(
-    data: ImageData | None, shape: tuple[int, int, int]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
+    data: ImageData | None, shape: tuple[int, int, int], bits: int = 8
+) -> tuple[NDArray[Any], NDArray[np.int64] | None]:
     """The validation images (n, height, width, channels) with their labels, or random images without."""
     if data is not None:
         return data.val.images, data.val.labels
     channels, height, width = shape
     random = np.random.default_rng(0)
     count = max(1, min(RANDOM_IMAGES, RANDOM_BYTES // (channels * height * width)))
-    return random.integers(0, 256, (count, height, width, channels), dtype=np.uint8), None
+    return random.integers(0, 2**bits, (count, height, width, channels), dtype=f"uint{bits}"), None
 
 
 def processor_name() -> str:
@@ -147,7 +150,7 @@ def processor_name() -> str:
 
 def _measure(request: Request) -> Result:
     data = ImageData.open(Path(request.data)) if request.data else None
-    images, labels = images_of(data, request.shape)
+    images, labels = images_of(data, request.shape, request.bits)
     runtime = load_exporter(request.format).load(Path(request.folder), request.threads)
     reference = np.load(request.logits) if request.logits else None
     agreements = tuple(
@@ -162,7 +165,7 @@ def _measure(request: Request) -> Result:
 def agreement(
     request: Request,
     runtime: Runtime,
-    images: NDArray[np.uint8],
+    images: NDArray[Any],
     labels: NDArray[np.int64] | None,
     reference: NDArray[np.float32],
     batch_size: int,
@@ -200,7 +203,7 @@ def agreement(
     )
 
 
-def _latency(request: Request, runtime: Runtime, images: NDArray[np.uint8], batch_size: int) -> float:
+def _latency(request: Request, runtime: Runtime, images: NDArray[Any], batch_size: int) -> float:
     """Median seconds of a run on images that are prepared already."""
     rows = np.arange(batch_size) % len(images)
     batch = runtime.prepare(images[rows], request.mean, request.std)

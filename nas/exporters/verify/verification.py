@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +107,7 @@ def reference(trained: TrainedModel) -> Iterator[Reference]:
     """
     import torch
 
-    images, labels = images_of(trained.images, trained.input_shape)
+    images, labels = images_of(trained.images, trained.input_shape, trained.bits)
     logits = _logits(trained, images)
     if logits.shape != (len(images), len(trained.classes)):
         raise InvalidSetting(
@@ -133,7 +134,7 @@ def reference(trained: TrainedModel) -> Iterator[Reference]:
         )
 
 
-def _logits(trained: TrainedModel, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _logits(trained: TrainedModel, images: NDArray[Any]) -> NDArray[np.float32]:
     import torch
 
     parts = []
@@ -165,6 +166,7 @@ def verify(
             shape=trained.input_shape,
             mean=trained.mean,
             std=trained.std,
+            bits=trained.bits,
             threads=wanted.threads,
             timed=TIMED,
             metric=trained.metric,

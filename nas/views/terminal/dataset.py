@@ -32,7 +32,9 @@ def data_page(data: ImageData, seen: Look) -> Group:
             *(f"{data.class_counts[split][index]:,}" for split in SPLITS),
         )
     kinds = ", ".join(data.info.augmentations) or "none"
-    facts = f"{shape(data.info.shape)}, {data.info.num_classes} classes, augmentations: {kinds}"
+    facts = (
+        f"{shape(data.info.shape)}, {data.info.num_classes} classes, {_depth(data)}, augmentations: {kinds}"
+    )
     balance = f"The largest training class has {data.imbalance:.2f} times the images of the smallest."
     lines: list[RenderableType] = [
         Text.assemble((clean(data.info.name), "bold"), f"  {facts}"),
@@ -55,6 +57,7 @@ def data_json(data: ImageData, seen: Look) -> dict[str, Any]:
         "channels": channels,
         "height": height,
         "width": width,
+        "bits": data.info.bits,
         "classes": list(data.classes),
         "counts": data.counts,
         "class_counts": {split: list(counts) for split, counts in data.class_counts.items()},
@@ -64,6 +67,11 @@ def data_json(data: ImageData, seen: Look) -> dict[str, Any]:
         "notes": list(data.notes),
         **seen.to_json(),
     }
+
+
+def _depth(data: ImageData) -> str:
+    """Such as "5 channels of 16 bits"."""
+    return f"{plural(data.info.shape[0], 'channel')} of {data.info.bits} bits"
 
 
 def _sizes(data: ImageData, seen: Look) -> Iterator[str]:

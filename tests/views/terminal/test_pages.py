@@ -84,7 +84,7 @@ def page_of(trial: Trial) -> str:
 def test_names_with_brackets_are_shown_as_they_are_by_every_page(capsys, name):
     layer = replace(LAYERS.layers[0], name=name, kind=name)
     counts = dict.fromkeys(("train", "val", "test"), (3, 3))
-    info = SimpleNamespace(name=name, shape=(1, 8, 8), num_classes=2, augmentations=())
+    info = SimpleNamespace(name=name, shape=(1, 8, 8), num_classes=2, augmentations=(), bits=8)
     data = SimpleNamespace(
         classes=(name, "cat"),
         class_counts=counts,
