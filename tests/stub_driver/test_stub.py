@@ -11,6 +11,11 @@ from tests.stub_driver.build import NotBuilt, build
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    "NAS_STUB_DRIVER" not in os.environ,
+    reason="NAS_STUB_DRIVER=1 asks for it: on a stub that computes nothing, sizes may be chance, up to all memory",
+)
+@pytest.mark.timeout(1200)
 @pytest.mark.usefixtures("real_start")
 def test_what_is_tested_on_a_card_holds_for_torchs_own_account(tmp_path: Path) -> None:
     try:
