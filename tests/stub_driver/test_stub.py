@@ -13,7 +13,7 @@ from tests.stub_driver.build import NotBuilt, build
 @pytest.mark.slow
 @pytest.mark.skipif(
     "NAS_STUB_DRIVER" not in os.environ,
-    reason="NAS_STUB_DRIVER=1 asks for it: on a stub that computes nothing, sizes may be chance, up to all memory",
+    reason="NAS_STUB_DRIVER=1 asks for it: where nothing is computed, sizes may be chance, up to all memory",
 )
 @pytest.mark.timeout(1200)
 @pytest.mark.usefixtures("real_start")
