@@ -1,12 +1,8 @@
 """Every setting of a search in one frozen object: from TOML and flags, stored in the study as resolved."""
 
-import json
 import re
-import tomllib
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping
 from difflib import get_close_matches
-from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -24,6 +20,7 @@ from nas.errors import InvalidSetting
 from nas.machine.files import expanded, expanded_text
 from nas.machine.plugins import ENGINES, LOGGERS, METRICS, PRUNERS, SAMPLERS, Plugins
 from nas.machine.sizes import memory_amount
+from nas.machine.toml import escaped, plain, read_toml, toml_of
 
 Count = Annotated[int, Field(ge=1)]
 Precision = Literal["auto", "fp32", "bf16"]
@@ -65,7 +62,7 @@ def pairs(value: object) -> object:
         name, equals, setting = str(text).partition("=")
         if not equals:
             raise ValueError(f"name=value, not {text!r}")
-        table[name.strip()] = _plain(setting.strip())
+        table[name.strip()] = plain(setting.strip())
     return table
 
 
@@ -78,7 +75,7 @@ def weights(value: object) -> object:
     named = [str(text).rpartition("=") for text in value]  # of a class, too, whose name has one
     if not all(equals for _, equals, _ in named):
         raise ValueError("balanced, none or class=weight")
-    return {name.strip(): _plain(weight.strip()) for name, _, weight in named}
+    return {name.strip(): plain(weight.strip()) for name, _, weight in named}
 
 
 def column_pairs(value: object) -> object:
@@ -251,83 +248,15 @@ class Recipe(BaseModel):
         lines = []
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)
-            setting = f"# {name} =" if value is None else f"{name} = {_toml(value)}"
+            setting = f"# {name} =" if value is None else f"{name} = {toml_of(value)}"
             lines.append(f"{setting:<32}  # {field.description}")
         text = "\n".join(lines) + "\n"
-        return "".join(map(_escape, text)) if ascii_only else text
+        return "".join(map(escaped, text)) if ascii_only else text
 
 
 def given(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those that somebody has given: all that are not None."""
     return {name: value for name, value in settings.items() if value is not None}
-
-
-def read_toml(file: Path, what: str) -> dict[str, Any]:
-    """The tables of a file, which a message calls `what`.
-
-    Raises:
-        InvalidSetting: it cannot be read, or is no TOML.
-    """
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise InvalidSetting(f"The {what} {file} cannot be read: {error.strerror}.") from error
-    try:
-        return tomllib.loads(StringIO(_decoded(content), newline=None).read())
-    except UnicodeDecodeError as error:
-        raise InvalidSetting(f"The {what} {file} is no text in UTF-8. Save it as UTF-8.") from error
-    except ValueError as error:  # of a number with thousands of digits, too
-        raise InvalidSetting(f"The {what} {file} is not valid TOML: {error}.") from error
-    except RecursionError:
-        raise InvalidSetting(f"The {what} {file} is not valid TOML: it is nested too deeply.") from None
-
-
-def _decoded(content: bytes) -> str:
-    """UTF-8 as TOML wants it, or what editors and shells of Windows write: with a mark, or UTF-16."""
-    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
-        return content.decode("utf-16")
-    if content[1:2] == b"\0":  # Latin letters of two bytes
-        return content.decode("utf-16-le")
-    return content.decode("utf-8-sig")
-
-
-def _plain(text: str) -> Setting:
-    """What a text stands for: true, 3, 0.5, or itself."""
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except (ValueError, RecursionError):
-        return text
-    return value if isinstance(value, bool | int | float | str) else text
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, tuple):
-        return f"[{', '.join(_toml(each) for each in value)}]"
-    if isinstance(value, dict):
-        pairs = ", ".join(f"{_key(name)} = {_toml(each)}" for name, each in value.items())
-        return f"{{ {pairs} }}" if pairs else "{}"
-    return _quoted(str(value))
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _quoted(name)
-
-
-def _quoted(text: str) -> str:
-    text = json.dumps(text, ensure_ascii=False)
-    return "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
-
-
-def _escape(letter: str) -> str:
-    """As TOML writes it within quotes, where it is no ASCII that can be seen."""
-    number = ord(letter)
-    if letter == "\n" or " " <= letter <= "~":
-        return letter
-    return f"\\u{number:04x}" if number < 2**16 else f"\\U{number:08x}"
 
 
 def _explain(error: ValidationError, known: list[str]) -> str:

@@ -9,10 +9,9 @@ from itertools import chain, repeat
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from nas.driver.time_budget import MULTIPLE, SETTLED, SHARE, TimeBudget
+from nas.driver.time_budget import SETTLED, TimeBudget
 from nas.engines.messages import Estimated
 from nas.events import Forecast
-from nas.seconds.rates import reference, seconds_of
 from nas.seconds.work import Work
 from nas.space import DataInfo, Proposal
 from nas.space.load import Space
@@ -122,17 +121,13 @@ class Forecaster:
         return None if seconds is None else BESIDE + self._recipe.epochs * seconds
 
     def _is_bearable(self, work: Work, works: Sequence[Work | None]) -> bool:
-        """Whether a proposal of so much work is let in where no clock decides."""
-        first = self._first or next((each for each in works if each is not None), work)
-        if self._recipe.time_limit is not None or self._recipe.trial_time != "auto":
-            return True  # `_allowed` decides
-        rates = reference("cpu")
-        return seconds_of(work, rates) <= MULTIPLE * seconds_of(first, rates)
+        """Whether a proposal of so much work is let in, where no clock decides."""
+        verdict = self._times.by_work(work, self._first or next(filter(None, works), None))
+        return self._times.by_clock or verdict is None or verdict.excess <= 0
 
     def _allowed(self, costs: Iterable[float], limit: float | None, cheapest: float) -> list[float]:
         """The costs that a trial may have under a time limit."""
-        share = self._recipe.trial_time
-        most = share if share != "auto" else math.inf if limit is None else max(SHARE * limit, cheapest)
+        most = self._times.share(limit, cheapest)
         return [cost for cost in costs if cost <= most + BESIDE]
 
     def _added_up(self, starts: Sequence[float], others: Sequence[float]) -> Forecast:

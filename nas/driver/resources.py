@@ -81,7 +81,8 @@ def resolve(recipe: Recipe, memory_cap: int | None = None) -> Resources:
     free = {card: free_memory(card) for card in dict.fromkeys(devices)}
     budgets = {card: resolve_amount(recipe.device_memory, size, AUTO_BUDGET) for card, size in free.items()}
     cap = memory_cap or _memory_cap(recipe, free, budgets)
-    _check_cards(cap, budgets)
+    if memory_cap is None:  # a study that has one goes on, and is trained anew, on smaller cards too
+        _check_cards(cap, budgets)
     if recipe.device_memory == "auto":  # room for one trial at least
         budgets = {card: max(budget, _footprint(card, cap)) for card, budget in budgets.items()}
     for card, budget in budgets.items():

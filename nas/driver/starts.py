@@ -15,7 +15,8 @@ from optuna.distributions import (
 )
 
 from nas.errors import InvalidSetting, StudyError, UnknownName
-from nas.recipe import Recipe, read_toml
+from nas.machine.toml import read_toml
+from nas.recipe import Recipe
 from nas.space import DataInfo
 from nas.space.load import Space, short_name
 from nas.space.parameters import parameters

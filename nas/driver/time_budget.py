@@ -143,18 +143,27 @@ class TimeBudget:
         """Whether so many trials were timed that predictions are good."""
         return all(len(rates) >= SETTLED for rates in self._rates.values())
 
+    @property
+    def by_clock(self) -> bool:
+        """Whether seconds decide what a trial may take, rather than its work."""
+        return self._recipe.time_limit is not None or self._recipe.trial_time != "auto"
+
+    def share(self, limit: float | None, cheapest: float) -> float:
+        """Seconds that a trial may take under a time limit; the cheapest may always take what it needs."""
+        if self._recipe.trial_time != "auto":
+            return self._recipe.trial_time
+        return math.inf if limit is None else max(SHARE * limit, cheapest)
+
     def judge(self, trial: LiveTrial) -> Verdict | None:
         """A planned trial beside its share, or beside what is left; None where nothing limits it."""
         if not self._bound or trial.resumes or trial.work is None:
             return None  # one that goes on from its checkpoint has been let in before
-        limit, share = self._recipe.time_limit, self._recipe.trial_time
-        if share == "auto" and limit is None:
-            return self._by_work(trial.work)
+        if not self.by_clock:
+            return self.by_work(trial.work, self._first)
         if trial.epoch_seconds is None:
             return None
         needed = trial.epoch_seconds * self._recipe.epochs
-        # the cheapest one may always take what it needs
-        allowed = max(SHARE * (limit or 0.0), self._cheapest) if share == "auto" else share
+        allowed = self.share(self._recipe.time_limit, self._cheapest)
         reason = f"needs about {duration(needed)}, and a trial may take {duration(allowed)} (--trial-time)"
         verdict = Verdict(needed, allowed, reason)
         if verdict.excess > 0:
@@ -217,16 +226,20 @@ class TimeBudget:
         """A trial is started if so many times its predicted seconds are left."""
         return CAREFUL if self.settled else 1 + 2 * (CAREFUL - 1)
 
-    def _by_work(self, work: Work) -> Verdict | None:
-        """By the reference alone, which is the same on every machine."""
-        if self._first is None or not self._compares:
+    def by_work(self, work: Work, first: Work | None) -> Verdict | None:
+        """By the reference alone, which is the same on every machine; None where nothing is too much.
+
+        Args:
+            first: of the study's first trial.
+        """
+        if first is None or not self._compares:
             return None
-        needed, first = _reference_seconds(work), _reference_seconds(self._first)
+        needed, unit = _reference_seconds(work), _reference_seconds(first)
         reason = (
-            f"needs {needed / first:,.0f} times the work of the first trial, and {MULTIPLE} times is the most"
+            f"needs {needed / unit:,.0f} times the work of the first trial, and {MULTIPLE} times is the most"
             " (--trial-time)"
         )
-        return Verdict(needed, MULTIPLE * first, reason)
+        return Verdict(needed, MULTIPLE * unit, reason)
 
 
 def _reference_seconds(work: Work) -> float:

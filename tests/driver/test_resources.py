@@ -126,14 +126,17 @@ def test_a_device_that_is_not_there_is_refused_with_those_that_are(machine, name
         devices.resolve_device(name)
 
 
-@pytest.mark.parametrize("memory_cap", [None, 100 * GIB])
-def test_no_trial_may_use_more_than_a_card_has(machine, memory_cap: int | None) -> None:
+def test_no_trial_may_use_more_than_a_card_has(machine) -> None:
     machine(cores=16, cards=1)
-    settings = {} if memory_cap else {"memory_cap": "100GiB"}
     with pytest.raises(
         InvalidSetting, match=r"cuda:0 has only 76,294 MiB\. Give --memory-cap 76293MiB or less"
     ):
-        resolve(Recipe.load(**settings), memory_cap)
+        resolve(Recipe.load(memory_cap="100GiB"))
+
+
+def test_a_study_goes_on_and_is_trained_anew_on_a_smaller_card(machine) -> None:
+    machine(cores=16, cards=1)
+    assert resolve(Recipe.load(), memory_cap=100 * GIB).memory_cap == 100 * GIB
 
 
 @pytest.mark.parametrize(
