@@ -18,6 +18,7 @@ from PIL import Image
 from nas import cli
 from nas.datasets import open_data
 from tests.chaos.killing import Epochs
+from tests.grids import first_of
 
 TINY = ("--space", "mlp", "--epochs", "1", "--workers", "1", "--threads", "1", "--device", "cpu")
 
@@ -255,7 +256,7 @@ def wait_for_an_epoch(folder: Path) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("times", first_of(1, [2, 1]))
 def test_ctrl_c_once_stops_cleanly_and_twice_at_once_and_nothing_stays_running(nas, tmp_path, times):
     search = start(tmp_path, "--epochs", "100000", "--trials", "2")
     wait_for_an_epoch(tmp_path)
@@ -346,6 +347,7 @@ def test_a_process_list_does_not_show_the_password_of_a_database(form, url):
     assert shown[-1] == "show"
 
 
+@pytest.mark.slow
 def test_two_networks_are_shown_side_by_side_with_the_saving(nas, tmp_path):
     images = np.zeros((40, 32, 32, 3), np.uint8)
     np.savez(tmp_path / "images.npz", images=images, labels=np.arange(40) % 10)

@@ -67,6 +67,7 @@ def test_the_same_seed_gives_the_same_trials_bit_for_bit(search, space, trials, 
     assert table(search(study="third", seed=1, **settings | {"trials": 2})) != first[:2]
 
 
+@pytest.mark.slow
 def test_the_same_proposal_gives_the_same_result_in_another_worker(search):
     settings = {"sampler": "random", "trials": 3, "epochs": 6}  # longer than it takes to plan the next one
     alone, together = (
@@ -97,6 +98,7 @@ def test_the_best_trial_is_rebuilt_from_the_study_alone_and_scores_what_it_score
     assert sum(p.numel() for p in fresh.parameters()) == study.best.record.num_parameters
 
 
+@pytest.mark.slow
 def test_the_best_three_keep_their_weights_and_the_others_lose_them(search, tmp_path):
     study = search(trials=5, epochs=1, pruner="none")
     ranked = sorted(study.trials, key=lambda trial: (-(trial.value or 0), trial.number))

@@ -94,6 +94,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> nas.Study:
     return nas.search(**SETTINGS, folder=tmp_path_factory.mktemp("undisturbed"))
 
 
+@pytest.mark.slow
 def test_a_trial_whose_worker_is_killed_goes_on_and_ends_as_if_nothing_had_happened(undisturbed, tmp_path):
     kills, notices = 0, []
 

@@ -40,6 +40,7 @@ def classified(study: nas.Study) -> np.ndarray:
 # a search ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_process_of_a_search_opens_the_test_images(searched):
     processes = {process for process, _ in searched.opened("train_images.npy")}
     assert len(processes) == 3, "the workers of the search and of its baseline, and the driver for checksums"

@@ -19,6 +19,7 @@ class TestAnyModule(SpaceContract):
     name = FILE
 
 
+@pytest.mark.slow
 def test_a_search_of_any_module_ends_in_a_network_that_is_inspected_and_exported(tmp_path: Path) -> None:
     study = nas.search(
         space=FILE,

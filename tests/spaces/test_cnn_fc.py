@@ -18,7 +18,7 @@ from nas.testing.spaces import proposals
 from search_spaces.cnn_fc import CnnFc, suggest
 from search_spaces.shared.likely import COMMON, RARE
 from tests.conftest import DIGITS
-from tests.grids import first_of
+from tests.grids import each_once, first_of
 
 SPACE = load_space("cnn_fc")
 IMAGES = replace(DIGITS, shape=(3, 32, 32))
@@ -64,8 +64,7 @@ def test_the_last_convolution_of_a_stage_takes_the_stride():
     assert not any(name.startswith("pool") for name in names(model))
 
 
-@pytest.mark.parametrize("downsampling", ["stride", "avg_pool", "max_pool"])
-@pytest.mark.parametrize("kernel_size", [3, 5])
+@each_once(downsampling=["stride", "avg_pool", "max_pool"], kernel_size=[3, 5])
 @given(height=st.integers(4, 33), width=st.integers(4, 33))
 @settings(derandomize=True, max_examples=15, deadline=None)
 def test_every_stage_halves_odd_and_oblong_images_alike_and_rounds_up(

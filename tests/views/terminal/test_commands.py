@@ -11,6 +11,7 @@ import pytest
 from nas import cli
 from nas.study.lock import study_lock
 from nas.study.outcome import Outcome
+from tests.grids import first_of
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def watcher(study):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signal")
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", first_of(1, [signal.SIGTERM, signal.SIGINT]))
 def test_a_watch_ends_with_the_summary_when_it_is_interrupted(make_study, how):
     study = make_study()
     with study_lock(study.store.storage, study.name):
